@@ -1,0 +1,179 @@
+"""Every error this program raises on purpose, in one tree.
+
+    RelaynodeError
+    ├── UsageError           the command line is wrong                       EX_USAGE 64
+    ├── ConfigError          the configuration is wrong, all problems at once  EX_CONFIG 78
+    ├── AddressError         an address does not follow RFC 5321
+    ├── TableError           a table cannot be read: mail waits              EX_TEMPFAIL 75
+    ├── StoreError           our own disk or database failed: ask again later EX_TEMPFAIL 75
+    │   ├── StoreFull        there is no room
+    │   └── StoreVersionError  the store was written by a newer relaynode    EX_CONFIG 78
+    ├── ProtocolError        somebody broke the rules of a protocol
+    │   ├── LocalProtocolError   we did: a defect of ours
+    │   └── RemoteProtocolError  the peer did
+    ├── WireError            the line, not what was said on it
+    │   ├── ConnectFailed    no connection came about
+    │   ├── LineLost         the connection ended in the middle
+    │   ├── TimedOut         the peer stayed silent too long
+    │   └── TlsFailed        no trust, no common version, a wrong name
+    ├── RefusedError         a peer's refusal, with its Status (greeting, login, mailbox)
+    │   └── LoginRefused     name or password were not accepted
+    └── BusyError            another process is doing this already           EX_TEMPFAIL 75
+
+Foreign exceptions (OSError, sqlite3.Error, ssl.SSLError ...) are translated at the edge where they
+arise. `exit_code` is the sysexits(3) value that a command ends with when the error reaches it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relaynode.mail.status import Status
+
+# sysexits(3)
+EX_OK = 0
+EX_USAGE = 64
+EX_DATAERR = 65
+EX_NOINPUT = 66
+EX_NOUSER = 67
+EX_NOHOST = 68
+EX_UNAVAILABLE = 69
+EX_SOFTWARE = 70
+EX_OSERR = 71
+EX_CANTCREAT = 73
+EX_IOERR = 74
+EX_TEMPFAIL = 75
+EX_PROTOCOL = 76
+EX_NOPERM = 77
+EX_CONFIG = 78
+
+
+class RelaynodeError(Exception):
+    """Base of all errors raised on purpose. str() is fit to be shown to a user."""
+
+    exit_code = EX_SOFTWARE
+
+
+class UsageError(RelaynodeError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = EX_USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a file the user wrote.
+
+    `line` is None where the problem is an absence (a missing key, an unreadable file).
+    """
+
+    file: str
+    line: int | None
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.text}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class ConfigError(RelaynodeError):
+    """The configuration cannot be used. `problems` holds all that was found, in file order."""
+
+    exit_code = EX_CONFIG
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class AddressError(RelaynodeError):
+    """A text is no address in the sense of RFC 5321 (or RFC 5322 in a header)."""
+
+    exit_code = EX_DATAERR
+
+
+class TableError(RelaynodeError):
+    """A table exists but cannot be read. Never treated as "no entry": mail waits."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class StoreError(RelaynodeError):
+    """The queue cannot be read or written. The fault is ours and may pass."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class StoreFull(StoreError):
+    """There is no room on the disk that holds the queue."""
+
+
+class StoreVersionError(StoreError):
+    """The store has a schema that this program does not know."""
+
+    exit_code = EX_CONFIG
+
+
+class ProtocolError(RelaynodeError):
+    """A rule of a protocol was broken."""
+
+    exit_code = EX_PROTOCOL
+
+
+class LocalProtocolError(ProtocolError):
+    """Our side asked a protocol core for something its state forbids: a defect of ours."""
+
+    exit_code = EX_SOFTWARE
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that the protocol forbids."""
+
+
+class WireError(RelaynodeError):
+    """The connection failed, whatever was being said on it."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class ConnectFailed(WireError):
+    """No connection came about (refused, unreachable, name unknown)."""
+
+
+class LineLost(WireError):
+    """The connection ended before the dialogue did."""
+
+
+class TimedOut(WireError):
+    """The peer was silent for longer than the protocol allows."""
+
+
+class TlsFailed(WireError):
+    """TLS could not be agreed on, or the certificate is not the peer's."""
+
+
+class RefusedError(RelaynodeError):
+    """The peer refuses to serve us. `status` says whether that may pass."""
+
+    exit_code = EX_UNAVAILABLE
+
+    def __init__(self, status: Status, what: str) -> None:
+        self.status = status
+        super().__init__(f"{what}: {status}")
+
+
+class LoginRefused(RefusedError):
+    """The peer did not accept name and password."""
+
+    exit_code = EX_NOPERM
+
+
+class BusyError(RelaynodeError):
+    """Another process holds the lock that this work needs (a link's session, a mailbox)."""
+
+    exit_code = EX_TEMPFAIL

@@ -1,0 +1,141 @@
+"""Line ends and dots: the byte transformations between the wire, the store and a mailbox.
+
+The store keeps content in wire form, lines ended by CRLF. Programs on Unix use LF. SMTP's DATA and
+POP3's multi-line answers double a dot at the start of a line and end with a line of one dot
+(RFC 5321 section 4.5.2, RFC 1939 section 3).
+
+All classes work on a stream cut anywhere, keep at most a few bytes between calls, and touch
+nothing but line ends and those dots. Only CRLF `.` CRLF ends a text: a bare LF or CR never does,
+which is what keeps one message from being read as two ("SMTP smuggling").
+"""
+
+from __future__ import annotations
+
+import re
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+
+
+class ToCrlf:
+    """LF or CRLF in, CRLF out. A bare CR is content and stays."""
+
+    def __init__(self) -> None:
+        self._after_cr = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The transformed form of the next piece."""
+        if not data:
+            return b""
+        starts_with_paired_lf = self._after_cr and data.startswith(b"\n")
+        self._after_cr = data.endswith(b"\r")
+        if starts_with_paired_lf:
+            return b"\n" + _BARE_LF.sub(b"\r\n", data[1:])
+        return _BARE_LF.sub(b"\r\n", data)
+
+
+class ToLf:
+    """CRLF in, LF out. A bare CR or LF is content and stays."""
+
+    def __init__(self) -> None:
+        self._held_cr = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The transformed form of the next piece; a CR at its end waits for what follows."""
+        if not data:
+            return b""
+        if self._held_cr:
+            data = b"\r" + data
+        self._held_cr = data.endswith(b"\r")
+        if self._held_cr:
+            data = data[:-1]
+        return data.replace(b"\r\n", b"\n")
+
+    def finish(self) -> bytes:
+        """What is left when the stream has ended."""
+        return b"\r" if self._held_cr else b""
+
+
+class BareLineEnds:
+    """Watches a stream for CR or LF that stand alone, which RFC 5321 section 2.3.8 forbids."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._held_cr = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next piece."""
+        if self.seen or not data:
+            return
+        if self._held_cr:
+            data = b"\r" + data
+        self._held_cr = data.endswith(b"\r")
+        if self._held_cr:
+            data = data[:-1]
+        self.seen = _BARE.search(data) is not None
+
+    def finish(self) -> bool:
+        """The stream has ended: was there any?"""
+        self.seen = self.seen or self._held_cr
+        return self.seen
+
+
+class DotEncoder:
+    """Content in, dot-stuffed wire form out."""
+
+    def __init__(self) -> None:
+        self._tail = b"\r\n"  # the last bytes of what went before; a text starts at a line start
+
+    def feed(self, data: bytes) -> bytes:
+        """The stuffed form of the next piece, all of it."""
+        if not data:
+            return b""
+        context = self._tail
+        joined = context + data
+        self._tail = joined[-2:]
+        stuffed = joined.replace(b"\r\n.", b"\r\n..")
+        return stuffed[len(context) :]
+
+    def finish(self) -> bytes:
+        """The end of the text: its last line ended if it was not, then the lone dot."""
+        return b".\r\n" if self._tail == b"\r\n" else b"\r\n.\r\n"
+
+
+class DotDecoder:
+    """Wire form in, content out, and the place where the text ends."""
+
+    _END = b"\r\n.\r\n"
+
+    def __init__(self) -> None:
+        # A text begins at a line start: pretend a CRLF, and leave it out of what is given back.
+        self._held = b"\r\n"
+        self._pretended = 2
+        self.rest: bytes | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """The lone dot has come; `rest` holds the bytes behind it."""
+        return self.rest is not None
+
+    def feed(self, data: bytes) -> bytes:
+        """The content found in the next piece. Nothing may be fed once the text is complete."""
+        buffer = self._held + data
+        end = buffer.find(self._END)
+        if end >= 0:
+            self.rest = buffer[end + len(self._END) :]
+            self._held = b""
+            return self._unstuff(buffer[: end + 2])
+        cut = max(len(buffer) - (len(self._END) - 1), 0)
+        # A CRLF and the dot behind it must not be parted.
+        line_end = buffer.find(b"\r\n", max(cut - 2, 0), cut + 1)
+        if line_end >= 0:
+            cut = min(cut, line_end)
+        self._held = buffer[cut:]
+        return self._unstuff(buffer[:cut])
+
+    def _unstuff(self, text: bytes) -> bytes:
+        # RFC 5321 4.5.2: a dot at the start of a line with more on it is dropped, whatever follows.
+        plain = text.replace(b"\r\n.", b"\r\n")
+        drop = min(self._pretended, len(text))
+        self._pretended -= drop
+        return plain[drop:]

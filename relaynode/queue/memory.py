@@ -1,0 +1,235 @@
+"""The store's memory twin: the same promises but durability, for tests of what uses a store."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from relaynode.queue.content import ContentSpool, Draft
+from relaynode.queue.model import (
+    OPERATOR_MOVES,
+    Delivery,
+    Event,
+    MessageState,
+    NewMessage,
+    Outcome,
+    QueuedMessage,
+    QueuedRecipient,
+    Reaped,
+    RecipientState,
+    Result,
+    SeenMark,
+    Verb,
+)
+from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+_OWNER = "memory"
+_NEW_STATE = {
+    Result.DELIVERED: RecipientState.DELIVERED,
+    Result.FAILED: RecipientState.FAILED,
+    Result.DEFERRED: RecipientState.WAITING,
+}
+
+
+@dataclass(slots=True)
+class _Entry:
+    message: NewMessage
+    recipients: dict[int, QueuedRecipient]
+    state: MessageState = MessageState.QUEUED
+    finished_at: float | None = None
+    events: list[Event] = field(default_factory=list)
+
+    def seen_as(self, recipients: Sequence[QueuedRecipient]) -> QueuedMessage:
+        message = self.message
+        return QueuedMessage(
+            message.queue_id,
+            self.state,
+            message.arrived_at,
+            message.source,
+            replace(message.envelope, recipients=tuple(r.forward_path for r in recipients)),
+            message.content.size_bytes,
+            tuple(recipients),
+        )
+
+    def free(self, now: float) -> list[QueuedRecipient]:
+        return [
+            recipient
+            for recipient in self.recipients.values()
+            if self.state is MessageState.QUEUED
+            and recipient.state is RecipientState.WAITING
+            and recipient.claim is None
+            and recipient.next_attempt_at <= now
+        ]
+
+
+class MemoryStore:
+    """A `Store` that forgets. `scratch` holds the content files of long messages."""
+
+    def __init__(self, scratch: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._spool = ContentSpool(scratch, _OWNER)
+        self._entries: dict[str, _Entry] = {}
+        self._seen: set[tuple[str, str]] = set()
+        self._links: dict[str, bool] = {}
+        self._next_id = 1
+
+    def draft(self, queue_id: str) -> Draft:
+        """A place to write content that is still coming in."""
+        return Draft(self._spool, queue_id)
+
+    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
+        """Queue `messages` and put `seen` on the seen-lists."""
+        for message in messages:
+            recipients = {}
+            for path in message.envelope.recipients:
+                recipients[self._next_id] = QueuedRecipient(self._next_id, path)
+                self._next_id += 1
+            entry = self._entries[message.queue_id] = _Entry(message, recipients)
+            entry.events.append(
+                Event(message.queue_id, message.arrived_at, "queued", "", message.source)
+            )
+        self._seen.update((mark.account, mark.uid) for mark in seen)
+
+    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+        """Messages with recipients nobody is delivering, oldest first, those recipients only."""
+        until = float("inf") if now is None else now
+        found = [(entry, entry.free(until)) for entry in self._by_age()]
+        return [entry.seen_as(free) for entry, free in found if free]
+
+    async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
+        """Claim recipients (by queue id and recipient id) for this owner."""
+        deliveries = []
+        for queue_id, recipient_ids in wanted:
+            entry = self._entries.get(queue_id)
+            free = entry.free(float("inf")) if entry is not None else []
+            chosen = [recipient for recipient in free if recipient.id in recipient_ids]
+            if entry is None or not chosen:
+                continue
+            for recipient in chosen:
+                entry.recipients[recipient.id] = replace(recipient, claim=_OWNER)
+            message = entry.message
+            seen_as = entry.seen_as(chosen)
+            deliveries.append(Delivery(seen_as, tuple(chosen), message.trace, message.content))
+        return deliveries
+
+    async def record(
+        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+    ) -> None:
+        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+        for outcome in outcomes:
+            self._record_one(outcome, now)
+        await self.add(new)
+        for outcome in outcomes:
+            self._finish(outcome.queue_id, now)
+
+    def _record_one(self, outcome: Outcome, now: float) -> None:
+        entry = self._entries[outcome.queue_id]
+        recipient = entry.recipients[outcome.recipient_id]
+        if recipient.state is not RecipientState.WAITING:
+            return
+        entry.recipients[outcome.recipient_id] = replace(
+            recipient,
+            state=_NEW_STATE[outcome.result],
+            claim=None,
+            attempts=recipient.attempts + 1,
+            next_attempt_at=outcome.next_attempt_at,
+            in_doubt=recipient.in_doubt or outcome.in_doubt,
+            last_status=outcome.status,
+            relay=outcome.relay,
+        )
+        address = recipient.forward_path.address
+        text = f"{outcome.status} ({outcome.relay})" if outcome.relay else str(outcome.status)
+        entry.events.append(Event(outcome.queue_id, now, outcome.result, address, text))
+        if outcome.in_doubt:
+            entry.events.append(Event(outcome.queue_id, now, "in_doubt", address, IN_DOUBT_TEXT))
+
+    def _finish(self, queue_id: str, now: float) -> None:
+        entry = self._entries[queue_id]
+        states = {recipient.state for recipient in entry.recipients.values()}
+        if RecipientState.WAITING in states or entry.finished_at is not None:
+            return
+        entry.finished_at = now
+        if entry.state is not MessageState.REMOVED:
+            entry.state = MessageState.DONE
+        if entry.message.content.path is not None:
+            self._spool.remove([entry.message.content.path.name])
+
+    async def unclaim(self, recipient_ids: Collection[int]) -> None:
+        """Give claims back without counting an attempt."""
+        for entry in self._entries.values():
+            for identity in entry.recipients.keys() & set(recipient_ids):
+                entry.recipients[identity] = replace(entry.recipients[identity], claim=None)
+
+    async def reap(self, now: float) -> Reaped:
+        """Nothing to take back: the only owner is alive."""
+        return Reaped()
+
+    async def messages(self, *, finished: bool = False) -> list[QueuedMessage]:
+        """All queued and held messages, oldest first; with `finished`, the others too."""
+        return [
+            entry.seen_as(list(entry.recipients.values()))
+            for entry in self._by_age()
+            if finished or entry.finished_at is None
+        ]
+
+    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
+        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
+        return [queue_id for queue_id in queue_ids if self._move(verb, queue_id, now)]
+
+    def _move(self, verb: Verb, queue_id: str, now: float) -> bool:
+        entry = self._entries.get(queue_id)
+        target = None if entry is None else OPERATOR_MOVES.get((entry.state, verb))
+        if entry is None or target is None:
+            return False
+        entry.state = target
+        if verb is Verb.REMOVE:
+            for identity, recipient in entry.recipients.items():
+                if recipient.state is RecipientState.WAITING:
+                    entry.recipients[identity] = replace(
+                        recipient, state=RecipientState.REMOVED, claim=None
+                    )
+            self._finish(queue_id, now)
+        entry.events.append(Event(queue_id, now, verb, "", OPERATOR_TEXT))
+        return True
+
+    async def history(self, queue_id: str) -> list[Event]:
+        """What happened to a message so far, in order."""
+        entry = self._entries.get(queue_id)
+        return [] if entry is None else list(entry.events)
+
+    async def prune(self, finished_before: float) -> int:
+        """Forget messages that ended before then. The number of messages forgotten."""
+        old = [
+            queue_id
+            for queue_id, entry in self._entries.items()
+            if entry.finished_at is not None and entry.finished_at < finished_before
+        ]
+        for queue_id in old:
+            del self._entries[queue_id]
+        return len(old)
+
+    async def seen(self, account: str) -> set[str]:
+        """The unique-ids of an account's messages that were queued and may still be there."""
+        return {uid for name, uid in self._seen if name == account}
+
+    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
+        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
+        self._seen -= {(account, uid) for uid in uids}
+
+    async def set_link(self, name: str, is_up: bool, now: float) -> None:
+        """Remember what a hook said of a link."""
+        self._links[name] = is_up
+
+    async def links_up(self) -> set[str]:
+        """The names of the links that were last said to be up."""
+        return {name for name, is_up in self._links.items() if is_up}
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    def _by_age(self) -> list[_Entry]:
+        return sorted(self._entries.values(), key=lambda entry: entry.message.arrived_at)

@@ -1,0 +1,188 @@
+"""What the queue holds, and every legal state with who moves it on.
+
+A message owns: one `message` row; one `recipient` row per forward-path; `event` rows, its history;
+and, when its content is longer than INLINE_BYTES, one file in the spool's `content` folder.
+
+    message    means                                content   moved on by
+    ---------  -----------------------------------  --------  ------------------------------
+    queued     at least one recipient is waiting    kept      hold -> held; remove -> removed;
+                                                              record, when the last recipient
+                                                              ends -> done
+    held       nobody may claim it                  kept      release -> queued;
+                                                              remove -> removed
+    done       all recipients delivered or failed   dropped   prune deletes the rows in time
+    removed    the operator took it away            dropped   prune deletes the rows in time
+
+    recipient  means                                claim     moved on by
+    ---------  -----------------------------------  --------  ------------------------------
+    waiting    due at `next_attempt_at`             none      claim -> waiting with a claim
+    waiting    a worker is delivering it now        its       record -> delivered, failed, or
+                                                    owner     waiting with an attempt more;
+                                                              unclaim -> waiting as before;
+                                                              reap, when the owner is dead,
+                                                              -> waiting, `in_doubt`
+    delivered  the next hop has promised to do it   none      final
+    failed     it never will be; a DSN that is due  none      final
+               was queued in the same commit
+    removed    its message was removed              none      final
+
+`in_doubt` stays on a recipient once a try ended after the whole content may have been sent and
+before the final reply was read: the next hop may have accepted it, so it may arrive twice.
+
+What a crash leaves: every move is one transaction, so each row is as before or as after it. A
+content file is written and synced before its row is committed, so it may be left without a row;
+its name carries the owner that wrote it, and `reap` deletes it once that owner is dead. A claim
+of a dead owner is taken back by `reap`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relaynode.mail.envelope import Envelope, Recipient
+    from relaynode.mail.status import Status
+    from relaynode.queue.content import Content
+
+INLINE_BYTES = 64 * 1024
+"""Content up to this size lives in the row, above it in a file beside the database."""
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    HELD = "held"
+    DONE = "done"
+    REMOVED = "removed"
+
+
+class RecipientState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    REMOVED = "removed"
+
+
+class Verb(StrEnum):
+    """What an operator can do to a message."""
+
+    HOLD = "hold"
+    RELEASE = "release"
+    REMOVE = "remove"
+
+
+OPERATOR_MOVES: dict[tuple[MessageState, Verb], MessageState] = {
+    (MessageState.QUEUED, Verb.HOLD): MessageState.HELD,
+    (MessageState.HELD, Verb.RELEASE): MessageState.QUEUED,
+    (MessageState.QUEUED, Verb.REMOVE): MessageState.REMOVED,
+    (MessageState.HELD, Verb.REMOVE): MessageState.REMOVED,
+}
+"""The operator's rows of the table above; a pair that is absent is refused."""
+
+
+class Result(StrEnum):
+    """How one try for one recipient ended."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message on its way into the queue.
+
+    `trace`: the header lines we put in front (Received, missing fields), CRLF wire form.
+    `content`: as it was received, CRLF wire form.
+    `source`: where it came from, for people and logs ("smtp 192.0.2.7", "local alice").
+    """
+
+    queue_id: str
+    envelope: Envelope
+    trace: bytes
+    content: Content
+    source: str
+    arrived_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMark:
+    """One entry of a seen-list: a message of a remote mailbox that is in the queue."""
+
+    account: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRecipient:
+    """One recipient as the queue knows it. `id` names it towards the store."""
+
+    id: int
+    forward_path: Recipient
+    state: RecipientState = RecipientState.WAITING
+    attempts: int = 0
+    next_attempt_at: float = 0.0
+    claim: str | None = None
+    in_doubt: bool = False
+    last_status: Status | None = None
+    relay: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedMessage:
+    """One message as the queue knows it, without its content. `size_bytes` counts the content."""
+
+    queue_id: str
+    state: MessageState
+    arrived_at: float
+    source: str
+    envelope: Envelope
+    size_bytes: int
+    recipients: tuple[QueuedRecipient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A claimed message with those of its recipients that one try is for: what a mailer pulls."""
+
+    message: QueuedMessage
+    recipients: tuple[QueuedRecipient, ...]
+    trace: bytes
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a try ended for one recipient of a delivery.
+
+    `relay`: who gave the status ("relay.example.net [192.0.2.25]", "maildir"), or "".
+    `in_doubt`: the content may have been accepted, its final reply was not read.
+    `next_attempt_at`: for DEFERRED, epoch seconds.
+    """
+
+    queue_id: str
+    recipient_id: int
+    result: Result
+    status: Status
+    relay: str = ""
+    in_doubt: bool = False
+    next_attempt_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a message's history."""
+
+    queue_id: str
+    at: float
+    kind: str
+    recipient: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What was taken back from dead owners."""
+
+    queue_ids: tuple[str, ...] = field(default_factory=tuple)

@@ -1,0 +1,509 @@
+"""The store's embedded home: SQLite in WAL mode with synchronous=FULL.
+
+Nothing SQLite-only leaves this file and `committer.py`. Writing goes through the committer
+thread; reading through a second connection on a thread of its own, so a listing never waits for
+a commit and a commit never for a listing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from relaynode.errors import StoreError, StoreVersionError
+from relaynode.queue.committer import Committer, translate
+from relaynode.queue.content import Content, ContentSpool, Draft, store_error
+from relaynode.queue.model import (
+    OPERATOR_MOVES,
+    Delivery,
+    Event,
+    MessageState,
+    NewMessage,
+    Outcome,
+    QueuedMessage,
+    Reaped,
+    RecipientState,
+    Result,
+    SeenMark,
+    Verb,
+)
+from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
+from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
+from relaynode.queue.schema import MIGRATIONS
+from relaynode.queue.texts import IN_DOUBT_TEXT, INTERRUPTED_TEXT, OPERATOR_TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+BUSY_MILLISECONDS = 60_000
+"""How long one process waits for another's commit before it says "try later"."""
+
+
+class SqliteStore:
+    """A `Store` in one folder: `queue.db`, `content/`, `incoming/` and `owners/`."""
+
+    def __init__(self, spool: Path, *, clock: Callable[[], float] = time.time) -> None:
+        """Open or make the store in `spool`. Raises: StoreError, StoreVersionError."""
+        self._clock = clock
+        self._swept = False
+        self._owners = spool / "owners"
+        self._path = spool / "queue.db"
+        try:
+            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._owner = Owner.register(self._owners)
+            self._spool = ContentSpool(spool, self._owner.token)
+        except OSError as error:
+            raise store_error(error, str(spool)) from error
+        try:
+            self._committer = Committer(self._open)
+            self._reader = self._connect()
+        except sqlite3.Error as error:
+            self._owner.close()
+            raise translate(error) from error
+        except StoreVersionError:
+            self._owner.close()
+            raise
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="queue-reader")
+
+    # --- connections
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            upgrade(connection, str(self._path))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._reading, work, self._reader)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def close(self) -> None:
+        """End in order. Claims still held become free."""
+        await self._committer.run(lambda db: _free_claims(db, self._owner.token))
+        self._committer.close()
+        self._reading.shutdown()
+        self._reader.close()
+        self._owner.close()
+
+    # --- intake
+
+    def draft(self, queue_id: str) -> Draft:
+        """A place to write content that is still coming in."""
+        return Draft(self._spool, queue_id)
+
+    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
+        """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
+
+        def work(db: sqlite3.Connection) -> None:
+            _insert_messages(db, messages)
+            db.executemany(
+                "INSERT OR IGNORE INTO seen (account, uid) VALUES (?, ?)",
+                [(mark.account, mark.uid) for mark in seen],
+            )
+
+        await self._committer.run(work)
+
+    # --- delivery
+
+    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+        """Messages with recipients nobody is delivering, oldest first, those recipients only."""
+        await self.reap(self._clock())
+
+        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
+            rows = db.execute(
+                f"SELECT {MESSAGE}, {RECIPIENT} FROM recipient r"
+                " JOIN message m ON m.queue_id = r.queue_id"
+                " WHERE r.state = 'waiting' AND r.claim IS NULL AND m.state = 'queued'"
+                " AND r.next_attempt_at <= ? ORDER BY m.arrived_at, m.id, r.id",
+                (float("inf") if now is None else now,),
+            )
+            return grouped(rows)
+
+        return await self._read(work)
+
+    async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
+        """Claim recipients (by queue id and recipient id) for this owner."""
+
+        def work(db: sqlite3.Connection) -> list[Delivery]:
+            deliveries = (
+                self._claim_one(db, queue_id, recipient_ids) for queue_id, recipient_ids in wanted
+            )
+            return [delivery for delivery in deliveries if delivery is not None]
+
+        return await self._committer.run(work)
+
+    def _claim_one(
+        self, db: sqlite3.Connection, queue_id: str, recipient_ids: Collection[int]
+    ) -> Delivery | None:
+        rows = db.execute(
+            f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
+            " JOIN recipient r ON r.queue_id = m.queue_id"
+            " WHERE m.queue_id = ? AND m.state = 'queued'"
+            " AND r.state = 'waiting' AND r.claim IS NULL ORDER BY r.id",
+            (queue_id,),
+        )
+        chosen = [row for row in rows if row[MESSAGE_COLUMNS] in recipient_ids]
+        if not chosen:
+            return None
+        message = grouped(chosen)[0]
+        db.executemany(
+            "UPDATE recipient SET claim = ? WHERE id = ?",
+            [(self._owner.token, recipient.id) for recipient in message.recipients],
+        )
+        trace, inline, file = db.execute(
+            "SELECT trace, content, content_file FROM message WHERE queue_id = ?", (queue_id,)
+        ).fetchone()
+        path = None if file is None else self._spool.path_of(file)
+        content = Content(message.size_bytes, inline=inline, path=path)
+        return Delivery(message, message.recipients, trace, content)
+
+    async def record(
+        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+    ) -> None:
+        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            for outcome in outcomes:
+                _record_one(db, outcome, now)
+            _insert_messages(db, new)
+            return _finish(db, {outcome.queue_id for outcome in outcomes}, now)
+
+        self._spool.remove(await self._committer.run(work))
+
+    async def unclaim(self, recipient_ids: Collection[int]) -> None:
+        """Give claims back without counting an attempt."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "UPDATE recipient SET claim = NULL WHERE id = ? AND claim = ?",
+                [(recipient_id, self._owner.token) for recipient_id in recipient_ids],
+            )
+
+        await self._committer.run(work)
+
+    async def reap(self, now: float) -> Reaped:
+        """Take back what dead owners had claimed, and delete what they left half written."""
+        dead = await asyncio.to_thread(bury_dead_owners, self._owners, self._owner.token)
+
+        def find(db: sqlite3.Connection) -> set[str]:
+            rows = db.execute("SELECT DISTINCT claim FROM recipient WHERE claim IS NOT NULL")
+            return {owner for (owner,) in rows}
+
+        # First the claims, then who lives: an owner registers before it claims, so one that is
+        # missing from the later list is dead, whoever buried it.
+        claimants = await self._read(find)
+        gone = claimants - await asyncio.to_thread(living_owners, self._owners)
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            return [queue_id for owner in gone for queue_id in _doubt(db, owner, now)]
+
+        queue_ids = await self._committer.run(work) if gone else []
+        if dead or not self._swept:
+            self._swept = True
+            await self._delete_orphans()
+        return Reaped(tuple(dict.fromkeys(queue_ids)))
+
+    async def _delete_orphans(self) -> None:
+        """Delete content files that no row names and whose writer is dead."""
+
+        def needed(db: sqlite3.Connection) -> set[str]:
+            rows = db.execute("SELECT content_file FROM message WHERE content_file IS NOT NULL")
+            return {name for (name,) in rows}
+
+        # In this order a file whose row is being committed right now is never taken for one.
+        files = await asyncio.to_thread(self._spool.files)
+        living = await asyncio.to_thread(living_owners, self._owners)
+        keep = await self._read(needed)
+        for path in files:
+            if path.suffix[1:] not in living and path.name not in keep:
+                path.unlink(missing_ok=True)
+
+    # --- the operator
+
+    async def messages(self, *, finished: bool = False) -> list[QueuedMessage]:
+        """All queued and held messages, oldest first; with `finished`, the others too."""
+        states = "" if finished else " WHERE m.state IN ('queued', 'held')"
+
+        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
+            return grouped(
+                db.execute(
+                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
+                    f" JOIN recipient r ON r.queue_id = m.queue_id{states}"
+                    " ORDER BY m.arrived_at, m.id, r.id"
+                )
+            )
+
+        return await self._read(work)
+
+    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
+        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
+
+        def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
+            moved = [queue_id for queue_id in queue_ids if _move(db, verb, queue_id, now)]
+            return moved, _finish(db, moved, now) if verb is Verb.REMOVE else []
+
+        moved, files = await self._committer.run(work)
+        self._spool.remove(files)
+        return moved
+
+    async def history(self, queue_id: str) -> list[Event]:
+        """What happened to a message so far, in order."""
+
+        def work(db: sqlite3.Connection) -> list[Event]:
+            rows = db.execute(
+                "SELECT queue_id, at, kind, recipient, text FROM event"
+                " WHERE queue_id = ? ORDER BY id",
+                (queue_id,),
+            )
+            return [Event(*row) for row in rows]
+
+        return await self._read(work)
+
+    async def prune(self, finished_before: float) -> int:
+        """Forget messages that ended before then. The number of messages forgotten."""
+
+        def work(db: sqlite3.Connection) -> int:
+            return db.execute(
+                "DELETE FROM message WHERE finished_at < ?", (finished_before,)
+            ).rowcount
+
+        return await self._committer.run(work)
+
+    # --- the seen-lists
+
+    async def seen(self, account: str) -> set[str]:
+        """The unique-ids of an account's messages that were queued and may still be there."""
+
+        def work(db: sqlite3.Connection) -> set[str]:
+            rows = db.execute("SELECT uid FROM seen WHERE account = ?", (account,))
+            return {uid for (uid,) in rows}
+
+        return await self._read(work)
+
+    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
+        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "DELETE FROM seen WHERE account = ? AND uid = ?", [(account, uid) for uid in uids]
+            )
+
+        await self._committer.run(work)
+
+    # --- the links
+
+    async def set_link(self, name: str, is_up: bool, now: float) -> None:
+        """Remember what a hook said of a link."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO link (name, is_up, since) VALUES (?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET is_up = excluded.is_up, since = excluded.since",
+                (name, is_up, now),
+            )
+
+        await self._committer.run(work)
+
+    async def links_up(self) -> set[str]:
+        """The names of the links that were last said to be up."""
+
+        def work(db: sqlite3.Connection) -> set[str]:
+            return {name for (name,) in db.execute("SELECT name FROM link WHERE is_up")}
+
+        return await self._read(work)
+
+
+def upgrade(
+    connection: sqlite3.Connection,
+    name: str,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
+    """Bring a database to the newest schema, one transaction a version.
+
+    Raises: StoreVersionError if it is newer than we are; StoreError if it is no queue of ours.
+    """
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)")
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise
+        raise StoreError(f"{name}: {error}; move it away to start with an empty queue") from error
+    while True:
+        connection.execute("BEGIN IMMEDIATE")  # of several processes, one does the step
+        try:
+            row = connection.execute("SELECT version FROM schema").fetchone()
+            version = 0 if row is None else row[0]
+            if version > len(migrations):
+                raise StoreVersionError(
+                    f"{name}: its schema is version {version}, this relaynode knows versions up to"
+                    f" {len(migrations)}; use the newer relaynode that wrote it"
+                )
+            if version == len(migrations):
+                return
+            for statement in migrations[version]:
+                connection.execute(statement)
+            connection.execute("DELETE FROM schema")
+            connection.execute("INSERT INTO schema (version) VALUES (?)", (version + 1,))
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+# --- statements, each inside a transaction of the committer's
+
+
+def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> None:
+    for message in messages:
+        envelope, content = message.envelope, message.content
+        db.execute(
+            "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body,"
+            " smtputf8, ret, envid, trace, size_bytes, content, content_file)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message.queue_id,
+                MessageState.QUEUED,
+                message.arrived_at,
+                message.source,
+                envelope.reverse_path,
+                envelope.body,
+                envelope.smtputf8,
+                envelope.ret,
+                envelope.envid,
+                message.trace,
+                content.size_bytes,
+                content.inline,
+                content.path.name if content.path is not None else None,
+            ),
+        )
+        db.executemany(
+            "INSERT INTO recipient (queue_id, address, notify, orcpt, expanded_from, state,"
+            " attempts, next_attempt_at, in_doubt, relay) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, '')",
+            [
+                (
+                    message.queue_id,
+                    recipient.address,
+                    recipient.notify,
+                    recipient.orcpt,
+                    recipient.expanded_from,
+                    RecipientState.WAITING,
+                )
+                for recipient in envelope.recipients
+            ],
+        )
+        _note(db, message.queue_id, message.arrived_at, "queued", "", message.source)
+
+
+def _record_one(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
+    state = {
+        Result.DELIVERED: RecipientState.DELIVERED,
+        Result.FAILED: RecipientState.FAILED,
+        Result.DEFERRED: RecipientState.WAITING,
+    }[outcome.result]
+    status = outcome.status
+    row = db.execute(
+        "UPDATE recipient SET state = ?, claim = NULL, attempts = attempts + 1,"
+        " next_attempt_at = ?, in_doubt = in_doubt OR ?, status_code = ?, status_enhanced = ?,"
+        " status_text = ?, relay = ? WHERE id = ? AND state = 'waiting' RETURNING address",
+        (
+            state,
+            outcome.next_attempt_at,
+            outcome.in_doubt,
+            status.code,
+            status.enhanced,
+            status.text,
+            outcome.relay,
+            outcome.recipient_id,
+        ),
+    ).fetchone()
+    if row is None:
+        return  # removed by the operator while it was under way
+    text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
+    _note(db, outcome.queue_id, now, outcome.result, row[0], text)
+    if outcome.in_doubt:
+        _note(db, outcome.queue_id, now, "in_doubt", row[0], IN_DOUBT_TEXT)
+
+
+def _finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> list[str]:
+    """End the messages that have no waiting recipient left; the names of their content files."""
+    files = []
+    for queue_id in queue_ids:
+        row = db.execute(
+            "SELECT content_file, state FROM message WHERE queue_id = ? AND finished_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.queue_id = message.queue_id"
+            " AND r.state = 'waiting')",
+            (queue_id,),
+        ).fetchone()
+        if row is None:
+            continue
+        file, state = row
+        ended = MessageState.REMOVED if state == MessageState.REMOVED else MessageState.DONE
+        db.execute(
+            "UPDATE message SET state = ?, finished_at = ?, content = NULL, content_file = NULL"
+            " WHERE queue_id = ?",
+            (ended, now, queue_id),
+        )
+        if file is not None:
+            files.append(file)
+    return files
+
+
+def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float) -> bool:
+    row = db.execute("SELECT state FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
+    target = None if row is None else OPERATOR_MOVES.get((MessageState(row[0]), verb))
+    if target is None:
+        return False
+    db.execute("UPDATE message SET state = ? WHERE queue_id = ?", (target, queue_id))
+    if verb is Verb.REMOVE:
+        db.execute(
+            "UPDATE recipient SET state = 'removed', claim = NULL"
+            " WHERE queue_id = ? AND state = 'waiting'",
+            (queue_id,),
+        )
+    _note(db, queue_id, now, verb, "", OPERATOR_TEXT)
+    return True
+
+
+def _free_claims(db: sqlite3.Connection, owner: str) -> None:
+    db.execute("UPDATE recipient SET claim = NULL WHERE claim = ?", (owner,))
+
+
+def _doubt(db: sqlite3.Connection, owner: str, now: float) -> list[str]:
+    """Take back a dead owner's claims; the queue ids concerned."""
+    rows = db.execute(
+        "UPDATE recipient SET claim = NULL, in_doubt = 1 WHERE claim = ?"
+        " RETURNING queue_id, address",
+        (owner,),
+    ).fetchall()
+    for queue_id, address in rows:
+        _note(db, queue_id, now, "in_doubt", address, INTERRUPTED_TEXT)
+    return [queue_id for queue_id, _ in rows]
+
+
+def _note(
+    db: sqlite3.Connection, queue_id: str, at: float, kind: str, recipient: str, text: str
+) -> None:
+    db.execute(
+        "INSERT INTO event (queue_id, at, kind, recipient, text) VALUES (?, ?, ?, ?, ?)",
+        (queue_id, at, kind, recipient, text),
+    )

@@ -1,0 +1,111 @@
+"""The store: what every home of the queue promises.
+
+Each method is one transaction: when it returns, all of it is durable, and when it raises, none of
+it happened. Raises throughout: StoreFull, StoreError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from relaynode.queue.content import Draft
+    from relaynode.queue.model import (
+        Delivery,
+        Event,
+        NewMessage,
+        Outcome,
+        QueuedMessage,
+        Reaped,
+        SeenMark,
+        Verb,
+    )
+
+
+class Store(Protocol):
+    """A durable queue. Safe to use by several processes at once; `now` is epoch seconds."""
+
+    # --- intake
+
+    def draft(self, queue_id: str) -> Draft:
+        """A place to write content that is still coming in."""
+        ...
+
+    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
+        """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
+        ...
+
+    # --- delivery
+
+    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+        """Messages with recipients nobody is delivering, oldest first, those recipients only.
+
+        With `now`, only recipients whose next attempt is due. Claims of dead owners are taken
+        back first.
+        """
+        ...
+
+    async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
+        """Claim recipients (by queue id and recipient id) for this owner.
+
+        Only what is still waiting, unclaimed and not held is given back, in the order asked for.
+        """
+        ...
+
+    async def record(
+        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+    ) -> None:
+        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+        ...
+
+    async def unclaim(self, recipient_ids: Collection[int]) -> None:
+        """Give claims back without counting an attempt."""
+        ...
+
+    async def reap(self, now: float) -> Reaped:
+        """Take back what dead owners had claimed, and delete what they left half written."""
+        ...
+
+    # --- the operator
+
+    async def messages(self, *, finished: bool = False) -> list[QueuedMessage]:
+        """All queued and held messages, oldest first; with `finished`, the others too."""
+        ...
+
+    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
+        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
+        ...
+
+    async def history(self, queue_id: str) -> list[Event]:
+        """What happened to a message so far, in order."""
+        ...
+
+    async def prune(self, finished_before: float) -> int:
+        """Forget messages that ended before then. The number of messages forgotten."""
+        ...
+
+    # --- the seen-lists
+
+    async def seen(self, account: str) -> set[str]:
+        """The unique-ids of an account's messages that were queued and may still be there."""
+        ...
+
+    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
+        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
+        ...
+
+    # --- the links
+
+    async def set_link(self, name: str, is_up: bool, now: float) -> None:
+        """Remember what a hook said of a link."""
+        ...
+
+    async def links_up(self) -> set[str]:
+        """The names of the links that were last said to be up."""
+        ...
+
+    async def close(self) -> None:
+        """End in order. Claims still held become free."""
+        ...

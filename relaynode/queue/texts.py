@@ -1,0 +1,7 @@
+"""What the history of a message says, in words the homes of the store share."""
+
+from __future__ import annotations
+
+IN_DOUBT_TEXT = "may have been accepted: the line was lost before the final reply"
+INTERRUPTED_TEXT = "may have been accepted: the delivering process died"
+OPERATOR_TEXT = "by the operator"
