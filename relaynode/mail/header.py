@@ -1,0 +1,147 @@
+"""The header of a message as bytes: where it ends, which fields it has, taking fields out.
+
+Works on content in wire form (RFC 5322 section 2.1: lines end with CRLF; a bare CR or LF is part of
+its line). Nothing is parsed and written anew: a field is a pair of offsets, and all bytes that
+nobody asked to change stay as they are, folding, spelling and 8-bit bytes included.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAX_HEADER_BYTES = 65536
+"""How much of a message header editing ever sees; what lies behind it passes untouched."""
+
+CRLF = b"\r\n"
+
+# RFC 5322 2.2, with the blanks before the colon that 4.5 tolerates. Like sendmail, a line that
+# begins with "--" is no field: it is the boundary of a MIME body whose header has lost its end.
+_NAME = re.compile(rb"(?!--)([!-9;-~]++)[ \t]*+:")
+# What may still become the empty line or a field when more bytes come.
+_UNFINISHED = re.compile(rb"\r|(?!--)[!-9;-~]++[ \t]*+")
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One header field, as offsets into the header it was found in.
+
+    `header[start:end]` is all of it with folded lines and the final CRLF (which the last one may
+    lack); `header[value_start:end]` is the raw value behind the colon. `name` is as written.
+    """
+
+    start: int
+    end: int
+    name: bytes
+    value_start: int
+
+    def is_named(self, name: bytes) -> bool:
+        """Whether this is the field `name`, upper and lower case being the same."""
+        return self.name.lower() == name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The part of a message that header editing may touch.
+
+    `content[:end]` holds whole fields and, if the message has one, the empty line. `separator` is
+    what must be sent behind it: CRLF where a line that is no field ended the header without an
+    empty line, else nothing.
+    """
+
+    end: int
+    separator: bytes
+
+
+def fields(header: bytes) -> Iterator[Field]:
+    """All fields, in order, up to the first line that is neither a field nor a continuation."""
+    position = 0
+    while match := _NAME.match(header, position):
+        end = _field_end(header, match.end())
+        yield Field(position, end, match.group(1), match.end())
+        position = end
+
+
+def _field_end(header: bytes, position: int) -> int:
+    while (line_end := header.find(CRLF, position)) >= 0:
+        position = line_end + 2
+        if header[position : position + 1] not in (b" ", b"\t"):
+            return position
+    return len(header)
+
+
+def find_header_end(content: bytes) -> int:
+    """Where the bytes of the body begin; `len(content)` if there is no body.
+
+    The empty line belongs to the header. A line that is neither a field nor the continuation of
+    one ends the header as well, as in sendmail, and is itself the first line of the body. So a
+    text without any header is all body (0), and a continuation cannot come first.
+    """
+    end = _fields_end(content)
+    return end + 2 if content.startswith(CRLF, end) else end
+
+
+def _fields_end(content: bytes) -> int:
+    end = 0
+    for field in fields(content):
+        end = field.end
+    return end
+
+
+def locate(prefix: bytes, *, is_whole: bool) -> Head:
+    """What may be edited, given the first bytes of a message.
+
+    `prefix`: the first MAX_HEADER_BYTES of the content, or all of it (`is_whole`). Where the header
+    is longer than that, its last field is left out, since its end was not seen.
+    """
+    end = find_header_end(prefix)
+    if end > _fields_end(prefix):
+        return Head(end, b"")
+    if is_whole:
+        return Head(end, CRLF if end < len(prefix) else b"")
+    if end == len(prefix):
+        return Head(_last_field_start(prefix), b"")
+    return Head(end, b"" if _UNFINISHED.fullmatch(prefix, end) else CRLF)
+
+
+def _last_field_start(header: bytes) -> int:
+    start = 0
+    for field in fields(header):
+        start = field.start
+    return start
+
+
+def first_value(header: bytes, name: bytes) -> bytes | None:
+    """The value of the first field `name`, unfolded and stripped; None if there is none."""
+    for field in fields(header):
+        if field.is_named(name):
+            return _FOLD.sub(b"", header[field.value_start : field.end]).strip()
+    return None
+
+
+def has(header: bytes, name: bytes) -> bool:
+    """Whether there is a field `name`."""
+    return any(field.is_named(name) for field in fields(header))
+
+
+def count(header: bytes, name: bytes) -> int:
+    """How many fields `name` there are."""
+    return sum(field.is_named(name) for field in fields(header))
+
+
+def remove(header: bytes, names: Iterable[bytes]) -> bytes:
+    """The header without any field of these names; all other bytes are the same."""
+    unwanted = {name.lower() for name in names}
+    kept: list[bytes] = []
+    position = 0
+    for field in fields(header):
+        if field.name.lower() in unwanted:
+            kept.append(header[position : field.start])
+            position = field.end
+    kept.append(header[position:])
+    return b"".join(kept)
