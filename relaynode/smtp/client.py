@@ -1,0 +1,533 @@
+"""The client's side of an SMTP session, without I/O (RFC 5321), made to fill the pipe.
+
+How transactions are sent follows from what the server announced:
+
+    CHUNKED    CHUNKING and PIPELINING: MAIL, RCPT ... and BDAT n LAST of successive messages go
+               out without waiting for anything (RFC 3030, RFC 2920)
+    PIPELINED  PIPELINING alone: MAIL, RCPT ... DATA in one flight, then the content together
+               with the next message's MAIL, RCPT ... DATA: one round trip a message
+    LOCKSTEP   neither: every command waits for its reply
+
+    state     entered by                 leaves with
+    --------  -------------------------  ------------------------------------------
+    GREETING  the connection             220 -> GREETED
+    GREETED   220, `after_tls`           `hello` -> HELLO
+    HELLO     EHLO (HELO) sent           250 -> READY
+    READY     250                        `starttls`, `authenticate`, `begin`, `quit`
+    STARTTLS  STARTTLS sent              220 -> GREETED, once TLS is up
+    AUTH      AUTH sent                  235 -> READY
+    CLOSED    QUIT, 421, a refusal       nothing
+
+The core keeps the list of replies that are owed, in order: that list is the whole of pipelining.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
+from relaynode.mail.lines import DotEncoder
+from relaynode.mail.status import Status, permanent
+from relaynode.smtp.reply import Reply, ReplyParser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relaynode.mail.envelope import Recipient
+    from relaynode.sasl import Mechanism
+
+
+class State(Enum):
+    GREETING = auto()
+    GREETED = auto()
+    HELLO = auto()
+    READY = auto()
+    STARTTLS = auto()
+    AUTH = auto()
+    CLOSED = auto()
+
+
+class Mode(Enum):
+    CHUNKED = auto()
+    PIPELINED = auto()
+    LOCKSTEP = auto()
+
+
+class _Owed(Enum):
+    """What the next reply answers."""
+
+    GREETING = auto()
+    EHLO = auto()
+    HELO = auto()
+    STARTTLS = auto()
+    AUTH = auto()
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    CONTENT = auto()
+    RSET = auto()
+    QUIT = auto()
+
+
+class _Expected(NamedTuple):
+    """A reply that is owed, with the transaction and the place of the recipient it is about."""
+
+    owed: _Owed
+    transaction: Transaction | None = None
+    recipient: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One message on its way over one session.
+
+    `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
+    `send_content`. `statuses`: one per recipient, None while unknown.
+    """
+
+    tag: object
+    reverse_path: str
+    recipients: Sequence[Recipient]
+    size_bytes: int
+    is_8bit: bool = False
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+    statuses: list[Status | None] = field(default_factory=list)
+    is_content_sent: bool = False
+    is_finished: bool = False
+    mail_reply: Reply | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """If the line is lost now, may the server have accepted it for some recipient?"""
+        return self.is_content_sent and not self.is_finished and None in self.statuses
+
+    def _settle(self, status: Status) -> None:
+        self.statuses = [known or status for known in self.statuses]
+
+
+@dataclass(frozen=True, slots=True)
+class Greeted:
+    """The server's greeting has come: say `hello`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """EHLO or AUTH was accepted: transactions may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsAccepted:
+    """The server waits for a TLS handshake; call `after_tls` when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server does not want `what` ("greeting", "EHLO", "STARTTLS" or "AUTH")."""
+
+    what: str
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class ContentWanted:
+    """354: give the content with `send_content` and `end_content`."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A transaction is over; every recipient has its status."""
+
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ServerClosing:
+    """421: the server is about to hang up. Nothing more may be begun."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """QUIT was answered."""
+
+
+Event = Greeted | Ready | TlsAccepted | Refused | ContentWanted | Finished | ServerClosing | Bye
+
+# Neither control characters nor bytes that were no UTF-8 (lone surrogates).
+_SAFE_WORD = re.compile("[!-~\u0080-\ud7ff\ue000-\U0010ffff]+\\Z")
+_SAFE_PATH = re.compile("[ !-~\u0080-\ud7ff\ue000-\U0010ffff]*\\Z")
+
+
+class Client:
+    """One connection to a server. `hostname`: our name for EHLO."""
+
+    def __init__(self, hostname: str) -> None:
+        self.hostname = hostname
+        self.state = State.GREETING
+        self.extensions: dict[str, str] = {}
+        self._parser = ReplyParser()
+        self._outgoing = bytearray()
+        self._owed: deque[_Expected] = deque([_Expected(_Owed.GREETING)])
+        self._held: deque[tuple[bytes, _Expected]] = deque()
+        self._awaits_tls = False
+        self._unfinished: list[Transaction] = []
+        self._sending: Transaction | None = None
+        self._dots: DotEncoder | None = None
+        self._content_left = 0
+        self._must_reset = False
+        self._mechanism: Mechanism | None = None
+
+    # --- bytes
+
+    def data_to_send(self) -> bytes:
+        """The bytes to send now; they are given once."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take bytes the server sent. Raises: RemoteProtocolError."""
+        events: list[Event] = []
+        for reply in self._parser.feed(data):
+            if self._awaits_tls:
+                # RFC 3207 4.2: what an attacker put behind the answer to STARTTLS is not believed.
+                raise RemoteProtocolError("a reply before TLS was up: somebody injected it")
+            events += self._reply(reply)
+        return events
+
+    def peer_closed(self) -> None:
+        """The server hung up. Raises: LineLost unless QUIT was answered."""
+        if self.state is not State.CLOSED or self._owed or self._unfinished:
+            self.state = State.CLOSED
+            raise LineLost("the server closed the connection in the middle of the session")
+
+    # --- the session
+
+    @property
+    def mode(self) -> Mode:
+        """How transactions are sent to this server."""
+        if "PIPELINING" not in self.extensions:
+            return Mode.LOCKSTEP
+        return Mode.CHUNKED if "CHUNKING" in self.extensions else Mode.PIPELINED
+
+    @property
+    def mechanisms(self) -> list[str]:
+        """The SASL mechanisms the server offers."""
+        return self.extensions.get("AUTH", "").split()
+
+    @property
+    def max_size_bytes(self) -> int | None:
+        """The largest message the server takes (RFC 1870), if it told."""
+        size = self.extensions.get("SIZE", "")
+        return int(size) if size.isdecimal() and size.isascii() and int(size) else None
+
+    @property
+    def unfinished(self) -> tuple[Transaction, ...]:
+        """Transactions begun whose end is not known, in order."""
+        return tuple(self._unfinished)
+
+    def hello(self) -> None:
+        """Say EHLO; a server that does not know it gets HELO."""
+        self._want(State.GREETED)
+        self.state = State.HELLO
+        self._command(f"EHLO {self.hostname}", _Owed.EHLO)
+
+    def starttls(self) -> None:
+        """Ask for TLS (RFC 3207)."""
+        self._want(State.READY)
+        self.state = State.STARTTLS
+        self._command("STARTTLS", _Owed.STARTTLS)
+
+    def after_tls(self) -> None:
+        """TLS is up: all that was learned in the clear is forgotten. Say `hello` again."""
+        if self._parser.pending_bytes:
+            raise RemoteProtocolError("bytes before TLS was up: somebody injected them")
+        self._want(State.GREETED)
+        self._awaits_tls = False
+
+    def authenticate(self, mechanism: Mechanism) -> None:
+        """Log in (RFC 4954)."""
+        self._want(State.READY)
+        self.state = State.AUTH
+        self._mechanism = mechanism
+        initial = mechanism.initial()
+        if initial is None:
+            command = f"AUTH {mechanism.name}"
+        else:
+            command = f"AUTH {mechanism.name} {base64.b64encode(initial).decode() or '='}"
+        self._command(command, _Owed.AUTH)
+
+    def quit(self) -> None:
+        """Say goodbye, behind all that is under way."""
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            self._command("QUIT", _Owed.QUIT)
+
+    # --- transactions
+
+    @property
+    def can_begin(self) -> bool:
+        """May the next transaction be begun now?"""
+        if self.state is not State.READY or self._sending is not None:
+            return False
+        if self.mode is Mode.LOCKSTEP:
+            return not self._unfinished
+        if self.mode is Mode.PIPELINED:
+            return all(transaction.is_content_sent for transaction in self._unfinished)
+        return True
+
+    def begin(self, transaction: Transaction) -> None:
+        """Begin a transaction.
+
+        In CHUNKED mode the content follows at once (`wants_content` is true); else it is asked for
+        with ContentWanted. Raises: LocalProtocolError if `can_begin` is false or a path is no path.
+        """
+        if not self.can_begin:
+            raise LocalProtocolError("no transaction may begin now")
+        mail = self._mail_command(transaction)
+        rcpts = [self._rcpt_command(recipient) for recipient in transaction.recipients]
+        if not rcpts:
+            raise LocalProtocolError("a transaction without recipients")
+        transaction.statuses = [None] * len(rcpts)
+        # RFC 3030 section 2: after a BDAT that failed only RSET makes the state sure again, and
+        # whether the one before fails is not known yet.
+        if self._must_reset or (self.mode is Mode.CHUNKED and self._unfinished):
+            self._must_reset = False
+            self._step("RSET", _Expected(_Owed.RSET, transaction))
+        self._unfinished.append(transaction)
+        self._step(mail, _Expected(_Owed.MAIL, transaction))
+        for index, rcpt in enumerate(rcpts):
+            self._step(rcpt, _Expected(_Owed.RCPT, transaction, index))
+        if self.mode is Mode.CHUNKED:
+            bdat = f"BDAT {transaction.size_bytes} LAST"
+            self._step(bdat, _Expected(_Owed.CONTENT, transaction))
+            self._start_content(transaction)
+        else:
+            self._step("DATA", _Expected(_Owed.DATA, transaction))
+
+    @property
+    def wants_content(self) -> bool:
+        """Is content to be given now?"""
+        return self._sending is not None
+
+    def send_content(self, piece: bytes) -> None:
+        """A piece of the content of the transaction under way, wire form, dots as they are."""
+        if self._sending is None:
+            raise LocalProtocolError("no content is wanted")
+        self._content_left -= len(piece)
+        if self._content_left < 0:
+            raise LocalProtocolError("more content than was announced")
+        self._outgoing += piece if self._dots is None else self._dots.feed(piece)
+
+    def end_content(self) -> None:
+        """All of the content was given."""
+        if self._sending is None or self._content_left:
+            raise LocalProtocolError("the content is not as long as was announced")
+        transaction, self._sending = self._sending, None
+        if self._dots is not None:
+            self._outgoing += self._dots.finish()
+        transaction.is_content_sent = True
+
+    def _start_content(self, transaction: Transaction) -> None:
+        self._sending = transaction
+        self._content_left = transaction.size_bytes
+        self._dots = None if self.mode is Mode.CHUNKED else DotEncoder()
+
+    def _mail_command(self, transaction: Transaction) -> str:
+        command = f"MAIL FROM:<{_path(transaction.reverse_path)}>"
+        if "SIZE" in self.extensions:
+            command += f" SIZE={transaction.size_bytes}"
+        if transaction.is_8bit and "8BITMIME" in self.extensions:
+            command += " BODY=8BITMIME"
+        if transaction.smtputf8 and "SMTPUTF8" in self.extensions:
+            command += " SMTPUTF8"
+        if "DSN" in self.extensions:
+            command += f" RET={_word(transaction.ret)}" if transaction.ret else ""
+            command += f" ENVID={_word(transaction.envid)}" if transaction.envid else ""
+        return command
+
+    def _rcpt_command(self, recipient: Recipient) -> str:
+        command = f"RCPT TO:<{_path(recipient.address)}>"
+        if "DSN" in self.extensions:
+            command += f" NOTIFY={_word(recipient.notify)}" if recipient.notify else ""
+            command += f" ORCPT={_word(recipient.orcpt)}" if recipient.orcpt else ""
+        return command
+
+    # --- sending
+
+    def _want(self, state: State) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"not in state {self.state.name}")
+
+    def _command(self, text: str, owed: _Owed) -> None:
+        self._outgoing += text.encode() + b"\r\n"
+        self._owed.append(_Expected(owed))
+
+    def _step(self, text: str, expected: _Expected) -> None:
+        """Send a command of a transaction now, or in LOCKSTEP when it is its turn."""
+        self._held.append((text.encode() + b"\r\n", expected))
+        self._release()
+
+    def _release(self) -> None:
+        while self._held and (self.mode is not Mode.LOCKSTEP or not self._owed):
+            line, expected = self._held.popleft()
+            self._outgoing += line
+            self._owed.append(expected)
+
+    # --- replies
+
+    def _reply(self, reply: Reply) -> list[Event]:
+        if not self._owed:
+            if reply.code == 421:
+                self.state = State.CLOSED
+                return [ServerClosing(reply.status)]
+            raise RemoteProtocolError(f"a reply that nobody asked for: {reply.status}")
+        expected = self._owed.popleft()
+        if reply.code // 100 == 3 and expected.owed not in (_Owed.DATA, _Owed.AUTH):
+            raise RemoteProtocolError(f"unexpected reply to {expected.owed.name}: {reply.status}")
+        if expected.transaction is not None:
+            events = self._transaction_reply(expected, expected.transaction, reply)
+        else:
+            events = self._session_reply(expected.owed, reply)
+        if reply.code == 421:
+            self.state = State.CLOSED
+            events.append(ServerClosing(reply.status))
+        else:
+            self._release()
+        return events
+
+    def _session_reply(self, owed: _Owed, reply: Reply) -> list[Event]:
+        is_good = reply.code < 300
+        match owed:
+            case _Owed.GREETING if is_good:
+                self.state = State.GREETED
+                return [Greeted()]
+            case _Owed.EHLO if is_good:
+                self.extensions = _extensions(reply)
+                self.state = State.READY
+                return [Ready()]
+            case _Owed.EHLO if reply.code in (500, 501, 502, 504, 550):
+                self._command(f"HELO {self.hostname}", _Owed.HELO)
+                return []
+            case _Owed.HELO if is_good:
+                self.extensions = {}
+                self.state = State.READY
+                return [Ready()]
+            case _Owed.STARTTLS if is_good:
+                self.state = State.GREETED
+                self.extensions = {}
+                self._awaits_tls = True
+                return [TlsAccepted()]
+            case _Owed.AUTH if reply.code == 334:
+                self._answer_challenge(reply)
+                return []
+            case _Owed.AUTH if is_good:
+                self.state = State.READY
+                return [Ready()]
+            case _Owed.STARTTLS | _Owed.AUTH:
+                self.state = State.READY
+                return [Refused(owed.name, reply.status)]
+            case _Owed.QUIT:
+                return [Bye()]
+        self.state = State.CLOSED
+        what = "greeting" if owed is _Owed.GREETING else "EHLO"
+        return [Refused(what, reply.status)]
+
+    def _answer_challenge(self, reply: Reply) -> None:
+        assert self._mechanism is not None
+        try:
+            challenge = base64.b64decode(reply.lines[0].strip(), validate=True)
+        except binascii.Error:
+            raise RemoteProtocolError("AUTH: the challenge is not base64") from None
+        answer = base64.b64encode(self._mechanism.respond(challenge)).decode()
+        self._command(answer, _Owed.AUTH)
+
+    def _transaction_reply(
+        self, expected: _Expected, transaction: Transaction, reply: Reply
+    ) -> list[Event]:
+        match expected.owed:
+            case _Owed.MAIL:
+                transaction.mail_reply = reply
+                if reply.code >= 300:
+                    transaction._settle(reply.status)
+            case _Owed.RCPT:
+                if reply.code >= 300 and transaction.statuses[expected.recipient] is None:
+                    transaction.statuses[expected.recipient] = reply.status
+            case _Owed.DATA:
+                return self._data_reply(transaction, reply)
+            case _Owed.CONTENT:
+                return self._finish(transaction, reply.status)
+        return self._give_up_early(transaction)
+
+    def _data_reply(self, transaction: Transaction, reply: Reply) -> list[Event]:
+        if reply.code // 100 != 3:
+            self._must_reset = True
+            status = reply.status
+            return self._finish(transaction, status if not status.is_success else _no_go(status))
+        # Owed from now on: a server may refuse the content before all of it has come.
+        self._owed.append(_Expected(_Owed.CONTENT, transaction))
+        if None in transaction.statuses:
+            self._start_content(transaction)
+            return [ContentWanted(transaction)]
+        # RFC 2920 3.1: no recipient was accepted, yet the server waits for content: give it none.
+        transaction.is_content_sent = True
+        self._outgoing += b".\r\n"
+        return []
+
+    def _give_up_early(self, transaction: Transaction) -> list[Event]:
+        """In LOCKSTEP, do not go on with a transaction that no recipient is left of."""
+        if None in transaction.statuses or not self._held:
+            return []
+        self._held.clear()  # in LOCKSTEP there is only one transaction
+        self._must_reset = True
+        status = transaction.statuses[-1]
+        assert status is not None
+        return self._finish(transaction, status)
+
+    def _finish(self, transaction: Transaction, status: Status) -> list[Event]:
+        if status.code >= 300 and self.mode is Mode.CHUNKED:
+            self._must_reset = True
+        transaction._settle(status)
+        transaction.is_finished = True
+        self._unfinished.remove(transaction)
+        return [Finished(transaction)]
+
+
+def _no_go(status: Status) -> Status:
+    return permanent(f"the server answered DATA with {status}", "5.5.0")
+
+
+def _extensions(reply: Reply) -> dict[str, str]:
+    """Keywords in upper case with their arguments (RFC 5321 4.1.1.1); the old AUTH= form too."""
+    found: dict[str, str] = {}
+    for line in reply.lines[1:]:
+        keyword, _, arguments = line.strip().partition(" ")
+        if keyword.upper().startswith("AUTH="):
+            keyword, arguments = "AUTH", f"{keyword[5:]} {arguments}"
+        if keyword.upper() == "AUTH" and "AUTH" in found:
+            arguments = f"{found['AUTH']} {arguments}"
+        found[keyword.upper()] = arguments.strip()
+    return found
+
+
+def _word(text: str) -> str:
+    if not _SAFE_WORD.match(text):
+        raise LocalProtocolError("a parameter holds blanks or control characters")
+    return text
+
+
+def _path(path: str) -> str:
+    if not _SAFE_PATH.match(path):
+        raise LocalProtocolError("a path holds control characters or is not UTF-8")
+    return path

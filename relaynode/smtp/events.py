@@ -1,0 +1,87 @@
+"""What a server session tells its driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relaynode.mail.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class NeedData:
+    """Nothing to do until more bytes come. What is to be sent should go now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The client said who it is; a transaction it had begun is off. No answer is needed."""
+
+    name: str
+    is_extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A transaction is asked for. Answer with `reply`."""
+
+    reverse_path: str
+    size_bytes: int | None
+    body: str
+    smtputf8: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """A recipient is asked for. Answer with `reply`."""
+
+    forward_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentStart:
+    """Content will follow for the recipients accepted. No answer is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentData:
+    """A piece of content, dots removed, CRLF line ends. No answer is needed."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContentEnd:
+    """All content has come. Answer with `reply`: a 2xx is the promise to deliver."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRefused:
+    """The content was refused by the rules of the protocol, the client was told: forget it."""
+
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReset:
+    """RSET: the transaction is off. No answer is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over: send what is left and close."""
+
+
+Event = (
+    NeedData
+    | Hello
+    | Mail
+    | Rcpt
+    | ContentStart
+    | ContentData
+    | ContentEnd
+    | ContentRefused
+    | TransactionReset
+    | Closed
+)

@@ -1,0 +1,96 @@
+"""The arguments of MAIL and RCPT: a path and ESMTP parameters (RFC 5321 4.1.1, 4.1.2)."""
+
+from __future__ import annotations
+
+import re
+
+from relaynode.errors import AddressError
+from relaynode.mail.address import parse_path
+from relaynode.mail.status import Status
+from relaynode.smtp.events import Mail, Rcpt
+
+# A path in brackets may hold a quoted local part with a ">" of its own.
+_PATH = r'(<"(?:[^"\\]|\\.)*"@[^>]*>|<[^>]*>|[^ \t]+)(.*)\Z'
+_FROM = re.compile(r"FROM:[ \t]*" + _PATH, re.IGNORECASE | re.DOTALL)
+_TO = re.compile(r"TO:[ \t]*" + _PATH, re.IGNORECASE | re.DOTALL)
+
+
+class ParameterError(Exception):
+    """The arguments cannot be accepted; `status` is the reply that says why."""
+
+    def __init__(self, code: int, enhanced: str, text: str) -> None:
+        self.status = Status(code, enhanced, text)
+        super().__init__(text)
+
+
+def parse_mail(argument: str) -> Mail:
+    """The arguments of MAIL. Raises: ParameterError."""
+    path, parameters = _split(_FROM, argument)
+    size = _size(parameters.pop("SIZE", None))
+    body = _body(parameters.pop("BODY", None))
+    smtputf8 = _flag("SMTPUTF8", parameters)
+    _nothing_left(parameters)
+    return Mail(_path(path, "5.1.7", allow_utf8=smtputf8), size, body, smtputf8)
+
+
+def parse_rcpt(argument: str) -> Rcpt:
+    """The arguments of RCPT. Raises: ParameterError."""
+    path, parameters = _split(_TO, argument)
+    _nothing_left(parameters)
+    forward_path = _path(path, "5.1.3", allow_utf8=True)
+    if not forward_path:
+        raise ParameterError(553, "5.1.3", "A recipient cannot be the null path")
+    return Rcpt(forward_path)
+
+
+def _split(pattern: re.Pattern[str], argument: str) -> tuple[str, dict[str, str | None]]:
+    found = pattern.match(argument)
+    if found is None:
+        text = f'Syntax error in parameters scanning "{argument[:80]}"'
+        raise ParameterError(501, "5.5.2", text)
+    return found[1], _parameters(found[2])
+
+
+def _path(path: str, enhanced: str, *, allow_utf8: bool) -> str:
+    try:
+        return parse_path(path, allow_utf8=allow_utf8)
+    except AddressError as error:
+        raise ParameterError(553, enhanced, str(error)) from error
+
+
+def _parameters(text: str) -> dict[str, str | None]:
+    """ESMTP parameters (RFC 5321 4.1.2), keywords in upper case."""
+    found: dict[str, str | None] = {}
+    for word in text.split():
+        keyword, has_value, value = word.partition("=")
+        if not keyword or keyword.upper() in found:
+            raise ParameterError(501, "5.5.4", f"Syntax error in parameter {word[:40]}")
+        found[keyword.upper()] = value if has_value else None
+    return found
+
+
+def _size(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 20):
+        raise ParameterError(501, "5.5.4", f"Bad SIZE value {value[:40]}")
+    return int(value)
+
+
+def _body(value: str | None) -> str:
+    body = "" if value is None else value.upper()
+    if body not in ("", "7BIT", "8BITMIME"):
+        raise ParameterError(501, "5.5.4", f"Unknown BODY type {body[:40]}")
+    return body
+
+
+def _flag(keyword: str, parameters: dict[str, str | None]) -> bool:
+    is_given = keyword in parameters
+    if is_given and parameters.pop(keyword) is not None:
+        raise ParameterError(501, "5.5.4", f"{keyword} takes no value")
+    return is_given
+
+
+def _nothing_left(parameters: dict[str, str | None]) -> None:
+    for keyword in parameters:
+        raise ParameterError(555, "5.5.4", f"{keyword[:40]} parameter unrecognized")

@@ -1,0 +1,451 @@
+"""The server's side of an SMTP session, without I/O (RFC 5321).
+
+Extensions: PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), CHUNKING (3030),
+ENHANCEDSTATUSCODES (2034).
+
+The driver feeds bytes, then takes events one at a time with `next_event`, h11's way. An event that
+asks for a decision (Mail, Rcpt, ContentEnd) holds everything behind it until `reply` is called;
+what a client pipelined waits in the buffer meanwhile.
+
+    phase    reached by            allows
+    -------  --------------------  --------------------------------------------------
+    START    the greeting          HELO EHLO
+    READY    HELO, EHLO, RSET,     HELO EHLO MAIL
+             end of content
+    MAIL     MAIL accepted         HELO EHLO RCPT
+    RCPT     RCPT accepted         HELO EHLO RCPT DATA BDAT
+    DATA     354 sent              (content until the lone dot)
+    CHUNK    BDAT n accepted       (n bytes of content)
+    BDAT     end of a chunk that   BDAT
+             was not the last
+    CLOSED   QUIT, 421             nothing
+    any but DATA, CHUNK, CLOSED    NOOP RSET QUIT VRFY HELP
+
+A session survives RSET, a transaction does not: they are separate objects.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from relaynode.errors import LocalProtocolError
+from relaynode.mail.lines import BareLineEnds, DotDecoder
+from relaynode.mail.status import Status
+from relaynode.smtp.events import (
+    Closed,
+    ContentData,
+    ContentEnd,
+    ContentRefused,
+    ContentStart,
+    Event,
+    Hello,
+    Mail,
+    NeedData,
+    Rcpt,
+    TransactionReset,
+)
+from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt
+from relaynode.smtp.reply import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_COMMAND_BYTES = 2048
+"""RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
+
+MAX_ERRORS = 20
+"""Refused commands in a session before it is ended: a client gone mad, or a guesser."""
+
+
+class Phase(Enum):
+    START = auto()
+    READY = auto()
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    CHUNK = auto()
+    BDAT = auto()
+    CLOSED = auto()
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """What RSET forgets."""
+
+    size_bytes: int = 0
+    recipients: int = 0
+    is_started: bool = False
+    is_last_chunk: bool = False
+    chunk_left: int = 0
+    dots: DotDecoder = field(default_factory=DotDecoder)
+    line_ends: BareLineEnds = field(default_factory=BareLineEnds)
+    refusal: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Verb:
+    """One row of the command table: where it may come, what it does, what is said elsewhere."""
+
+    phases: frozenset[Phase]
+    run: Callable[[Session, str], Event | None]
+    refusal: Callable[[Phase], Status]
+
+
+_HELO_NAME = re.compile(r"[!-~\u0080-\U0010ffff]+\Z")
+_CHUNK = re.compile(r"([0-9]{1,18})(?:[ \t]+(LAST))?[ \t]*\Z", re.IGNORECASE)
+
+
+class Session:
+    """One connection of a client.
+
+    `hostname`: our name. `max_size_bytes`: the largest content accepted (RFC 1870).
+    `max_recipients`: accepted recipients of one transaction; the next is told to come again
+    (RFC 5321 4.5.3.1.8 asks for 100 at least).
+    """
+
+    def __init__(self, hostname: str, *, max_size_bytes: int, max_recipients: int = 1000) -> None:
+        self.hostname = hostname
+        self.max_size_bytes = max_size_bytes
+        self.max_recipients = max_recipients
+        self.phase = Phase.START
+        self.hello_name = ""
+        self.is_extended = False
+        self._transaction = _Transaction()
+        self._buffer = bytearray()
+        self._outgoing = bytearray()
+        self._pending: Mail | Rcpt | ContentEnd | None = None
+        self._errors = 0
+        self._is_skipping_line = False
+        self._phase_before_chunk = Phase.START
+        self._say(Status(220, "", f"{hostname} ESMTP relaynode"))
+
+    # --- the driver's side
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes the client sent."""
+        self._buffer += data
+
+    def data_to_send(self) -> bytes:
+        """The bytes to send now; they are given once."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def next_event(self) -> Event:
+        """The next thing that happened. Raises: LocalProtocolError if an answer is owed."""
+        if self._pending is not None:
+            raise LocalProtocolError(f"{type(self._pending).__name__} was not answered")
+        while True:
+            event = self._step()
+            if event is not None:
+                return event
+
+    def reply(self, status: Status) -> None:
+        """Answer the event that was given last. Raises: LocalProtocolError if none waits."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            raise LocalProtocolError("no event waits for an answer")
+        self._say(status)
+        if not status.is_success:
+            self._count_error()
+        if isinstance(pending, ContentEnd):
+            self._end_transaction()
+        elif isinstance(pending, Mail) and status.is_success:
+            self.phase = Phase.MAIL
+        elif isinstance(pending, Rcpt) and status.is_success:
+            self._transaction.recipients += 1
+            self.phase = Phase.RCPT
+
+    def shut_down(self, text: str) -> None:
+        """End the session from our side: 421 (RFC 5321 3.8). `next_event` then gives Closed."""
+        if self.phase is not Phase.CLOSED:
+            self._pending = None
+            self._say(Status(421, "4.3.2", f"{self.hostname} {text}"))
+            self.phase = Phase.CLOSED
+
+    # --- the dialogue
+
+    def _step(self) -> Event | None:
+        if self.phase is Phase.CLOSED:
+            return Closed()
+        if self.phase is Phase.DATA:
+            return self._data()
+        if self.phase is Phase.CHUNK:
+            return self._chunk()
+        line = self._take_line()
+        return NeedData() if line is None else self._command(line)
+
+    def _take_line(self) -> bytes | None:
+        end = self._buffer.find(b"\n")
+        if end < 0:
+            if len(self._buffer) > MAX_COMMAND_BYTES:
+                self._buffer.clear()
+                self._is_skipping_line = True
+            return None
+        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        del self._buffer[: end + 1]
+        if self._is_skipping_line or len(line) > MAX_COMMAND_BYTES:
+            self._is_skipping_line = False
+            return b"\0"  # no command begins so: it is refused as one that is too long
+        return line
+
+    def _command(self, line: bytes) -> Event | None:
+        if line == b"\0":
+            self._refuse(Status(500, "5.5.2", "Line too long"))
+            return None
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            self._refuse(Status(500, "5.5.2", "Command is neither ASCII nor UTF-8"))
+            return None
+        word, _, rest = text.strip(" \t").partition(" ")
+        verb = _VERBS.get(word.upper())
+        if verb is None:
+            kind = "not implemented" if word.upper() in _NOT_IMPLEMENTED else "unrecognized"
+            code = 502 if kind == "not implemented" else 500
+            self._refuse(Status(code, "5.5.1", f'Command {kind}: "{word[:40]}"'))
+            return None
+        if self.phase not in verb.phases:
+            self._refuse(verb.refusal(self.phase))
+            return None
+        return verb.run(self, rest.strip(" \t"))
+
+    def _hello(self, name: str, is_extended: bool) -> Event | None:
+        word = "EHLO" if is_extended else "HELO"
+        if not name:
+            self._refuse(Status(501, "5.0.0", f"{word} requires domain address"))
+            return None
+        if not _HELO_NAME.match(name):
+            self._refuse(Status(501, "5.0.0", "Invalid domain name"))
+            return None
+        self.hello_name, self.is_extended = name, is_extended
+        self._end_transaction()
+        greeting = Status(250, "", f"{self.hostname} Hello {name}, pleased to meet you")
+        self._say(greeting, self._extensions() if is_extended else ())
+        return Hello(name, is_extended)
+
+    def _extensions(self) -> tuple[str, ...]:
+        return (
+            "ENHANCEDSTATUSCODES",
+            "PIPELINING",
+            "CHUNKING",
+            "8BITMIME",
+            "SMTPUTF8",
+            f"SIZE {self.max_size_bytes}",
+        )
+
+    def _helo(self, rest: str) -> Event | None:
+        return self._hello(rest, is_extended=False)
+
+    def _ehlo(self, rest: str) -> Event | None:
+        return self._hello(rest, is_extended=True)
+
+    def _mail(self, rest: str) -> Event | None:
+        try:
+            mail = parse_mail(rest)
+        except ParameterError as error:
+            self._refuse(error.status)
+            return None
+        if (mail.size_bytes or 0) > self.max_size_bytes:
+            self._refuse(_too_big(self.max_size_bytes))
+            return None
+        return self._ask(mail)
+
+    def _rcpt(self, rest: str) -> Event | None:
+        try:
+            rcpt = parse_rcpt(rest)
+        except ParameterError as error:
+            self._refuse(error.status)
+            return None
+        if self._transaction.recipients >= self.max_recipients:
+            # RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in a next transaction.
+            self._refuse(Status(452, "4.5.3", "Too many recipients"))
+            return None
+        return self._ask(rcpt)
+
+    def _start_data(self, rest: str) -> Event | None:
+        if rest:
+            self._refuse(Status(501, "5.5.4", "DATA takes no parameters"))
+            return None
+        self._say(Status(354, "", "End data with <CR><LF>.<CR><LF>"))
+        self.phase = Phase.DATA
+        self._transaction.is_started = True
+        return ContentStart()
+
+    def _start_chunk(self, rest: str) -> Event | None:
+        found = _CHUNK.match(rest)
+        if found is None:
+            # The size of what follows is unknown: whatever comes next cannot be told apart.
+            self._say(Status(501, "5.5.4", "BDAT wants a size and perhaps LAST"))
+            self.shut_down("closing: the chunk's size is not clear")
+            return None
+        transaction = self._transaction
+        transaction.chunk_left = int(found[1])
+        transaction.is_last_chunk = found[2] is not None
+        if self.phase not in (Phase.RCPT, Phase.BDAT) and transaction.refusal is None:
+            transaction.refusal = _no_recipients(self.phase)
+        self._phase_before_chunk = self.phase
+        self.phase = Phase.CHUNK
+        if transaction.is_started or transaction.refusal is not None:
+            return None
+        transaction.is_started = True
+        return ContentStart()
+
+    def _data(self) -> Event | None:
+        if not self._buffer:
+            return NeedData()
+        transaction = self._transaction
+        content = transaction.dots.feed(bytes(self._buffer))
+        self._buffer.clear()
+        if transaction.dots.is_complete:
+            self._buffer += transaction.dots.rest or b""
+            self.phase = Phase.CHUNK
+            transaction.is_last_chunk, transaction.chunk_left = True, 0
+        return self._content(content)
+
+    def _chunk(self) -> Event | None:
+        transaction = self._transaction
+        if transaction.chunk_left:
+            if not self._buffer:
+                return NeedData()
+            content = bytes(self._buffer[: transaction.chunk_left])
+            del self._buffer[: len(content)]
+            transaction.chunk_left -= len(content)
+            return self._content(content)
+        if transaction.is_last_chunk:
+            return self._end_content()
+        self.phase = Phase.BDAT
+        if transaction.refusal is not None:
+            self._refuse(transaction.refusal)
+            return None
+        self._say(Status(250, "2.0.0", "Chunk received"))
+        return None
+
+    def _content(self, content: bytes) -> Event | None:
+        """Check a piece of content; what was refused is read on and dropped."""
+        transaction = self._transaction
+        transaction.size_bytes += len(content)
+        transaction.line_ends.feed(content)
+        if transaction.size_bytes > self.max_size_bytes and transaction.refusal is None:
+            transaction.refusal = _too_big(self.max_size_bytes)
+        return ContentData(content) if content and transaction.refusal is None else None
+
+    def _end_content(self) -> Event | None:
+        transaction = self._transaction
+        if transaction.refusal is None and transaction.line_ends.finish():
+            transaction.refusal = _BARE_LINE_ENDS
+        if transaction.refusal is None:
+            return self._ask(ContentEnd())
+        refusal, was_started = transaction.refusal, transaction.is_started
+        if was_started or self._phase_before_chunk is not Phase.START:
+            self._end_transaction()
+        else:
+            self._transaction, self.phase = _Transaction(), Phase.START
+        self._refuse(refusal)
+        return ContentRefused(refusal) if was_started else None
+
+    def _rset(self, rest: str) -> Event | None:
+        was_in_transaction = self.phase not in (Phase.START, Phase.READY)
+        if was_in_transaction:
+            self._end_transaction()
+        self._say(Status(250, "2.0.0", "Reset state"))
+        return TransactionReset() if was_in_transaction else None
+
+    def _noop(self, rest: str) -> Event | None:
+        self._say(Status(250, "2.0.0", "OK"))
+        return None
+
+    def _vrfy(self, rest: str) -> Event | None:
+        # RFC 5321 3.5.3: neither confirm nor deny.
+        text = "Cannot VRFY user; try RCPT to attempt delivery"
+        self._say(Status(252, "2.5.2", text))
+        return None
+
+    def _help(self, rest: str) -> Event | None:
+        self._say(Status(214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT"))
+        return None
+
+    def _quit(self, rest: str) -> Event | None:
+        self._say(Status(221, "2.0.0", f"{self.hostname} closing connection"))
+        self.phase = Phase.CLOSED
+        return None
+
+    # --- helpers
+
+    def _ask(self, event: Mail | Rcpt | ContentEnd) -> Event:
+        self._pending = event
+        return event
+
+    def _say(self, status: Status, more: tuple[str, ...] = ()) -> None:
+        self._outgoing += encode(status, more)
+
+    def _refuse(self, status: Status) -> None:
+        """Say no to a command that is not an event."""
+        self._say(status)
+        self._count_error()
+
+    def _count_error(self) -> None:
+        self._errors += 1
+        if self._errors >= MAX_ERRORS:
+            self.shut_down("too many errors")
+
+    def _end_transaction(self) -> None:
+        self._transaction = _Transaction()
+        if self.phase is not Phase.CLOSED:
+            self.phase = Phase.READY
+
+
+def _too_big(limit: int) -> Status:
+    return Status(552, "5.3.4", f"Message size exceeds the maximum of {limit} bytes")
+
+
+_BARE_LINE_ENDS = Status(554, "5.6.0", "Bare CR or LF in message: lines end with CRLF")
+
+
+def _no_recipients(phase: Phase) -> Status:
+    if phase is Phase.MAIL:
+        return Status(554, "5.5.1", "No valid recipients")
+    return Status(503, "5.0.0", "Need MAIL command")
+
+
+def _hello_first(phase: Phase) -> Status:
+    if phase is Phase.START:
+        return Status(503, "5.0.0", "Polite people say HELO first")
+    if phase is Phase.BDAT:
+        return Status(503, "5.5.1", "A BDAT ... LAST is owed")
+    return Status(503, "5.5.0", "Sender already specified")
+
+
+def _mail_first(phase: Phase) -> Status:
+    if phase is Phase.BDAT:
+        return Status(503, "5.5.1", "A BDAT ... LAST is owed")
+    return Status(503, "5.0.0", "Need MAIL before RCPT")
+
+
+def _rcpt_first(phase: Phase) -> Status:
+    if phase is Phase.MAIL:
+        return Status(503, "5.0.0", "Need RCPT (recipient)")
+    if phase is Phase.BDAT:
+        return Status(503, "5.5.1", "DATA after BDAT (RFC 3030)")
+    return Status(503, "5.0.0", "Need MAIL command")
+
+
+_ANY = frozenset({Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.BDAT})
+_VERBS: dict[str, _Verb] = {
+    "HELO": _Verb(_ANY, Session._helo, _hello_first),
+    "EHLO": _Verb(_ANY, Session._ehlo, _hello_first),
+    "MAIL": _Verb(frozenset({Phase.READY}), Session._mail, _hello_first),
+    "RCPT": _Verb(frozenset({Phase.MAIL, Phase.RCPT}), Session._rcpt, _mail_first),
+    "DATA": _Verb(frozenset({Phase.RCPT}), Session._start_data, _rcpt_first),
+    # BDAT announces bytes that must be read whatever is wrong (RFC 3030 section 2).
+    "BDAT": _Verb(_ANY, Session._start_chunk, _rcpt_first),
+    "RSET": _Verb(_ANY, Session._rset, _rcpt_first),
+    "NOOP": _Verb(_ANY, Session._noop, _rcpt_first),
+    "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
+    "HELP": _Verb(_ANY, Session._help, _rcpt_first),
+    "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
+}
+_NOT_IMPLEMENTED = frozenset({"EXPN", "TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS"})
