@@ -1,0 +1,74 @@
+"""Listening: accepts connections on one address and hands each to a service."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from relaynode.errors import ConnectFailed
+from relaynode.wire.stream import READ_BYTES
+from relaynode.wire.tcp import TcpStream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from relaynode.config.values import ListenAddress
+    from relaynode.wire.stream import Stream
+
+BACKLOG = 256
+MAX_CONNECTIONS = 500
+"""Of one address: more are closed at once, so that the others are served."""
+
+
+class Listener:
+    """One address being listened on."""
+
+    def __init__(self, serve: Callable[[Stream, str], Awaitable[None]]) -> None:
+        self._serve = serve
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(
+        cls, where: ListenAddress, serve: Callable[[Stream, str], Awaitable[None]]
+    ) -> Listener:
+        """Listen; `serve` gets each stream with the client's IP address.
+
+        Raises: ConnectFailed if the address cannot be had.
+        """
+        listener = cls(serve)
+        family = socket.AF_INET6 if where.address.version == 6 else socket.AF_INET
+        try:
+            listener._server = await asyncio.start_server(
+                listener._accepted,
+                str(where.address),
+                where.port,
+                family=family,
+                backlog=BACKLOG,
+                limit=READ_BYTES,
+            )
+        except OSError as error:
+            raise ConnectFailed(f"cannot listen on {where}: {error.strerror}") from error
+        return listener
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.transport.abort()
+            return
+        stream = TcpStream(reader, writer)
+        connection = asyncio.ensure_future(self._run(stream))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _run(self, stream: TcpStream) -> None:
+        await self._serve(stream, stream.address)
+
+    async def close(self) -> None:
+        """Stop listening and end the connections: their services say goodbye."""
+        if self._server is not None:
+            self._server.close()
+        connections = list(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)

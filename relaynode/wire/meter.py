@@ -1,0 +1,80 @@
+"""What a line carries: byte counts, and its rate and round trip estimated from acknowledgements.
+
+Time is an argument. The estimate follows what BBR does for TCP (draft-ietf-ccwg-bbr): the rate is
+the best delivery rate of recent samples, the round trip the smallest seen, and their product is
+what must be under way for the line never to be idle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class ByteCount:
+    """Bytes that crossed a line's streams, without what TCP and IP add."""
+
+    bytes_out: int = 0
+    bytes_in: int = 0
+
+    def sent(self, size: int) -> None:
+        """`size` bytes were given to the line."""
+        self.bytes_out += size
+
+    def received(self, size: int) -> None:
+        """`size` bytes came from the line."""
+        self.bytes_in += size
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was known when something was sent: give it back when it is acknowledged."""
+
+    at: float
+    size_bytes: int
+    delivered_before: int
+    delivered_at: float
+
+
+class PipeMeter:
+    """Estimates how many bytes fill the pipe."""
+
+    GAIN = 2.0
+    """Twice the product: room to find out that the line is faster than it seemed."""
+
+    SAMPLES = 10
+    """Acknowledgements that the best rate is taken from."""
+
+    def __init__(self, now: float) -> None:
+        self._delivered = 0
+        self._delivered_at = now
+        self._rates: deque[float] = deque(maxlen=self.SAMPLES)
+        self._round_trip = float("inf")
+
+    def round_trip(self, seconds: float) -> None:
+        """A short question was answered after `seconds`."""
+        self._round_trip = min(self._round_trip, max(seconds, 1e-6))
+
+    def send(self, size_bytes: int, now: float) -> Sent:
+        """Something of that size begins to go out."""
+        return Sent(now, size_bytes, self._delivered, self._delivered_at)
+
+    def acknowledge(self, sent: Sent, now: float) -> None:
+        """It has arrived."""
+        self._delivered += sent.size_bytes
+        elapsed = max(now - sent.delivered_at, 1e-6)
+        self._rates.append((self._delivered - sent.delivered_before) / elapsed)
+        self._delivered_at = now
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second, 0 while unknown."""
+        return max(self._rates, default=0.0)
+
+    @property
+    def window_bytes(self) -> float:
+        """How many bytes should be under way; 0 while unknown."""
+        if not self._rates or self._round_trip == float("inf"):
+            return 0.0
+        return self.GAIN * self.rate * self._round_trip

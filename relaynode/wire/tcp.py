@@ -1,0 +1,140 @@
+"""TCP streams, with or without TLS on them, on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import socket
+import ssl
+import sys
+from typing import TYPE_CHECKING, Any
+
+from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
+from relaynode.wire.stream import READ_BYTES
+
+if TYPE_CHECKING:
+    from relaynode.wire.meter import ByteCount
+
+WRITE_BUFFER_BYTES = 16 * 1024
+"""Bytes that wait in our own memory before `write` does: what lies there when the line drops was
+"sent" for nobody."""
+
+_UNSENT_REQUEST = 0x5411 if sys.platform == "linux" else 0x40046677
+"""SIOCOUTQ of Linux (tcp(7)), FIONWRITE of the BSDs: bytes in a socket's send queue."""
+
+CLOSE_SECONDS = 10.0
+"""How long an orderly close may take before it is a disorderly one."""
+
+
+async def connect(
+    host: str, port: int, *, timeout: float, count: ByteCount | None = None
+) -> TcpStream:
+    """A connection to `host`, tried at each of its addresses in turn.
+
+    Raises: ConnectFailed (refused, unreachable, unknown name, `timeout` seconds over).
+    """
+    what = f"{host}:{port}"
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES)
+    except TimeoutError:
+        raise ConnectFailed(f"{what}: no answer within {timeout:g} s") from None
+    except socket.gaierror as error:
+        raise ConnectFailed(f"{host}: {error.strerror}") from error
+    except OSError as error:
+        raise ConnectFailed(f"{what}: {error.strerror or error}") from error
+    return TcpStream(reader, writer, name=host, count=count)
+
+
+class TcpStream:
+    """A `Stream` on an asyncio connection. `count`, when given, sees every byte."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        name: str = "",
+        count: ByteCount | None = None,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._count = count
+        self.address = _address(writer.get_extra_info("peername"))
+        self.peer = f"{name} [{self.address}]" if name else f"[{self.address}]"
+        writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    async def read(self, timeout: float | None = None) -> bytes:
+        """See Stream."""
+        try:
+            async with asyncio.timeout(timeout):
+                data = await self._reader.read(READ_BYTES)
+        except TimeoutError:
+            raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
+        except OSError as error:  # ssl.SSLError is one too
+            raise LineLost(f"{self.peer}: {_reason(error)}") from error
+        if self._count is not None:
+            self._count.received(len(data))
+        return data
+
+    async def write(self, data: bytes, timeout: float | None = None) -> None:
+        """See Stream."""
+        if not data:
+            return
+        try:
+            self._writer.write(data)
+            if self._count is not None:
+                self._count.sent(len(data))
+            async with asyncio.timeout(timeout):
+                await self._writer.drain()
+        except TimeoutError:
+            raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
+        except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
+            raise LineLost(f"{self.peer}: {_reason(error)}") from error
+
+    def backlog(self) -> int:
+        """See Stream: our buffer, and what the kernel holds until the peer acknowledges it."""
+        waiting = self._writer.transport.get_write_buffer_size()
+        connection = self._writer.get_extra_info("socket")
+        with contextlib.suppress(OSError, ValueError):
+            answer = fcntl.ioctl(connection.fileno(), _UNSENT_REQUEST, b"\0" * 4)
+            waiting += int.from_bytes(answer, sys.byteorder)
+        return waiting
+
+    async def start_tls(
+        self, context: ssl.SSLContext, server_hostname: str | None, timeout: float | None = None
+    ) -> None:
+        """See Stream."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._writer.start_tls(context, server_hostname=server_hostname)
+        except TimeoutError:
+            raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            text = f"{self.peer}: its certificate is not accepted: {error.verify_message}"
+            raise TlsFailed(text) from error
+        except (OSError, RuntimeError) as error:
+            raise TlsFailed(f"{self.peer}: TLS failed: {_reason(error)}") from error
+        self._writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    async def close(self) -> None:
+        """See Stream."""
+        self._writer.close()
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.wait_closed()
+        self._writer.transport.abort()
+
+    def abort(self) -> None:
+        """See Stream."""
+        self._writer.transport.abort()
+
+
+def _address(peername: Any) -> str:
+    """The peer's address for people; a unix socket has none."""
+    return str(peername[0]) if isinstance(peername, tuple) else "local"
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
