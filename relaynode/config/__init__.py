@@ -1,0 +1,1 @@
+"""The program's own settings: one typed schema, and the loader that names every mistake."""

@@ -1,0 +1,341 @@
+"""From relaynode.toml to a `Config`, or to the list of all that is wrong with it.
+
+Every key is decoded on its own, so that one mistake does not hide the next; what belongs together
+(a link that is named and does not exist) is checked afterwards.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+import msgspec
+
+from relaynode.config import schema
+from relaynode.config.secrets import read_password
+from relaynode.config.toml_lines import key_lines, line_of
+from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
+from relaynode.errors import AddressError, ConfigError, Problem
+from relaynode.mail.address import parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from relaynode.config.values import Password
+
+DEFAULT_LINK = "default"
+"""The link of everything that names none: always up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings that have been checked. `passwords` is keyed by the file's table and name."""
+
+    path: Path | None
+    hostname: str
+    spool: Path
+    tables: Path
+    local_domains: frozenset[str]
+    mailbox: Mailbox
+    file: schema.File
+    links: dict[str, schema.LinkSection]
+    passwords: dict[tuple[str, str], Password] = field(repr=False)
+
+    @property
+    def control_socket(self) -> Path:
+        """Where the daemon takes commands."""
+        return self.spool / "control"
+
+    @property
+    def default_smart_host(self) -> str | None:
+        """The smart host for all that is not routed otherwise: [node]'s, or the first."""
+        return self.file.node.smart_host or next(iter(self.file.smart_host), None)
+
+    def link_of(self, section: schema.RemoteSection) -> str:
+        """The name of the link that a smart host or account is reached over."""
+        return section.link or DEFAULT_LINK
+
+
+def search_path(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """The places where a configuration is looked for, in order."""
+    places = []
+    if named := environ.get("RELAYNODE_CONFIG"):
+        places.append(Path(named))
+    home = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    places.append(Path(home).expanduser() / "relaynode" / "relaynode.toml")
+    places.append(Path("/etc/relaynode/relaynode.toml"))
+    return places
+
+
+def find(named: Path | None = None) -> Path | None:
+    """The configuration file to use; None if there is none and none was named."""
+    if named is not None:
+        return named
+    if os.environ.get("RELAYNODE_CONFIG"):
+        return Path(os.environ["RELAYNODE_CONFIG"])
+    return next((path for path in search_path() if path.exists()), None)
+
+
+def load(path: Path | None) -> Config:
+    """Read and check the file at `path`, or take the defaults. Raises: ConfigError."""
+    if path is None:
+        return _Checker("(defaults)", None, {}, {}).config()
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError([Problem(str(path), None, error.strerror or str(error))]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(str(path), None, "not UTF-8", "save it as UTF-8")]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax_problem(str(path), error)]) from error
+    return _Checker(str(path), path.absolute(), data, key_lines(text)).config()
+
+
+def _syntax_problem(file: str, error: tomllib.TOMLDecodeError) -> Problem:
+    text, _, place = str(error).partition(" (at ")
+    line = re.match(r"line ([0-9]+)", place)
+    return Problem(file, int(line[1]) if line else None, f"not TOML: {text}")
+
+
+class _Checker:
+    """One file on its way to a Config; collects problems."""
+
+    def __init__(
+        self, name: str, path: Path | None, data: dict[str, Any], lines: dict[tuple[str, ...], int]
+    ) -> None:
+        self._name = name
+        self._path = path
+        self._folder = path.parent if path is not None else Path.cwd()
+        self._data = data
+        self._lines = lines
+        self._problems: list[Problem] = []
+        self._passwords: dict[tuple[str, str], Password] = {}
+
+    def config(self) -> Config:
+        file = self._section(schema.File, self._data, ())
+        assert file is not None  # it has no required keys
+        self._check_links(file)
+        self._check_remotes(file)
+        self._check_listeners(file)
+        self._check_domains(file)
+        if self._problems:
+            self._problems.sort(key=lambda problem: problem.line or 0)
+            raise ConfigError(self._problems)
+        return self._finish(file)
+
+    def _finish(self, file: schema.File) -> Config:
+        hostname = (file.node.hostname or socket.gethostname()).rstrip(".")
+        own = {hostname, "localhost", *file.node.local_domains}
+        spool = file.node.spool or default_spool(self._path)
+        return Config(
+            path=self._path,
+            hostname=hostname,
+            spool=self._absolute(spool),
+            tables=self._absolute(file.node.tables),
+            local_domains=frozenset(domain.lower().rstrip(".") for domain in own),
+            mailbox=file.local.mailbox or _default_mailbox(),
+            file=file,
+            links={DEFAULT_LINK: schema.LinkSection(kind="always"), **file.link},
+            passwords=self._passwords,
+        )
+
+    def _absolute(self, path: Path) -> Path:
+        return self._folder / path.expanduser()
+
+    # --- one value at a time
+
+    def _problem(self, path: tuple[str, ...], text: str, remedy: str = "") -> None:
+        self._problems.append(Problem(self._name, line_of(self._lines, path), text, remedy))
+
+    def _section(self, kind: type[msgspec.Struct], data: Any, path: tuple[str, ...]) -> Any:
+        """A struct out of a table; a wrong value that has a default gives way to it, so that the
+        rest can be checked. None when a required one is missing or wrong."""
+        if not isinstance(data, dict):
+            self._problem(path, f"{_shown(path)} must be a table", f"write [{_shown(path)}]")
+            return None
+        fields = {info.encode_name: info for info in msgspec.structs.fields(kind)}
+        self._report_unknown_keys(data, list(fields), path)
+        values = {}
+        is_good = True
+        for key, info in fields.items():
+            value = self._value(info.type, data[key], (*path, key)) if key in data else None
+            if value is not None:
+                values[info.name] = value
+            elif info.required:
+                is_good = False
+                if key not in data:
+                    self._problem(path, f"[{_shown(path)}] lacks {key}", _wanted(info.type))
+        return kind(**values) if is_good else None
+
+    def _report_unknown_keys(
+        self, data: dict[str, Any], known: list[str], path: tuple[str, ...]
+    ) -> None:
+        for key in data:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, n=1)
+                remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+                what = f"unknown key {key} in [{_shown(path)}]"
+                self._problem((*path, key), what if path else f"unknown table [{key}]", remedy)
+
+    def _value(self, kind: Any, value: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self._section(kind, value, path)
+        if get_origin(kind) is dict:
+            if not isinstance(value, dict):
+                self._problem(path, f"[{path[0]}] must have named tables", f"[{path[0]}.isp]")
+                return None
+            section = get_args(kind)[1]
+            named = {key: self._section(section, item, (*path, key)) for key, item in value.items()}
+            return {key: item for key, item in named.items() if item is not None}
+        try:
+            return _convert(value, kind)
+        except (msgspec.ValidationError, ValueError) as error:
+            text = re.sub(r" - at `.*`$", "", str(error))
+            self._problem(path, f"{_shown(path)}: {_plain(text)}", _wanted(kind))
+            return None
+
+    # --- what belongs together
+
+    def _check_links(self, file: schema.File) -> None:
+        written = self._data.get("link", {})  # a link with a mistake in it exists all the same
+        links = {*(written if isinstance(written, dict) else ()), DEFAULT_LINK}
+        for name in file.link:
+            if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+                self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
+        for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+            for name, section in sections.items():
+                if section.link is not None and section.link not in links:
+                    known = ", ".join(file.link) or "none is defined"
+                    text = f'there is no link "{section.link}" (links: {known})'
+                    self._problem((table, name, "link"), text, f"add [link.{section.link}]")
+        if file.node.smart_host is not None and file.node.smart_host not in file.smart_host:
+            known = ", ".join(file.smart_host) or "none is defined"
+            text = f'there is no smart host "{file.node.smart_host}" (smart hosts: {known})'
+            self._problem(("node", "smart_host"), text)
+
+    def _check_remotes(self, file: schema.File) -> None:
+        for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+            for name, section in sections.items():
+                self._check_login(table, name, section)
+        for name, account in file.account.items():
+            self._check_path(account.deliver_to, ("account", name, "deliver_to"))
+        for name, user in file.user.items():
+            self._check_password("user", name, user.password_file)
+
+    def _check_login(self, table: str, name: str, section: schema.RemoteSection) -> None:
+        if (section.user is None) != (section.password_file is None):
+            missing = "password_file" if section.user is not None else "user"
+            self._problem((table, name), f"[{table}.{name}] has no {missing}", f"add {missing}")
+        elif section.user is None and table == "account":
+            self._problem((table, name), f"[{table}.{name}] has no user", "add user")
+        if section.password_file is not None:
+            self._check_password(table, name, section.password_file)
+        if section.ca_file is not None and not os.access(self._absolute(section.ca_file), os.R_OK):
+            self._problem((table, name, "ca_file"), f"{section.ca_file} cannot be read")
+
+    def _check_password(self, table: str, name: str, path: Path) -> None:
+        try:
+            self._passwords[table, name] = read_password(self._absolute(path))
+        except ValueError as error:
+            self._problem((table, name, "password_file"), str(error))
+
+    def _check_path(self, address: str, path: tuple[str, ...]) -> None:
+        try:
+            if not parse_path(address):
+                raise AddressError("the null path is nobody")
+        except AddressError as error:
+            self._problem(path, f'"{address}" is no address: {error}')
+
+    def _check_listeners(self, file: schema.File) -> None:
+        for name, listen in file.listen.items():
+            for key, addresses in (("smtp", listen.smtp), ("pop3", listen.pop3)):
+                for where in addresses:
+                    self._check_listen(where, listen.networks, ("listen", name, key))
+
+    def _check_listen(
+        self, where: ListenAddress, networks: list[Network], path: tuple[str, ...]
+    ) -> None:
+        """We serve this machine and the networks that are named, nobody else."""
+        if where.address.is_loopback or any(where.address in network for network in networks):
+            return
+        if where.address.is_unspecified and networks:
+            return
+        text = f"{where} is neither loopback nor in one of the networks of [listen.{path[1]}]"
+        self._problem(path, text, 'name the LAN it serves: networks = ["192.168.1.0/24"]')
+
+    def _check_domains(self, file: schema.File) -> None:
+        domains = [("node", "local_domains", domain) for domain in file.node.local_domains]
+        if file.node.hostname is not None:
+            domains.append(("node", "hostname", file.node.hostname))
+        if file.masquerade.as_domain is not None:
+            domains.append(("masquerade", "as", file.masquerade.as_domain))
+        for table, key, domain in domains:
+            try:
+                parse_path(f"x@{domain}", allow_utf8=True)
+            except AddressError as error:
+                self._problem((table, key), f'"{domain}" is no domain: {error}')
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """`value` as `kind`: by its own `parse` where it has a grammar of its own, else by msgspec."""
+    if get_origin(kind) is list and hasattr(get_args(kind)[0], "parse"):
+        return [_convert(item, get_args(kind)[0]) for item in msgspec.convert(value, list[str])]
+    alternatives = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    parse = getattr(alternatives[0], "parse", None)
+    if parse is not None:
+        return parse(msgspec.convert(value, str))
+    return msgspec.convert(value, kind, dec_hook=lambda kind, value: kind(value))
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return ".".join(path)
+
+
+_TYPE_NAMES = {
+    "`str`": "a text in quotes",
+    "`int`": "a whole number",
+    "`bool`": "true or false",
+    "`array`": "a list in [ ]",
+    "`object`": "a table",
+    "`float`": "a number",
+}
+
+
+def _plain(text: str) -> str:
+    """msgspec's words in a user's."""
+    if text.startswith("Invalid enum value"):
+        return f"{text.removeprefix('Invalid enum value ')} is not accepted"
+    if "matching regex" in text:
+        return 'wants a name without blanks or any of < > @ , ; : "'
+    for name, plain in _TYPE_NAMES.items():
+        text = text.replace(name, plain)
+    return text.replace("Expected ", "wants ", 1).replace(" | null", "")
+
+
+def _wanted(kind: Any) -> str:
+    """What would be right, where the type alone tells."""
+    if get_origin(kind) is not None and get_args(kind) and isinstance(get_args(kind)[0], str):
+        return "accepted: " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    if kind is HostPort:
+        return 'write for example "mail.example.net:587"'
+    return ""
+
+
+def default_spool(config: Path | None) -> Path:
+    """The system's spool for root and for the system's configuration, else the user's own."""
+    if os.geteuid() == 0 or (config is not None and config.is_relative_to("/etc")):
+        return Path("/var/spool/relaynode")
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "relaynode"
+
+
+def _default_mailbox() -> Mailbox:
+    return Mailbox("/var/mail/{user}" if os.geteuid() == 0 else "~/Maildir/")

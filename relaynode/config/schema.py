@@ -1,0 +1,124 @@
+"""The schema of relaynode.toml: every table, every key, its type and its default.
+
+Durations and sizes carry their unit in the key's name. A key that has no default is required.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
+
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
+Positive = Annotated[int, Meta(ge=1)]
+Tls = Literal["none", "starttls", "tls"]
+
+
+class Section(Struct, frozen=True, kw_only=True, rename={"as_domain": "as"}):
+    """Base of all tables."""
+
+
+class NodeSection(Section, frozen=True, kw_only=True):
+    """[node]"""
+
+    hostname: Name | None = None
+    spool: Path | None = None
+    tables: Path = Path("/etc/mail")
+    local_domains: list[Name] = field(default_factory=list)
+    smart_host: Name | None = None
+    postmaster: Name = "postmaster"
+
+
+class MasqueradeSection(Section, frozen=True, kw_only=True):
+    """[masquerade]: see sendmail's MASQUERADE_AS and its features."""
+
+    as_domain: Name | None = None
+    all: bool = False
+    envelope: bool = False
+    exposed_users: list[Name] = field(default_factory=list)
+    domains: list[Name] = field(default_factory=list)
+    entire_domain: bool = False
+    exceptions: list[Name] = field(default_factory=list)
+
+
+class LinkSection(Section, frozen=True, kw_only=True):
+    """[link.NAME]: a line with its own times."""
+
+    kind: Literal["always", "event"] = "event"
+
+
+class RemoteSection(Section, frozen=True, kw_only=True):
+    """What a smart host and an account have in common."""
+
+    host: HostPort
+    tls: Tls
+    user: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    verify: bool = True
+    link: Name | None = None
+    timeout_seconds: Positive = 300
+
+
+class SmartHostSection(RemoteSection, frozen=True, kw_only=True):
+    """[smart_host.NAME]"""
+
+    tls: Tls = "starttls"
+    max_in_flight: Positive = 64
+
+
+class AccountSection(RemoteSection, frozen=True, kw_only=True):
+    """[account.NAME]: a mailbox to poll."""
+
+    protocol: Literal["pop3"] = "pop3"
+    tls: Tls = "tls"
+    deliver_to: str
+    keep: bool = False
+
+
+class ListenSection(Section, frozen=True, kw_only=True):
+    """[listen.NAME]"""
+
+    smtp: list[ListenAddress] = field(default_factory=list)
+    pop3: list[ListenAddress] = field(default_factory=list)
+    networks: list[Network] = field(default_factory=list)
+
+
+class LocalSection(Section, frozen=True, kw_only=True):
+    """[local]: where local mail goes."""
+
+    mailbox: Mailbox | None = None
+    users: list[Name] = field(default_factory=list)
+
+
+class UserSection(Section, frozen=True, kw_only=True):
+    """[user.NAME]: somebody who may fetch mail here."""
+
+    password_file: Path
+
+
+class QueueSection(Section, frozen=True, kw_only=True):
+    """[queue]"""
+
+    give_up_after_days: Positive = 5
+    give_up_min_attempts: Positive = 5
+    keep_finished_days: Positive = 7
+    message_size_bytes: Positive = 50 * 1024 * 1024
+    max_hops: Positive = 25
+
+
+class File(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    node: NodeSection = NodeSection()
+    masquerade: MasqueradeSection = MasqueradeSection()
+    link: dict[str, LinkSection] = field(default_factory=dict)
+    smart_host: dict[str, SmartHostSection] = field(default_factory=dict)
+    account: dict[str, AccountSection] = field(default_factory=dict)
+    listen: dict[str, ListenSection] = field(default_factory=dict)
+    local: LocalSection = LocalSection()
+    user: dict[str, UserSection] = field(default_factory=dict)
+    queue: QueueSection = QueueSection()

@@ -1,0 +1,41 @@
+"""Passwords in files, refused when others could read them (as fetchmail refuses its own)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from relaynode.config.values import Password
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAX_PASSWORD_BYTES = 4096
+
+
+def read_password(path: Path) -> Password:
+    """The first line of the file. Raises: ValueError with the remedy in its text."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    with open(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError(f"{path} is no regular file")
+        if found.st_uid not in (0, os.geteuid()):
+            raise ValueError(f"{path} belongs to another user; it must be yours or root's")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            mode = stat.S_IMODE(found.st_mode)
+            raise ValueError(
+                f"{path} can be read by others (mode {mode:04o}); say: chmod 600 {path}"
+            )
+        line = file.read(MAX_PASSWORD_BYTES).partition(b"\n")[0].removesuffix(b"\r")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8") from None
+    if not text or "\0" in text:
+        raise ValueError(f"{path} holds no password in its first line")
+    return Password(text)

@@ -1,0 +1,135 @@
+"""Values of the configuration with a grammar of their own. Each `parse` raises ValueError."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """`name`, `name:port`, `[::1]:port` or `1.2.3.4:port`; `port` None means the usual one."""
+
+    host: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> HostPort:
+        """Raises: ValueError."""
+        host, port = text.strip(), ""
+        if host.startswith("["):
+            host, bracket, port = host[1:].partition("]")
+            if not bracket or (port and not port.startswith(":")):
+                raise ValueError(f'"{text}" is no host:port; an IPv6 address is written [::1]:25')
+            port = port.removeprefix(":")
+        elif host.count(":") == 1:
+            host, _, port = host.partition(":")
+        if not host or any(char.isspace() or char in "/<>@" for char in host):
+            raise ValueError(f'"{text}" is no host name or address')
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port) <= MAX_PORT):
+            raise ValueError(f'"{port}" is no port number (1 to {MAX_PORT})')
+        return cls(host, int(port) if port else None)
+
+    def with_default(self, port: int) -> tuple[str, int]:
+        """Host and port, `port` if none was written."""
+        return self.host, self.port or port
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """An address of our own to listen on, always with a port."""
+
+    address: Address
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> ListenAddress:
+        """Raises: ValueError."""
+        where = HostPort.parse(text)
+        if where.port is None:
+            raise ValueError(f'"{text}" lacks a port: write {text}:25')
+        name = "127.0.0.1" if where.host == "localhost" else where.host
+        try:
+            return cls(ipaddress.ip_address(name), where.port)
+        except ValueError:
+            raise ValueError(f'"{where.host}" is no IP address') from None
+
+    def __str__(self) -> str:
+        return str(HostPort(str(self.address), self.port))
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`192.168.1.0/24`, `2001:db8::/32`, or one address."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        """Raises: ValueError."""
+        try:
+            return cls(ipaddress.ip_network(text.strip()))
+        except ValueError as error:
+            raise ValueError(f"{error}; a network is written 192.168.1.0/24") from None
+
+    def __contains__(self, address: object) -> bool:
+        return address in self.network
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Where local mail goes: a pattern with `~` (the user's home) and `{user}`.
+
+    A slash at the end means Maildir, none means mbox, as in Postfix's home_mailbox.
+    """
+
+    pattern: str
+
+    @classmethod
+    def parse(cls, text: str) -> Mailbox:
+        """Raises: ValueError."""
+        if not text.startswith(("/", "~/")):
+            raise ValueError(f'"{text}" must begin with / or ~/')
+        if text.startswith("/") and "{user}" not in text:
+            raise ValueError(f'"{text}" must hold {{user}}, or all users would share it')
+        if "{" in text.replace("{user}", "") or "}" in text.replace("{user}", ""):
+            raise ValueError(f'"{text}" may hold {{user}} only')
+        return cls(text)
+
+    @property
+    def is_maildir(self) -> bool:
+        return self.pattern.endswith("/")
+
+    @property
+    def needs_home(self) -> bool:
+        return self.pattern.startswith("~/")
+
+    def path(self, user: str, home: Path | None) -> Path:
+        """The mailbox of `user`, whose home is needed only if `needs_home`."""
+        pattern = self.pattern.replace("{user}", user)
+        return home / pattern[2:] if self.needs_home and home is not None else Path(pattern)
+
+
+class Password:
+    """A secret that no log or traceback shows. `reveal` is for the one who sends it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The secret."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Password(...)"
