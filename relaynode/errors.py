@@ -18,7 +18,8 @@
     │   └── TlsFailed        no trust, no common version, a wrong name
     ├── RefusedError         a peer's refusal, with its Status (greeting, login, mailbox)
     │   └── LoginRefused     name or password were not accepted
-    └── BusyError            another process is doing this already           EX_TEMPFAIL 75
+    ├── BusyError            another process is doing this already           EX_TEMPFAIL 75
+    └── CalledOff            the line went down, or somebody asked to stop    EX_TEMPFAIL 75
 
 Foreign exceptions (OSError, sqlite3.Error, ssl.SSLError ...) are translated at the edge where they
 arise. `exit_code` is the sysexits(3) value that a command ends with when the error reaches it.
@@ -175,5 +176,11 @@ class LoginRefused(RefusedError):
 
 class BusyError(RelaynodeError):
     """Another process holds the lock that this work needs (a link's session, a mailbox)."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class CalledOff(RelaynodeError):
+    """The work was stopped in order; what was done is recorded, the rest waits."""
 
     exit_code = EX_TEMPFAIL

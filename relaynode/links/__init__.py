@@ -1,0 +1,1 @@
+"""When mail moves: the queue run, the links, and the run that a link-up starts."""

@@ -29,9 +29,7 @@ def grouped(rows: Iterable[tuple[Any, ...]]) -> list[QueuedMessage]:
         queue_id = str(row[0])
         _, recipients = grouped.setdefault(queue_id, (row[:MESSAGE_COLUMNS], []))
         recipients.append(_recipient(*row[MESSAGE_COLUMNS:]))
-    return [
-        _message(tuple(recipients), *columns) for columns, recipients in grouped.values()
-    ]
+    return [_message(tuple(recipients), *columns) for columns, recipients in grouped.values()]
 
 
 def _message(

@@ -8,6 +8,7 @@ a commit and a commit never for a listing.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,9 @@ class SqliteStore:
         self._owners = spool / "owners"
         self._path = spool / "queue.db"
         try:
-            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Others may pass through to the control socket, and see nothing of the queue.
+            spool.mkdir(mode=0o711, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC | os.O_RDWR, 0o600))
             self._owner = Owner.register(self._owners)
             self._spool = ContentSpool(spool, self._owner.token)
         except OSError as error:
@@ -184,7 +187,7 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> list[str]:
             for outcome in outcomes:
-                _record_one(db, outcome, now)
+                _record_one(db, outcome, self._owner.token, now)
             _insert_messages(db, new)
             return _finish(db, {outcome.queue_id for outcome in outcomes}, now)
 
@@ -414,7 +417,7 @@ def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> 
         _note(db, message.queue_id, message.arrived_at, "queued", "", message.source)
 
 
-def _record_one(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
+def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float) -> None:
     state = {
         Result.DELIVERED: RecipientState.DELIVERED,
         Result.FAILED: RecipientState.FAILED,
@@ -424,7 +427,8 @@ def _record_one(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
     row = db.execute(
         "UPDATE recipient SET state = ?, claim = NULL, attempts = attempts + 1,"
         " next_attempt_at = ?, in_doubt = in_doubt OR ?, status_code = ?, status_enhanced = ?,"
-        " status_text = ?, relay = ? WHERE id = ? AND state = 'waiting' RETURNING address",
+        " status_text = ?, relay = ? WHERE id = ? AND state = 'waiting'"
+        " AND (claim IS NULL OR claim = ?) RETURNING address",
         (
             state,
             outcome.next_attempt_at,
@@ -434,10 +438,11 @@ def _record_one(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
             status.text,
             outcome.relay,
             outcome.recipient_id,
+            owner,
         ),
     ).fetchone()
     if row is None:
-        return  # removed by the operator while it was under way
+        return  # removed by the operator meanwhile, or being delivered by somebody else
     text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
     _note(db, outcome.queue_id, now, outcome.result, row[0], text)
     if outcome.in_doubt:

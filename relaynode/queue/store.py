@@ -57,7 +57,11 @@ class Store(Protocol):
     async def record(
         self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
     ) -> None:
-        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+        """Write down how tries ended, drop their claims, and queue `new` (their DSNs).
+
+        An outcome for a recipient that somebody else has claimed, or that no longer waits, is
+        left out.
+        """
         ...
 
     async def unclaim(self, recipient_ids: Collection[int]) -> None:

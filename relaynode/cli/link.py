@@ -1,0 +1,180 @@
+"""`linkup`, `linkdown`, `flush`, `fetch`: through the daemon, or without one in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from relaynode.cli.client import DaemonClient
+from relaynode.cli.progress import Screen
+from relaynode.config.loader import find, load
+from relaynode.control_server import wish_to
+from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
+from relaynode.links.linkrun import ALL, Summary, Wish, lock_holder
+from relaynode.node import make_node
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from relaynode.config.loader import Config
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises: ConfigError, UsageError, BusyError, StoreError, CalledOff."""
+    config = load(find(arguments.config))
+    match arguments.command:
+        case "linkdown":
+            return link_down(config, the_link(config, arguments.link))
+        case "linkup":
+            links = {the_link(config, arguments.link): ALL}
+        case "flush":
+            links = _flushed(config, arguments)
+        case _:
+            links = _polled(config, arguments.accounts)
+    summaries = run_links(
+        config, links, is_up=arguments.command == "linkup", screen=_screen(arguments)
+    )
+    if arguments.json:
+        print(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))
+    return EX_OK if all(map(is_clean, summaries)) else EX_TEMPFAIL
+
+
+def _screen(arguments: argparse.Namespace) -> Screen:
+    return Screen(is_quiet=arguments.quiet or arguments.json)
+
+
+def the_link(config: Config, named: str | None) -> str:
+    """The link a command is about. Raises: UsageError if that is not clear."""
+    links = list(config.file.link) or list(config.links)
+    if named is None:
+        if len(links) > 1:
+            raise UsageError(f"which link? there are {', '.join(links)}")
+        return links[0]
+    if named not in config.links:
+        raise UsageError(f"there is no link {named}; there are {', '.join(links)}")
+    return named
+
+
+def _flushed(config: Config, arguments: argparse.Namespace) -> dict[str, Wish]:
+    only = [("R", text) for text in arguments.to]
+    only += [("S", text) for text in arguments.sender]
+    only += [("I", text) for text in arguments.id]
+    return flush_wishes(config, tuple(only), arguments.link)
+
+
+def flush_wishes(
+    config: Config, only: tuple[tuple[str, str], ...] = (), link: str | None = None
+) -> dict[str, Wish]:
+    """A flush over one link, or over each that a smart host is reached by."""
+    wish = Wish(poll=False, only=only)
+    if link is not None:
+        return {the_link(config, link): wish}
+    used = [config.link_of(section) for section in config.file.smart_host.values()]
+    return dict.fromkeys(used or list(config.links), wish)
+
+
+def _polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
+    known = config.file.account
+    for name in accounts:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise UsageError(f"there is no account {name}; there are: {there}")
+    if not known:
+        raise UsageError("no account is configured: add [account.NAME]")
+    names = accounts or list(known)
+    links: dict[str, list[str]] = {}
+    for name in names:
+        links.setdefault(config.link_of(known[name]), []).append(name)
+    return {link: Wish(flush=False, accounts=tuple(some)) for link, some in links.items()}
+
+
+def is_clean(summary: dict[str, Any]) -> bool:
+    """Did everything that was tried work?"""
+    return not summary["problems"] and not summary["deferred"]
+
+
+def run_links(
+    config: Config, links: dict[str, Wish], *, is_up: bool, screen: Screen
+) -> list[dict[str, Any]]:
+    """Run over each link in turn; the summaries as plain values.
+
+    `is_up`: a hook says that the link came up. Raises: BusyError, CalledOff, StoreError.
+    """
+    summaries = []
+    for link, wish in links.items():
+        with screen:
+            summary = _by_daemon(config, link, wish, is_up, screen)
+            if summary is None:
+                summary = asyncio.run(_by_ourselves(config, link, wish, is_up, screen))
+        screen.end(summary)
+        summaries.append(summary)
+    return summaries
+
+
+def _by_daemon(
+    config: Config, link: str, wish: Wish, is_up: bool, screen: Screen
+) -> dict[str, Any] | None:
+    daemon = DaemonClient.connect(config.control_socket)
+    if daemon is None:
+        return None
+    verb = "linkup" if is_up else "run"
+    answer = daemon.ask(verb, [link, wish_to(wish)], screen.progress)
+    if "summary" not in answer:
+        raise _Told(answer["exit"], answer["text"])
+    summary: dict[str, Any] = answer["summary"]
+    return summary
+
+
+class _Told(CalledOff):
+    """What the daemon said instead of running."""
+
+    def __init__(self, exit_code: int, text: str) -> None:
+        self.exit_code = exit_code
+        super().__init__(text)
+
+
+async def _by_ourselves(
+    config: Config, link: str, wish: Wish, is_up: bool, screen: Screen
+) -> dict[str, Any]:
+    node = make_node(config)
+    try:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, node.links.call_off, link)
+        if is_up:
+            await node.store.set_link(link, True, node.clock())
+        show: Callable[[Summary], None] = lambda summary: screen.progress(summary.as_json())  # noqa: E731
+        summary = await node.links.run(link, wish, on_progress=show)
+        await node.prune()
+    finally:
+        await node.close()
+    return summary.as_json()
+
+
+def link_down(config: Config, link: str) -> int:
+    """The line is gone: remember it, and end what still tries to use it."""
+    daemon = DaemonClient.connect(config.control_socket)
+    if daemon is not None:
+        answer = daemon.ask("linkdown", [link])
+        if answer["exit"] != EX_OK:
+            raise _Told(answer["exit"], answer["text"])
+        return EX_OK
+
+    async def remember() -> None:
+        node = make_node(config)
+        try:
+            await node.store.set_link(link, False, node.clock())
+        finally:
+            await node.close()
+
+    asyncio.run(remember())
+    holder = lock_holder(config.spool, link)
+    if holder is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(holder, signal.SIGTERM)
+    return EX_OK

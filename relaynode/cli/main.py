@@ -1,0 +1,117 @@
+"""`relaynode COMMAND ...`: the parser. A command's code is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from relaynode import __version__
+from relaynode.errors import EX_IOERR, EX_TEMPFAIL, EX_USAGE, RelaynodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """sysexits(3) has its own code for a wrong command line."""
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="relaynode",
+        description="A dial-up and UUCP store-and-forward mail node.",
+    )
+    parser.add_argument("--version", action="version", version=f"relaynode {__version__}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the relaynode.toml to use")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, module: str, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(module=f"relaynode.cli.{module}", command=name)
+        return sub
+
+    def json_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--json", action="store_true", help="print plain JSON")
+
+    def link_option(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("link", nargs="?", help="the link's name; needed if there are several")
+
+    command("check", "check", "Say all that is wrong with configuration and tables.")
+
+    sub = command("explain", "explain", "Say where mail for an address goes, and why.")
+    sub.add_argument("addresses", nargs="+", metavar="ADDRESS")
+    json_option(sub)
+
+    command("serve", "serve", "Run the daemon in the foreground.")
+
+    sub = command("linkup", "link", "A link came up: flush and poll, and return when done.")
+    link_option(sub)
+    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    json_option(sub)
+
+    sub = command("linkdown", "link", "A link went down: stop what is under way over it.")
+    link_option(sub)
+
+    sub = command("flush", "link", "Send what waits, over one link, or over all that it waits for.")
+    sub.add_argument(
+        "--to", action="append", default=[], metavar="TEXT", help="recipients with TEXT"
+    )
+    sub.add_argument("--from", action="append", default=[], dest="sender", metavar="TEXT")
+    sub.add_argument("--id", action="append", default=[], metavar="TEXT")
+    sub.add_argument("--link", help="only over this link")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    json_option(sub)
+
+    sub = command("fetch", "link", "Poll mailboxes.")
+    sub.add_argument("accounts", nargs="*", metavar="ACCOUNT", help="all if none is named")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    json_option(sub)
+
+    sub = command("queue", "queue", "Show the queue, or the history of one message.")
+    sub.add_argument("id", nargs="?", metavar="ID")
+    sub.add_argument("--all", action="store_true", help="with what has ended lately")
+    json_option(sub)
+
+    for verb, text in (
+        ("hold", "Keep messages in the queue until they are released."),
+        ("release", "Let held messages go on."),
+        ("remove", "Delete messages from the queue; nobody is told."),
+    ):
+        sub = command(verb, "queue", text)
+        sub.add_argument("ids", nargs="+", metavar="ID")
+
+    sub = command("demo", "demo", "Show two nodes and a thin line at work.")
+    json_option(sub)
+
+    sub = command("install-names", "names", "Put the classic program names into a folder.")
+    sub.add_argument("folder", type=Path, metavar="DIR")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code (sysexits)."""
+    arguments = _parser().parse_args(argv)
+    module = importlib.import_module(arguments.module)
+    try:
+        code: int = module.run(arguments)
+    except RelaynodeError as error:
+        print(f"relaynode: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EX_TEMPFAIL
+    except BrokenPipeError:
+        # The reader of our output went away: not ours to complain about, nor the interpreter's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_IOERR
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The daemon's end of the control socket: submissions of any local user, commands of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+import socket
+from typing import TYPE_CHECKING, Any
+
+from relaynode.control import Request, caller_uid, decode_request
+from relaynode.errors import (
+    EX_NOPERM,
+    EX_OK,
+    EX_PROTOCOL,
+    EX_TEMPFAIL,
+    EX_USAGE,
+    BusyError,
+    ConnectFailed,
+    LineLost,
+    RelaynodeError,
+    RemoteProtocolError,
+    UsageError,
+    WireError,
+)
+from relaynode.links.linkrun import Wish
+from relaynode.sources.sendmail_options import parse_options
+from relaynode.sources.submit import Submitter, submit
+from relaynode.wire.stream import READ_BYTES
+from relaynode.wire.tcp import TcpStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from relaynode.daemon import Daemon
+    from relaynode.links.linkrun import Summary
+
+REQUEST_SECONDS = 30.0
+BODY_SECONDS = 3600.0
+"""A program may write its mail as slowly as it thinks."""
+
+MAX_PIECE_BYTES = 1024 * 1024
+PROGRESS_SECONDS = 0.2
+
+
+class ControlServer:
+    """Takes requests for one daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._server: asyncio.Server | None = None
+        self._path: Path | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, path: Path) -> None:
+        """Raises: BusyError if a daemon serves this spool already; ConnectFailed."""
+        if await asyncio.to_thread(is_served, path):
+            raise BusyError(f"{path}: a daemon serves this spool already")
+        try:
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            self._server = await asyncio.start_unix_server(
+                self._accepted, str(path), limit=READ_BYTES
+            )
+            # Any local user may submit mail; the commands ask who is calling.
+            await asyncio.to_thread(path.chmod, 0o666)
+        except OSError as error:
+            raise ConnectFailed(f"{path}: {error.strerror}") from error
+        self._path = path
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(TcpStream(reader, writer), writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, stream: TcpStream, writer: asyncio.StreamWriter) -> None:
+        try:
+            uid = caller_uid(writer.get_extra_info("socket"))
+            request = await self._request(stream)
+            if request is None:
+                return
+            if request.verb == "submit":
+                await self._submit(stream, request, uid)
+            elif uid not in (0, os.geteuid()):
+                await self._end(stream, EX_NOPERM, "only root and the daemon's user may do this")
+            else:
+                await self._command(stream, request)
+        except WireError:
+            pass  # the caller went away
+        finally:
+            await stream.close()
+
+    async def _request(self, stream: TcpStream) -> Request | None:
+        data = b""
+        try:
+            while (request := decode_request(data)) is None:
+                piece = await stream.read(REQUEST_SECONDS)
+                if not piece:
+                    return None
+                data += piece
+        except RemoteProtocolError as error:
+            await self._end(stream, EX_PROTOCOL, str(error))
+            return None
+        return request
+
+    # --- submissions
+
+    async def _submit(self, stream: TcpStream, request: Request, uid: int) -> None:
+        node = self._daemon.node
+        try:
+            options = parse_options(list(request.arguments))
+        except UsageError as error:
+            await stream.write(f"{EX_USAGE}\0{error}".encode())
+            return
+        submission = await submit(
+            node.intake,
+            options,
+            submitter_of(uid),
+            _body(stream, request.body_start),
+            node.config.hostname,
+        )
+        answer = f"{submission.exit_code}\0{submission.complaint}"
+        await stream.write(answer.encode("utf-8", "surrogateescape"))
+
+    # --- commands
+
+    async def _command(self, stream: TcpStream, request: Request) -> None:
+        match request.verb:
+            case "linkup" | "run":
+                await self._run(stream, request)
+            case "linkdown":
+                await self._link_down(stream, request)
+            case "wake":
+                self._daemon.wake.set()
+                await self._end(stream, EX_OK, "")
+            case _:
+                await self._end(stream, EX_USAGE, f"unknown request {request.verb}")
+
+    async def _run(self, stream: TcpStream, request: Request) -> None:
+        """Arguments: the link, and a Wish as JSON."""
+        node = self._daemon.node
+        link, wish_json = request.arguments
+        if request.verb == "linkup":
+            await node.store.set_link(link, True, node.clock())
+        latest: list[Summary] = []
+
+        def keep(summary: Summary) -> None:
+            latest[:] = [summary]
+
+        run = self._daemon.link_up(link, wish_from(wish_json), keep)
+        work = asyncio.ensure_future(run)
+        try:
+            while not work.done():
+                await asyncio.wait((work,), timeout=PROGRESS_SECONDS)
+                if latest:
+                    await self._line(stream, {"progress": latest[-1].as_json()})
+            summary = work.result()
+        except RelaynodeError as error:
+            await self._end(stream, error.exit_code, str(error))
+            return
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            raise
+        code = EX_OK if summary.is_clean else EX_TEMPFAIL
+        await self._line(stream, {"exit": code, "text": "", "summary": summary.as_json()})
+
+    async def _link_down(self, stream: TcpStream, request: Request) -> None:
+        node = self._daemon.node
+        (link,) = request.arguments
+        await node.store.set_link(link, False, node.clock())
+        node.links.call_off(link)
+        await self._end(stream, EX_OK, "")
+
+    async def _line(self, stream: TcpStream, value: dict[str, Any]) -> None:
+        await stream.write(json.dumps(value).encode() + b"\n")
+
+    async def _end(self, stream: TcpStream, code: int, text: str) -> None:
+        await self._line(stream, {"exit": code, "text": text})
+
+    async def close(self) -> None:
+        """Stop taking requests; those under way are called off."""
+        if self._server is not None:
+            self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._path is not None:
+            await asyncio.to_thread(self._path.unlink, missing_ok=True)
+
+
+def is_served(path: Path) -> bool:
+    """Does a daemon answer on this socket?"""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        return True
+    return False
+
+
+def wish_from(text: str) -> Wish:
+    """A Wish out of the JSON that `wish_to` made."""
+    value = json.loads(text)
+    accounts = value["accounts"]
+    return Wish(
+        flush=value["flush"],
+        poll=value["poll"],
+        only=tuple((kind, one) for kind, one in value["only"]),
+        accounts=None if accounts is None else tuple(accounts),
+    )
+
+
+def wish_to(wish: Wish) -> str:
+    """A Wish as JSON."""
+    return json.dumps(
+        {"flush": wish.flush, "poll": wish.poll, "only": wish.only, "accounts": wish.accounts}
+    )
+
+
+def submitter_of(uid: int) -> Submitter:
+    """The local user with that id."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Submitter(f"uid{uid}")
+    full_name = entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
+    return Submitter(entry.pw_name, full_name, is_trusted=uid == 0)
+
+
+async def _body(stream: TcpStream, start: bytes) -> AsyncIterator[bytes]:
+    """The pieces of the message, each behind its length in four bytes, 0 at the end.
+
+    Raises: LineLost when the caller dies in the middle: half a mail is none.
+    """
+    buffer = start
+    while True:
+        while len(buffer) < 4 or len(buffer) < 4 + int.from_bytes(buffer[:4], "big"):
+            piece = await stream.read(BODY_SECONDS)
+            if not piece:
+                raise LineLost("the submitting program ended in the middle of the message")
+            buffer += piece
+            if int.from_bytes(buffer[:4], "big") > MAX_PIECE_BYTES:
+                raise RemoteProtocolError("a piece of a message is too long")
+        size = int.from_bytes(buffer[:4], "big")
+        if size == 0:
+            return
+        yield buffer[4 : 4 + size]
+        buffer = buffer[4 + size :]

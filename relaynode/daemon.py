@@ -1,0 +1,204 @@
+"""The daemon: listens, takes commands, and works whenever there is work and a line for it.
+
+What it does over a link goes through the same `LinkRun` as a command without a daemon, under the
+same lock, so there is one session a link.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from relaynode.config.loader import load
+from relaynode.control_server import ControlServer
+from relaynode.errors import BusyError, ConfigError, RelaynodeError, StoreError
+from relaynode.links.linkrun import Summary, Wish
+from relaynode.mailboxes.pop3_listener import Pop3Service
+from relaynode.node import Node, make_node
+from relaynode.sources.smtp_listener import SmtpSource
+from relaynode.wire.listener import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relaynode.config.loader import Config
+
+log = logging.getLogger("relaynode")
+
+TICK_SECONDS = 60.0
+"""How often retry times are looked at when nothing else wakes the worker."""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """A running node. `run` returns when it was told to stop."""
+
+    node: Node
+    listeners: list[Listener] = field(default_factory=list)
+    control: ControlServer | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    reloading: asyncio.Event = field(default_factory=asyncio.Event)
+    worker: asyncio.Future[None] | None = None
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+        Raises: StoreError, ConnectFailed (an address that cannot be listened on), BusyError.
+        """
+        loop = asyncio.get_running_loop()
+        for number, event in (
+            (signal.SIGTERM, self.stopping),
+            (signal.SIGINT, self.stopping),
+            (signal.SIGHUP, self.reloading),
+        ):
+            loop.add_signal_handler(number, event.set)
+        try:
+            await self.start()
+            log.info("ready on %s", self.node.config.spool)
+            await self._serve()
+        finally:
+            await self.stop()
+        log.info("stopped")
+
+    async def start(self) -> None:
+        """Listen and begin to work. Raises: StoreError, ConnectFailed, BusyError."""
+        self.control = ControlServer(self)
+        await self.control.listen(self.node.config.control_socket)
+        await self._open_listeners()
+        self.worker = asyncio.ensure_future(self._work())
+
+    async def stop(self) -> None:
+        """End in order: clients are told, claims given back, the queue closed."""
+        await self._close_listeners()
+        if self.control is not None:
+            await self.control.close()
+        if self.worker is not None:
+            self.worker.cancel()
+            await asyncio.gather(self.worker, return_exceptions=True)
+        await self.node.close()
+
+    async def _serve(self) -> None:
+        assert self.worker is not None
+        while not self.stopping.is_set():
+            await _first(self.worker, self.stopping, self.reloading)
+            if self.worker.done():
+                self.worker.result()  # the queue itself failed: say so and end
+            if self.reloading.is_set():
+                self.reloading.clear()
+                await self._reload()
+
+    # --- listening
+
+    async def _open_listeners(self) -> None:
+        config = self.node.config
+        self.node.intake.on_queued = self.wake.set
+        for section in config.file.listen.values():
+            source = SmtpSource(
+                self.node.intake,
+                self.node.rules,
+                hostname=config.hostname,
+                networks=section.networks,
+                max_size_bytes=config.file.queue.message_size_bytes,
+            )
+            service = Pop3Service(self.node.users, self._passwords(), hostname=config.hostname)
+            for where in section.smtp:
+                self.listeners.append(await Listener.open(where, source.serve))
+            for where in section.pop3:
+                self.listeners.append(await Listener.open(where, service.serve))
+
+    def _passwords(self) -> dict[str, Any]:
+        return {
+            name.lower(): password
+            for (table, name), password in self.node.config.passwords.items()
+            if table == "user"
+        }
+
+    async def _close_listeners(self) -> None:
+        listeners, self.listeners = self.listeners, []
+        await asyncio.gather(*(listener.close() for listener in listeners))
+
+    async def _reload(self) -> None:
+        """Take a changed configuration, if it is right; the queue stays open."""
+        try:
+            config = load(self.node.config.path)
+            _same_spool(self.node.config, config)
+        except ConfigError as error:
+            log.error("the old configuration stays in force:\n%s", error)
+            return
+        await self._close_listeners()
+        self.node = make_node(config, self.node.store)
+        try:
+            await self._open_listeners()
+        except RelaynodeError as error:
+            log.error("%s", error)
+        log.info("configuration read again")
+        self.wake.set()
+
+    # --- working
+
+    async def _work(self) -> None:
+        """Deliver what is due over the lines that are up, again and again."""
+        await self.node.prune()
+        self.wake.set()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self.wake.wait()
+            self.wake.clear()
+            up = await self.links_up()
+            await asyncio.gather(*(self._work_over(link) for link in (None, *up)))
+
+    async def _work_over(self, link: str | None) -> None:
+        try:
+            result = await self.node.links.run_due(link)
+        except BusyError:
+            return  # another process works over this link
+        except StoreError as error:
+            log.error("%s", error)
+            return
+        for problem in result.problems:
+            log.warning("%s", problem)
+
+    async def links_up(self) -> list[str]:
+        """Links that mail may use now, besides home deliveries."""
+        said = await self.node.store.links_up()
+        return [
+            name
+            for name, section in self.node.config.links.items()
+            if section.kind == "always" or name in said
+        ]
+
+    async def link_up(
+        self, link: str, wish: Wish, on_progress: Callable[[Summary], None]
+    ) -> Summary:
+        """A run as a command asked for it. Raises: BusyError, StoreError."""
+        try:
+            return await self.node.links.run(link, wish, on_progress=on_progress)
+        finally:
+            self.wake.set()
+
+
+def _same_spool(old: Config, new: Config) -> None:
+    if new.spool != old.spool:
+        log.warning("node.spool is changed only by a restart; %s stays in use", old.spool)
+
+
+async def _first(*what: asyncio.Future[None] | asyncio.Event) -> None:
+    """Wait until one of these is done or set."""
+    waits: list[asyncio.Future[Any]] = []
+    for one in what:
+        if isinstance(one, asyncio.Event):
+            waits.append(asyncio.ensure_future(one.wait()))
+        else:
+            waits.append(asyncio.ensure_future(asyncio.shield(one)))
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)

@@ -1,0 +1,314 @@
+"""The run that a link-up starts: flush and poll at the same time, then deliver what came.
+
+One run a link at a time, whoever starts it: the hook, cron and the daemon share a lock that the
+kernel drops when its holder dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from relaynode.errors import BusyError, CalledOff, RelaynodeError
+from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.ways import context_maker, opener
+from relaynode.sources.pop3_poller import Account, Poll, Pop3Poller
+from relaynode.wire.meter import ByteCount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    from relaynode.config.loader import Config
+    from relaynode.links.queuerun import RunParts
+    from relaynode.queue.model import QueuedMessage, QueuedRecipient
+    from relaynode.sources.intake import Intake
+
+T = TypeVar("T")
+
+_POP3_PORTS = {"none": 110, "starttls": 110, "tls": 995}
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a link's run did: for a person's screen, for `--json`, and while it goes on."""
+
+    link: str
+    flush: RunResult = field(default_factory=RunResult)
+    polls: list[Poll] = field(default_factory=list)
+    count: ByteCount = field(default_factory=ByteCount)
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Everything that was tried worked."""
+        return not (self.problems or self.flush.problems or self.flush.deferred)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "link": self.link,
+            "sent": self.flush.delivered,
+            "deferred": self.flush.deferred,
+            "failed": self.flush.failed,
+            "in_doubt": self.flush.in_doubt,
+            "received": sum(poll.fetched for poll in self.polls),
+            "deleted": sum(poll.deleted for poll in self.polls),
+            "bytes_out": self.count.bytes_out,
+            "bytes_in": self.count.bytes_in,
+            "seconds": round(self.seconds, 3),
+            "polls": [
+                {
+                    "account": poll.account,
+                    "waiting": poll.waiting,
+                    "waiting_bytes": poll.waiting_bytes,
+                    "fetched": poll.fetched,
+                    "fetched_bytes": poll.fetched_bytes,
+                }
+                for poll in self.polls
+            ],
+            "problems": [
+                *self.problems,
+                *self.flush.problems,
+                *(problem for poll in self.polls for problem in poll.problems),
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a run shall do: flush, poll, or both.
+
+    `only`: (kind, text) pairs, kind being "I" (queue id), "R" (a recipient) or "S" (sender): the
+    messages in which the text occurs, case-blind, as sendmail's -qI, -qR and -qS have it; pairs of
+    one kind are alternatives. `accounts`: which to poll, all of the link if None.
+    """
+
+    flush: bool = True
+    poll: bool = True
+    only: tuple[tuple[str, str], ...] = ()
+    accounts: tuple[str, ...] | None = None
+
+    def takes(self, message: QueuedMessage, recipient: QueuedRecipient) -> bool:
+        """Is this message to be tried? With one recipient that fits, all of them are."""
+        fields = {
+            "I": [message.queue_id],
+            "R": [one.forward_path.address for one in message.recipients],
+            "S": [message.envelope.reverse_path],
+        }
+        return all(
+            any(
+                text.lower() in value.lower()
+                for kind, text in self.only
+                if kind == wanted
+                for value in fields[wanted]
+            )
+            for wanted in {kind for kind, _ in self.only}
+        )
+
+
+ALL = Wish()
+
+
+class LinkRun:
+    """Runs over one link. `monotonic`: seconds for measuring."""
+
+    def __init__(
+        self,
+        config: Config,
+        parts: RunParts,
+        intake: Intake,
+        *,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._config = config
+        self._parts = parts
+        self._intake = intake
+        self._monotonic = monotonic
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._running: set[str] = set()
+        self._tasks: dict[asyncio.Task[Any], str] = {}
+
+    def call_off(self, link: str) -> None:
+        """The line went down: end what is under way over it. Its runs raise CalledOff."""
+        for task, over in list(self._tasks.items()):
+            if over == link:
+                task.cancel()
+
+    async def _over(self, link: str, work: Coroutine[Any, Any, T]) -> T:
+        """Work over a link, under its lock, that `call_off` can end.
+
+        Raises: BusyError, CalledOff, and what the work raises.
+        """
+        async with self._locks[link]:
+            with contextlib.closing(work), link_lock(self._config.spool, link):
+                task = asyncio.ensure_future(work)
+                self._tasks[task] = link
+                try:
+                    await asyncio.wait((task,))
+                finally:
+                    del self._tasks[task]
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            raise CalledOff(f"the run over link {link} was called off")
+        return task.result()
+
+    async def run_due(self, link: str | None) -> RunResult:
+        """Try what is due over `link`, or what stays on this machine; no polling.
+
+        Does nothing while a run of the link is under way: that one takes new mail along.
+        Raises: BusyError when another process has the link; StoreError.
+        """
+        summary = Summary(link or "")
+        run = self._queue_run(link, summary, ALL, lambda _: None, due_only=True)
+        if link is None:
+            return await run.run()
+        if self._locks[link].locked() or not await run.has_work():
+            return run.result
+        return await self._over(link, run.run())
+
+    async def run(
+        self,
+        link: str,
+        wish: Wish = Wish(),
+        *,
+        on_progress: Callable[[Summary], None] = lambda summary: None,
+    ) -> Summary:
+        """Do what is wished over `link` and what stays on this machine.
+
+        Trouble with a server is in the summary, not raised. Raises: BusyError when a run of this
+        link is under way; StoreError.
+        """
+        if link in self._running:
+            raise BusyError(f"a run over link {link} is under way")
+        self._running.add(link)
+        try:
+            return await self._over(link, self._run(link, wish, on_progress))
+        finally:
+            self._running.discard(link)
+
+    async def _run(self, link: str, wish: Wish, on_progress: Callable[[Summary], None]) -> Summary:
+        summary = Summary(link)
+        started = self._monotonic()
+
+        def progress(_: object) -> None:
+            summary.seconds = self._monotonic() - started
+            on_progress(summary)
+
+        over_link = self._queue_run(link, summary, wish, progress)
+        at_home = self._queue_run(None, summary, wish, progress)
+        summary.flush = over_link.result
+        work = [self._poll(name, summary, progress) for name in self._accounts(link, wish)]
+        if wish.flush:
+            work += [_try(over_link), _try(at_home)]
+        try:
+            await _all(work)
+            # Once more for what was fetched: into mailboxes, and, where an alias says so,
+            # out again. A queue run tries nothing twice.
+            after = [_try(at_home)] + ([_try(over_link)] if wish.flush else [])
+            await _all(after)
+        finally:
+            summary.seconds = self._monotonic() - started
+            summary.problems += at_home.result.problems
+        return summary
+
+    def _queue_run(
+        self,
+        link: str | None,
+        summary: Summary,
+        wish: Wish,
+        progress: Callable[[object], None],
+        *,
+        due_only: bool = False,
+    ) -> QueueRun:
+        return QueueRun(
+            self._parts,
+            summary.count,
+            takes_way=lambda way: self._parts.ways.link_of(way) == link,
+            takes=wish.takes,
+            due_only=due_only,
+            on_progress=progress,
+        )
+
+    def _accounts(self, link: str, wish: Wish) -> list[str]:
+        return [
+            name
+            for name, account in self._config.file.account.items()
+            if wish.poll
+            and self._config.link_of(account) == link
+            and (wish.accounts is None or name in wish.accounts)
+        ]
+
+    async def _poll(self, name: str, summary: Summary, progress: Callable[[object], None]) -> None:
+        result = Poll(name)
+        summary.polls.append(result)
+        account = self._account(name, summary.count)
+        poller = Pop3Poller(account, self._parts.store, self._intake, on_progress=progress)
+        try:
+            await poller.poll(result)
+        except RelaynodeError as error:
+            summary.problems.append(f"account {name}: {error}")
+
+    def _account(self, name: str, count: ByteCount) -> Account:
+        section = self._config.file.account[name]
+        assert section.user is not None  # the loader insists on both
+        return Account(
+            name=name,
+            server=section.host.host,
+            open=opener(section.host, _POP3_PORTS[section.tls], count),
+            user=section.user,
+            password=self._config.passwords["account", name],
+            deliver_to=section.deliver_to,
+            tls=section.tls,
+            tls_context=context_maker(self._config, section),
+            keep=section.keep,
+            timeout_seconds=section.timeout_seconds,
+            max_message_bytes=self._config.file.queue.message_size_bytes,
+        )
+
+
+async def _try(run: QueueRun) -> None:
+    await run.run()
+
+
+async def _all(work: list[Coroutine[Any, Any, None]]) -> None:
+    """Let all of it end, then raise the first error."""
+    for end in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(end, BaseException):
+            raise end
+
+
+@contextlib.contextmanager
+def link_lock(spool: Path, link: str) -> Iterator[None]:
+    """Hold the link's lock. Raises: BusyError when somebody else does."""
+    folder = spool / "links"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{link}.lock"
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"a run over link {link} is under way") from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)  # for `linkdown`
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_holder(spool: Path, link: str) -> int | None:
+    """The process that runs over a link, None if none does."""
+    try:
+        with link_lock(spool, link):
+            return None
+    except BusyError:
+        text = (spool / "links" / f"{link}.lock").read_text().strip()
+        return int(text) if text.isdigit() else None

@@ -1,0 +1,158 @@
+"""The way from a route to a mailer, and the link it leads over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaynode.config.loader import DEFAULT_LINK
+from relaynode.config.values import HostPort
+from relaynode.mail.status import Status, permanent
+from relaynode.mailers.error import ErrorMailer
+from relaynode.mailers.local import LocalMailer
+from relaynode.mailers.smtp import NextHop, SmtpMailer
+from relaynode.wire import tcp, tls
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from relaynode.config.loader import Config
+    from relaynode.config.schema import RemoteSection, SmartHostSection
+    from relaynode.mailers.mailer import Mailer
+    from relaynode.mailers.users import Users
+    from relaynode.policy.route import Route
+    from relaynode.rules import Rules
+    from relaynode.wire.meter import ByteCount
+    from relaynode.wire.stream import Stream
+
+CONNECT_SECONDS = 60.0
+"""A thin line answers a call within seconds or not at all; RFC 5321 would allow five minutes."""
+
+_USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A next hop: recipients with equal ways share a session.
+
+    `kind`: "local", "error" or "smtp". `name`: the smart host's name or the host as written.
+    """
+
+    kind: str
+    name: str = ""
+    status: Status | None = None
+
+    def __str__(self) -> str:
+        return self.name or self.kind
+
+
+class Ways:
+    """Turns routes into ways, ways into links and mailers."""
+
+    def __init__(
+        self, config: Config, rules: Rules, users: Users, clock: Callable[[], float]
+    ) -> None:
+        """`clock`: monotonic seconds."""
+        self._config = config
+        self._rules = rules
+        self._users = users
+        self._clock = clock
+
+    def way_of(self, route: Route) -> Way:
+        """The way that a route takes."""
+        if route.mailer in ("local", "error"):
+            return Way(route.mailer, status=route.status)
+        return Way("smtp", route.smart_host or self._named_like(route.host) or route.host)
+
+    def link_of(self, way: Way) -> str | None:
+        """The link a way leads over; None for what stays on this machine."""
+        if way.kind != "smtp":
+            return None
+        section = self._config.file.smart_host.get(way.name)
+        if section is not None:
+            return self._config.link_of(section)
+        # A host that only a table names is reached as all the world is: like the smart host.
+        default = self._config.default_smart_host
+        if default is not None:
+            return self._config.link_of(self._config.file.smart_host[default])
+        return next(iter(self._config.file.link), DEFAULT_LINK)
+
+    def mailer(self, way: Way, count: ByteCount) -> Mailer:
+        """A mailer for one session on a way. `count` sees what crosses the line.
+
+        Raises: TableError.
+        """
+        if way.kind == "error":
+            return ErrorMailer(way.status or permanent("Mail for this domain is refused"))
+        masquerade = self._rules.masquerade
+        hostname = self._config.hostname
+        if way.kind == "local":
+            return LocalMailer(self._users, hostname=hostname, masquerade=masquerade)
+        return SmtpMailer(
+            self._next_hop(way, count),
+            hostname=hostname,
+            masquerade=masquerade,
+            clock=self._clock,
+        )
+
+    def _named_like(self, host: str) -> str:
+        """The smart host that a table names by its address: it has a login and a link."""
+        try:
+            where = _host_port(host).with_default(25)
+        except ValueError:
+            return ""
+        for name, section in self._config.file.smart_host.items():
+            if section.host.with_default(where[1]) == where:
+                return name
+        return ""
+
+    def _next_hop(self, way: Way, count: ByteCount) -> NextHop:
+        section = self._config.file.smart_host.get(way.name)
+        if section is None:
+            where = _host_port(way.name)
+            return NextHop(where.host, opener(where, 25, count))
+        return _smart_host(self._config, way.name, section, count)
+
+
+def _host_port(text: str) -> HostPort:
+    """`host`, `[host]`, `[host]:port` or `host:port` of a table. Raises: ValueError."""
+    if text.startswith("[") and ":" not in text.partition("]")[0]:
+        inner, _, port = text[1:].partition("]")
+        return HostPort.parse(inner + port)
+    return HostPort.parse(text)
+
+
+def _smart_host(config: Config, name: str, section: SmartHostSection, count: ByteCount) -> NextHop:
+    return NextHop(
+        name=section.host.host,
+        open=opener(section.host, _USUAL_PORTS[section.tls], count),
+        tls=section.tls,
+        tls_context=context_maker(config, section),
+        user=section.user,
+        password=config.passwords.get(("smart_host", name)),
+        timeout_seconds=section.timeout_seconds,
+        max_in_flight=section.max_in_flight,
+    )
+
+
+def opener(where: HostPort, usual_port: int, count: ByteCount) -> Callable[[], Awaitable[Stream]]:
+    """Something that connects to `where` when it is called."""
+    host, port = where.with_default(usual_port)
+
+    async def connect() -> Stream:
+        return await tcp.connect(host, port, timeout=CONNECT_SECONDS, count=count)
+
+    return connect
+
+
+def context_maker(config: Config, section: RemoteSection) -> Callable[[], ssl.SSLContext]:
+    """Something that makes the TLS context of a smart host or account when it is called."""
+
+    def make() -> ssl.SSLContext:
+        ca_file = section.ca_file
+        if ca_file is not None and config.path is not None:
+            ca_file = config.path.parent / ca_file
+        return tls.client_context(ca_file=ca_file, verify=section.verify)
+
+    return make

@@ -1,0 +1,1 @@
+"""Local mailboxes served to the people they belong to."""

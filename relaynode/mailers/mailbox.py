@@ -1,0 +1,224 @@
+"""Writes one message into a Maildir or an mbox so that it is there whole, for good, or not at all.
+
+Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE`), which a node
+that runs as root starts as the user the mail is for. The message comes on standard input in pieces,
+each behind its length (`frame`), so that the end of the node is never taken for the message's end.
+
+Maildir: written and synced in tmp/, linked into new/, the folder synced. The name is made from the
+queue id and the recipient, so that a message delivered again after a crash is found to be there.
+
+mbox: dot-lock and fcntl lock, as the readers of /var/mail expect; appended, synced, and cut off at
+the old length if anything fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import secrets
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import BinaryIO
+
+_LOCK_TRIES = 3
+_FROM_LINE = re.compile(rb"(?m)^(>*From )")
+
+
+class MailboxBusy(OSError):
+    """Somebody else holds the lock: try again later."""
+
+
+def deliver_to_maildir(folder: Path, unique: str, pieces: Iterable[bytes]) -> bool:
+    """Put a message (LF line ends) into the Maildir. False if `unique` was delivered before.
+
+    `unique`: the name of the message, the same whenever this delivery is repeated; no slashes,
+    colons. Makes the Maildir if it is missing. Raises: OSError, with nothing left in new/.
+    """
+    for name in ("tmp", "new", "cur"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _was_delivered(folder, unique):
+        return False
+    temporary = folder / "tmp" / f"{unique}.{secrets.token_hex(4)}"
+    try:
+        _write_file(temporary, pieces)
+        try:
+            os.link(temporary, folder / "new" / unique)
+        except FileExistsError:
+            return False
+        _sync(folder / "new")
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _was_delivered(folder: Path, unique: str) -> bool:
+    """A reader may have moved it to cur/ and added flags behind a colon meanwhile."""
+    return (folder / "new" / unique).exists() or any(
+        path.name.partition(":")[0] == unique for path in (folder / "cur").iterdir()
+    )
+
+
+def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
+    with open(path, "xb", opener=_private) as file:
+        for piece in pieces:
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def deliver_to_mbox(path: Path, from_line: bytes, pieces: Iterable[bytes]) -> None:
+    """Append a message (LF line ends) to the mbox, lines that begin with "From " escaped.
+
+    `from_line`: "From SENDER DATE" without line end. Raises: MailboxBusy, OSError, with the file
+    as it was before.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _dot_lock(path), _opened_mbox(path) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            file.write(from_line + b"\n")
+            for piece in _escaped(pieces):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                file.truncate(before)
+            os.ftruncate(file.fileno(), before)
+            raise
+        if before == 0:
+            _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _opened_mbox(path: Path) -> Iterator[BinaryIO]:
+    """The mbox, locked; never a link and nothing but a file of one name (as mail.local checks)."""
+    descriptor = os.open(
+        path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
+    )
+    with open(descriptor, "r+b") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise OSError(errno.EPERM, "the mailbox is no regular file of one name", str(path))
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MailboxBusy(errno.EAGAIN, "the mailbox is locked", str(path)) from error
+        yield file
+
+
+@contextlib.contextmanager
+def _dot_lock(path: Path) -> Iterator[None]:
+    """`path`.lock, made with O_EXCL. In a folder where we may not make one, fcntl has to do."""
+    lock = path.with_name(path.name + ".lock")
+    for _ in range(_LOCK_TRIES):
+        try:
+            descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            break
+        except FileExistsError:
+            if not _remove_stale(lock):
+                raise MailboxBusy(errno.EAGAIN, "the mailbox is locked", str(lock)) from None
+        except PermissionError:
+            yield
+            return
+    else:
+        raise MailboxBusy(errno.EAGAIN, "the mailbox is locked", str(lock))
+    try:
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.close(descriptor)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _remove_stale(lock: Path) -> bool:
+    """Remove a lock whose process is gone. True if it is worth another try."""
+    try:
+        holder = int(lock.read_text().strip() or "0")
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    if holder <= 0 or not _is_gone(holder):
+        return False
+    lock.unlink(missing_ok=True)
+    return True
+
+
+def _is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """`>` before each line that begins with any number of `>` and "From "; a blank line last."""
+    held = b""
+    for piece in pieces:
+        text = held + piece
+        line_end = text.rfind(b"\n") + 1
+        yield _FROM_LINE.sub(rb">\1", text[:line_end])
+        held = text[line_end:]
+        if len(held) > 1024:  # no line that long is a From line by accident of where it was cut
+            yield _FROM_LINE.sub(rb">\1", held)
+            held = b""
+    yield _FROM_LINE.sub(rb">\1", held) + (b"\n\n" if held else b"\n")
+
+
+def frame(piece: bytes) -> bytes:
+    """A piece as it goes to the program below; an empty one ends the message."""
+    return len(piece).to_bytes(4, "big") + piece
+
+
+def _unframed(source: BinaryIO) -> Iterator[bytes]:
+    while size := int.from_bytes(_exactly(source, 4), "big"):
+        yield _exactly(source, size)
+
+
+def _exactly(source: BinaryIO, size: int) -> bytes:
+    data = source.read(size)
+    if len(data) < size:
+        raise OSError(errno.EPIPE, "the message ended in its middle")
+    return data
+
+
+def _main(arguments: list[str]) -> int:
+    kind, path, unique = arguments
+    pieces = _unframed(sys.stdin.buffer)
+    try:
+        if kind == "maildir":
+            deliver_to_maildir(Path(path), unique, pieces)
+        else:
+            deliver_to_mbox(Path(path), os.fsencode(unique), pieces)
+    except OSError as error:
+        print(f"{error.filename or path}: {error.strerror}", file=sys.stderr)
+        return os.EX_TEMPFAIL
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,57 @@
+"""The local users: those of the system, and those the configuration names."""
+
+from __future__ import annotations
+
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relaynode.config.values import Mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A local user. `uid` and `gid` are None for one that the system does not know."""
+
+    name: str
+    home: Path | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Users:
+    """Looks users up by name.
+
+    `configured`: names without an account, whose mail we keep as ourselves. A mailbox pattern that
+    begins with the user's home has no place for them.
+    """
+
+    def __init__(self, mailbox: Mailbox, configured: frozenset[str]) -> None:
+        self._mailbox = mailbox
+        self._configured = frozenset(name.lower() for name in configured)
+
+    def find(self, name: str) -> User | None:
+        """The user called `name`, in whatever case, or None."""
+        name = name.lower()
+        if name in self._configured and not self._mailbox.needs_home:
+            return User(name)
+        try:
+            entry = pwd.getpwnam(name)
+        except (KeyError, ValueError):  # ValueError: a NUL or a lone surrogate in the name
+            return None
+        return User(entry.pw_name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid)
+
+    def exists(self, name: str) -> bool:
+        """Is there such a user?"""
+        return self.find(name) is not None
+
+    def mailbox_of(self, user: User) -> Path:
+        """Where the user's mail goes."""
+        return self._mailbox.path(user.name, user.home)
+
+    @property
+    def are_maildirs(self) -> bool:
+        """Maildir or mbox?"""
+        return self._mailbox.is_maildir

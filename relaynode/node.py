@@ -1,0 +1,88 @@
+"""One node: the parts of the program, wired as a configuration says.
+
+The daemon holds one for as long as it runs; a command that works without it holds one for as long
+as it takes. Both see the same queue.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaynode.links.linkrun import LinkRun
+from relaynode.links.queuerun import RunParts
+from relaynode.links.ways import Ways
+from relaynode.mailers.users import Users
+from relaynode.queue.retry import DAY, RetryPolicy
+from relaynode.queue.sqlite import SqliteStore
+from relaynode.rules import Rules
+from relaynode.sources.dsn import DsnSource
+from relaynode.sources.intake import Intake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relaynode.config.loader import Config
+    from relaynode.queue.store import Store
+
+
+def utc_offset_minutes(now: float) -> int:
+    """The local time zone's distance from UTC at `now`."""
+    return (time.localtime(now).tm_gmtoff or 0) // 60
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The parts. `clock`: epoch seconds."""
+
+    config: Config
+    store: Store
+    users: Users
+    rules: Rules
+    intake: Intake
+    parts: RunParts
+    links: LinkRun
+    clock: Callable[[], float]
+
+    async def close(self) -> None:
+        """End in order."""
+        await self.store.close()
+
+    async def prune(self) -> None:
+        """Forget messages that ended long enough ago."""
+        keep_seconds = self.config.file.queue.keep_finished_days * DAY
+        await self.store.prune(self.clock() - keep_seconds)
+
+
+def make_node(
+    config: Config,
+    store: Store | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Node:
+    """Wire a node on `store`, or on the one in the spool. Raises: StoreError."""
+    store = store or SqliteStore(config.spool, clock=clock)
+    users = Users(config.mailbox, frozenset(config.file.local.users))
+    rules = Rules(config, users)
+    queue = config.file.queue
+    intake = Intake(
+        store,
+        rules,
+        hostname=config.hostname,
+        max_hops=queue.max_hops,
+        clock=clock,
+        utc_offset_minutes=utc_offset_minutes,
+    )
+    dsns = DsnSource(
+        rules,
+        hostname=config.hostname,
+        postmaster=config.file.node.postmaster,
+        utc_offset_minutes=utc_offset_minutes,
+    )
+    retry = RetryPolicy(queue.give_up_after_days * DAY, queue.give_up_min_attempts)
+    ways = Ways(config, rules, users, monotonic)
+    parts = RunParts(store, rules, ways, retry, dsns, clock)
+    links = LinkRun(config, parts, intake, monotonic=monotonic)
+    return Node(config, store, users, rules, intake, parts, links, clock)
