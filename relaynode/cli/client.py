@@ -6,7 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
-from relaynode.control import encode_request
+from relaynode.daemon.control import encode_request
 from relaynode.errors import LineLost
 
 if TYPE_CHECKING:

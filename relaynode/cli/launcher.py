@@ -6,7 +6,7 @@ and `posix`. It only finds the daemon's socket; the daemon understands the optio
 kernel tells it who is calling. Whatever is not a plain submission, or needs more than this file
 knows, goes the whole way (cli/sendmail.py) before a byte of standard input is read.
 
-The request's form is described in control.py.
+The request's form is described in daemon/control.py.
 """
 
 import posix

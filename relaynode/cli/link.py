@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.progress import Screen
 from relaynode.config.loader import find, load
-from relaynode.control_server import wish_to
 from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
 from relaynode.links.linkrun import ALL, Summary, Wish, lock_holder
 from relaynode.node import make_node
@@ -123,7 +122,7 @@ def _by_daemon(
     if daemon is None:
         return None
     verb = "linkup" if is_up else "run"
-    answer = daemon.ask(verb, [link, wish_to(wish)], screen.progress)
+    answer = daemon.ask(verb, [link, wish.to_json()], screen.progress)
     if "summary" not in answer:
         raise _Told(answer["exit"], answer["text"])
     summary: dict[str, Any] = answer["summary"]

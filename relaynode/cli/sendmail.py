@@ -13,9 +13,9 @@ import time
 from typing import TYPE_CHECKING
 
 from relaynode.config.loader import find, load
-from relaynode.control_server import submitter_of
 from relaynode.errors import EX_OK, EX_TEMPFAIL, EX_USAGE, RelaynodeError, UsageError
 from relaynode.sources.sendmail_options import SendmailOptions, parse_options
+from relaynode.sources.submit import local_submitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def _submit(config: Config, options: SendmailOptions) -> int:
 
     node = make_node(config)
     try:
-        submitter = submitter_of(os.getuid())
+        submitter = local_submitter(os.getuid())
         ended = await submit(node.intake, options, submitter, _stdin(), config.hostname)
     finally:
         await node.close()
@@ -99,7 +99,7 @@ async def _smtp(config: Config) -> int:
             networks=[],
             max_size_bytes=config.file.queue.message_size_bytes,
         )
-        user = submitter_of(os.getuid()).name
+        user = local_submitter(os.getuid()).name
         await source.serve(StdioStream(), "127.0.0.1", trusted_user=user)
     finally:
         await node.close()

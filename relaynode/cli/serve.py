@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relaynode.config.loader import find, load
-from relaynode.daemon import Daemon
+from relaynode.daemon.daemon import Daemon
 from relaynode.errors import EX_OK
 from relaynode.node import make_node
 

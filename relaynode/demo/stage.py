@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.config.loader import load
-from relaynode.daemon import Daemon
+from relaynode.daemon.daemon import Daemon
 from relaynode.links.queuerun import QueueRun
 from relaynode.mail.header import find_header_end, first_value
 from relaynode.mailboxes.maildir import read_maildir

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import json
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -111,6 +112,17 @@ class Wish:
             )
             for wanted in {kind for kind, _ in self.only}
         )
+
+    def to_json(self) -> str:
+        """For the control socket."""
+        return json.dumps([self.flush, self.poll, self.only, self.accounts])
+
+    @classmethod
+    def from_json(cls, text: str) -> Wish:
+        """What `to_json` made."""
+        flush, poll, only, accounts = json.loads(text)
+        pairs = tuple((kind, one) for kind, one in only)
+        return cls(flush, poll, pairs, None if accounts is None else tuple(accounts))
 
 
 ALL = Wish()

@@ -6,6 +6,7 @@ its control socket; only where the bytes come from differs.
 
 from __future__ import annotations
 
+import pwd
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,16 @@ class Submitter:
     name: str
     full_name: str = ""
     is_trusted: bool = False
+
+
+def local_submitter(uid: int) -> Submitter:
+    """The local user with that id."""
+    try:
+        entry = pwd.getpwuid(uid)
+    except KeyError:
+        return Submitter(f"uid{uid}")
+    full_name = entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
+    return Submitter(entry.pw_name, full_name, is_trusted=uid == 0)
 
 
 @dataclass(frozen=True, slots=True)

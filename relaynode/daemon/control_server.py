@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-import pwd
 import socket
 from typing import TYPE_CHECKING, Any
 
-from relaynode.control import Request, caller_uid, decode_request
+from relaynode.daemon.control import Request, caller_uid, decode_request
 from relaynode.errors import (
     EX_NOPERM,
     EX_OK,
@@ -27,7 +26,7 @@ from relaynode.errors import (
 )
 from relaynode.links.linkrun import Wish
 from relaynode.sources.sendmail_options import parse_options
-from relaynode.sources.submit import Submitter, submit
+from relaynode.sources.submit import local_submitter, submit
 from relaynode.wire.stream import READ_BYTES
 from relaynode.wire.tcp import TcpStream
 
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from relaynode.daemon import Daemon
+    from relaynode.daemon.daemon import Daemon
     from relaynode.links.linkrun import Summary
 
 REQUEST_SECONDS = 30.0
@@ -117,7 +116,7 @@ class ControlServer:
         submission = await submit(
             node.intake,
             options,
-            submitter_of(uid),
+            local_submitter(uid),
             _body(stream, request.body_start),
             node.config.hostname,
         )
@@ -149,7 +148,7 @@ class ControlServer:
         def keep(summary: Summary) -> None:
             latest[:] = [summary]
 
-        run = self._daemon.link_up(link, wish_from(wish_json), keep)
+        run = self._daemon.link_up(link, Wish.from_json(wish_json), keep)
         work = asyncio.ensure_future(run)
         try:
             while not work.done():
@@ -198,35 +197,6 @@ def is_served(path: Path) -> bool:
         probe.connect(str(path))
         return True
     return False
-
-
-def wish_from(text: str) -> Wish:
-    """A Wish out of the JSON that `wish_to` made."""
-    value = json.loads(text)
-    accounts = value["accounts"]
-    return Wish(
-        flush=value["flush"],
-        poll=value["poll"],
-        only=tuple((kind, one) for kind, one in value["only"]),
-        accounts=None if accounts is None else tuple(accounts),
-    )
-
-
-def wish_to(wish: Wish) -> str:
-    """A Wish as JSON."""
-    return json.dumps(
-        {"flush": wish.flush, "poll": wish.poll, "only": wish.only, "accounts": wish.accounts}
-    )
-
-
-def submitter_of(uid: int) -> Submitter:
-    """The local user with that id."""
-    try:
-        entry = pwd.getpwuid(uid)
-    except KeyError:
-        return Submitter(f"uid{uid}")
-    full_name = entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
-    return Submitter(entry.pw_name, full_name, is_trusted=uid == 0)
 
 
 async def _body(stream: TcpStream, start: bytes) -> AsyncIterator[bytes]:

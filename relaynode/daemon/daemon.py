@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import load
-from relaynode.control_server import ControlServer
+from relaynode.daemon.control_server import ControlServer
 from relaynode.errors import BusyError, ConfigError, RelaynodeError, StoreError
 from relaynode.links.linkrun import Summary, Wish
 from relaynode.mailboxes.pop3_listener import Pop3Service
