@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import ProtocolError, RefusedError, StoreError, TableError, WireError
 from relaynode.mail.status import Status, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, Outcome, QueuedMessage, QueuedRecipient, Result
 from relaynode.sources.dsn import Failed
 
@@ -148,10 +149,10 @@ class QueueRun:
             await mailer.deliver(consignments, session.report)
         except (WireError, RefusedError, ProtocolError, TableError, ValueError) as error:
             self._problem(f"{way}: {error}")
-            await session.defer_rest(_session_status(error))
+            await finish(session.defer_rest(_session_status(error)))
         finally:
             await consignments.aclose()
-            await asyncio.shield(asyncio.ensure_future(session.give_back()))
+            await finish(session.give_back())
 
     def _problem(self, text: str) -> None:
         if text not in self.result.problems:
@@ -284,19 +285,25 @@ class _Session:
     async def consignments(self) -> AsyncGenerator[Consignment, None]:
         """Claims one group after another, as the mailer pulls."""
         while self._wanted:
-            group = self._wanted[:CLAIM_MESSAGES]
-            claimed = await self._run.claim(group)
-            del self._wanted[: len(group)]
-            for consignment in claimed:
-                for recipient in consignment.delivery.recipients:
-                    self._claimed[recipient.id] = consignment
-            for consignment in claimed:
+            for consignment in await finish(self._claim_group()):
                 yield consignment
             if not self._wanted:
                 self._wanted = await self._run.more(self._way)
 
+    async def _claim_group(self) -> list[Consignment]:
+        group = self._wanted[:CLAIM_MESSAGES]
+        claimed = await self._run.claim(group)
+        del self._wanted[: len(group)]
+        for consignment in claimed:
+            for recipient in consignment.delivery.recipients:
+                self._claimed[recipient.id] = consignment
+        return claimed
+
     async def report(self, attempts: Sequence[Attempt]) -> None:
         """What the mailer reports."""
+        await finish(self._record(attempts))
+
+    async def _record(self, attempts: Sequence[Attempt]) -> None:
         await self._run.record(attempts)
         for attempt in attempts:
             self._claimed.pop(attempt.recipient.id, None)

@@ -7,6 +7,7 @@ does not exist is permanent.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailbox import deliver_to_maildir, deliver_to_mbox, frame
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
+from relaynode.queue.finish import finish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -49,12 +51,20 @@ class LocalMailer:
     ) -> None:
         """See Mailer."""
         async for consignment in consignments:
-            attempts = []
-            delivery = consignment.delivery
-            for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
-                status, relay = await asyncio.to_thread(self._deliver, delivery, recipient.id, name)
-                attempts.append(Attempt(delivery, recipient, status, relay))
-            await report(attempts)
+            # A thread cannot be called off: what it has written must be recorded.
+            await finish(self._deliver_all(consignment, report))
+
+    async def _deliver_all(
+        self,
+        consignment: Consignment,
+        report: Callable[[Sequence[Attempt]], Awaitable[None]],
+    ) -> None:
+        attempts = []
+        delivery = consignment.delivery
+        for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
+            status, relay = await asyncio.to_thread(self._deliver, delivery, recipient.id, name)
+            attempts.append(Attempt(delivery, recipient, status, relay))
+        await report(attempts)
 
     def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str]:
         user = self._users.find(name) or self._users.find(name.partition("+")[0])
@@ -113,33 +123,36 @@ def _write_as(user: User, kind: str, path: Path, unique: str, pieces: Iterator[b
     """Write in a process of the user's own: root follows no path that a user controls."""
     assert user.uid is not None
     assert user.gid is not None
-    groups = [path.parent.stat().st_gid] if kind == "mbox" and path.parent.exists() else []
+    ids = [user.uid, user.gid, *_spool_groups(user, kind, path)]
     command = [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique]
     with subprocess.Popen(
-        command,
+        [*command, *map(str, ids)],
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        user=user.uid,
-        group=user.gid,
-        extra_groups=groups,
-        umask=0o077,
         cwd="/",
         env={"PATH": os.defpath, "PYTHONPATH": ":".join(filter(None, sys.path))},
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        try:
-            for piece in pieces:
-                if piece:
-                    process.stdin.write(frame(piece))
-            process.stdin.write(frame(b""))
-            process.stdin.close()
-        except BrokenPipeError:
-            pass  # it says why on its standard error
-        except StoreError:
-            process.kill()
-            raise
+        # If it ends early it says why on its standard error, or has the message already. If we do,
+        # for want of a piece, it finds its input cut and delivers nothing.
+        with contextlib.suppress(BrokenPipeError):
+            try:
+                for piece in pieces:
+                    if piece:
+                        process.stdin.write(frame(piece))
+                process.stdin.write(frame(b""))
+            finally:
+                process.stdin.close()
         complaint = process.stderr.read().decode("utf-8", "replace").strip()
         if process.wait(DELIVER_SECONDS) != 0:
             last_line = complaint.splitlines()[-1] if complaint else f"exit {process.returncode}"
             raise OSError(None, last_line, str(path))
+
+
+def _spool_groups(user: User, kind: str, path: Path) -> list[int]:
+    """The group that may make files in /var/mail. None is lent below the user's home, where the
+    user decides what a path leads to."""
+    if kind != "mbox" or (user.home is not None and path.is_relative_to(user.home)):
+        return []
+    return [path.parent.stat().st_gid] if path.parent.exists() else []

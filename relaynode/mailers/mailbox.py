@@ -1,8 +1,9 @@
 """Writes one message into a Maildir or an mbox so that it is there whole, for good, or not at all.
 
-Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE`), which a node
-that runs as root starts as the user the mail is for. The message comes on standard input in pieces,
-each behind its length (`frame`), so that the end of the node is never taken for the message's end.
+Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE UID GID GROUP...`),
+which a node that runs as root starts, and which becomes the user the mail is for before it does
+anything else. The message comes on standard input in pieces, each behind its length (`frame`), so
+that the end of the node is never taken for the message's end.
 
 Maildir: written and synced in tmp/, linked into new/, the folder synced. The name is made from the
 queue id and the recipient, so that a message delivered again after a crash is found to be there.
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _LOCK_TRIES = 3
-_FROM_LINE = re.compile(rb"(?m)^(>*From )")
+_FROM_LINE = re.compile(rb"(\n>*+)From ")
+_CUT_FROM_LINE = re.compile(rb"\n>*+(?P<held>F(?:r(?:om?)?)?)?\Z")
 
 
 class MailboxBusy(OSError):
@@ -42,8 +44,7 @@ def deliver_to_maildir(folder: Path, unique: str, pieces: Iterable[bytes]) -> bo
     `unique`: the name of the message, the same whenever this delivery is repeated; no slashes,
     colons. Makes the Maildir if it is missing. Raises: OSError, with nothing left in new/.
     """
-    for name in ("tmp", "new", "cur"):
-        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_maildir(folder)
     if _was_delivered(folder, unique):
         return False
     temporary = folder / "tmp" / f"{unique}.{secrets.token_hex(4)}"
@@ -57,6 +58,15 @@ def deliver_to_maildir(folder: Path, unique: str, pieces: Iterable[bytes]) -> bo
     finally:
         temporary.unlink(missing_ok=True)
     return True
+
+
+def _make_maildir(folder: Path) -> None:
+    is_new = not (folder / "new").is_dir()
+    for name in ("tmp", "new", "cur"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_new:
+        _sync(folder)
+        _sync(folder.parent)
 
 
 def _was_delivered(folder: Path, unique: str) -> bool:
@@ -93,38 +103,51 @@ def deliver_to_mbox(path: Path, from_line: bytes, pieces: Iterable[bytes]) -> No
     as it was before.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _dot_lock(path), _opened_mbox(path) as file:
-        before = file.seek(0, os.SEEK_END)
+    with _dot_lock(path), _opened_mbox(path) as descriptor:
+        before = os.lseek(descriptor, 0, os.SEEK_END)
         try:
-            file.write(from_line + b"\n")
+            _write_all(descriptor, _gap(descriptor, before) + from_line + b"\n")
             for piece in _escaped(pieces):
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(before)
-            os.ftruncate(file.fileno(), before)
+                _write_all(descriptor, piece)
+            os.fsync(descriptor)
+        except BaseException:
+            os.ftruncate(descriptor, before)
             raise
         if before == 0:
             _sync(path.parent)
 
 
+def _gap(descriptor: int, size: int) -> bytes:
+    """What lacks of the blank line before a message, should others have left the end without."""
+    end = os.pread(descriptor, 2, max(size - 2, 0))
+    if not end or end.endswith(b"\n\n"):
+        return b""
+    return b"\n" if end.endswith(b"\n") else b"\n\n"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Unbuffered: what was not written when the disk was full must not be written later."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
 @contextlib.contextmanager
-def _opened_mbox(path: Path) -> Iterator[BinaryIO]:
+def _opened_mbox(path: Path) -> Iterator[int]:
     """The mbox, locked; never a link and nothing but a file of one name (as mail.local checks)."""
     descriptor = os.open(
         path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
     )
-    with open(descriptor, "r+b") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise OSError(errno.EPERM, "the mailbox is no regular file of one name", str(path))
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MailboxBusy(errno.EAGAIN, "the mailbox is locked", str(path)) from error
-        yield file
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -144,8 +167,8 @@ def _dot_lock(path: Path) -> Iterator[None]:
     else:
         raise MailboxBusy(errno.EAGAIN, "the mailbox is locked", str(lock))
     try:
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        os.close(descriptor)
+        with open(descriptor, "wb") as file:
+            file.write(f"{os.getpid()}\n".encode())
         yield
     finally:
         lock.unlink(missing_ok=True)
@@ -176,17 +199,21 @@ def _is_gone(process: int) -> bool:
 
 
 def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """`>` before each line that begins with any number of `>` and "From "; a blank line last."""
-    held = b""
+    """`>` before "From " where that begins a line, or stands behind nothing but `>`.
+
+    At the end the last line is ended, if it was not, and a blank line follows. `before` stands for
+    what was given already: a line end as long as the line is nothing but `>`.
+    """
+    before, held, last = b"\n", b"", b"\n"
     for piece in pieces:
-        text = held + piece
-        line_end = text.rfind(b"\n") + 1
-        yield _FROM_LINE.sub(rb">\1", text[:line_end])
-        held = text[line_end:]
-        if len(held) > 1024:  # no line that long is a From line by accident of where it was cut
-            yield _FROM_LINE.sub(rb">\1", held)
-            held = b""
-    yield _FROM_LINE.sub(rb">\1", held) + (b"\n\n" if held else b"\n")
+        text = before + held + piece
+        last = text[-1:]
+        line_end = text.rfind(b"\n")
+        cut = _CUT_FROM_LINE.match(text, line_end) if line_end >= 0 else None
+        held = (cut["held"] or b"") if cut else b""
+        before = b"\n" if cut else b"x"
+        yield _FROM_LINE.sub(rb"\1>From ", text[: len(text) - len(held)])[1:]
+    yield held + (b"\n" if last == b"\n" else b"\n\n")
 
 
 def frame(piece: bytes) -> bytes:
@@ -207,7 +234,9 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 
 
 def _main(arguments: list[str]) -> int:
-    kind, path, unique = arguments
+    kind, path, unique, *ids = arguments
+    if ids:
+        _become(*map(int, ids))
     pieces = _unframed(sys.stdin.buffer)
     try:
         if kind == "maildir":
@@ -218,6 +247,14 @@ def _main(arguments: list[str]) -> int:
         print(f"{error.filename or path}: {error.strerror}", file=sys.stderr)
         return os.EX_TEMPFAIL
     return os.EX_OK
+
+
+def _become(uid: int, gid: int, *groups: int) -> None:
+    """Not left to the parent: what Python itself is made of may be root's alone to read."""
+    os.setgroups(groups)
+    os.setgid(gid)
+    os.setuid(uid)
+    os.umask(0o077)
 
 
 if __name__ == "__main__":

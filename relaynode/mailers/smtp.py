@@ -28,6 +28,7 @@ from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.policy import rewrite
+from relaynode.queue.finish import finish
 from relaynode.smtp import client as smtp
 from relaynode.wire.meter import PipeMeter, Sent
 
@@ -226,8 +227,8 @@ class _Session:
             receiver.cancel()
             sender.cancel()
             await asyncio.gather(sender, receiver, return_exceptions=True)
-            # Shielded: also a run that is called off must write down what it knows.
-            await asyncio.shield(asyncio.ensure_future(self._settle(sender, receiver, report)))
+            # Also a run that is called off must write down what it knows.
+            await finish(self._settle(sender, receiver, report))
         for task in (sender, receiver):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error

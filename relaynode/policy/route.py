@@ -101,7 +101,7 @@ def unquote(local: str) -> str:
 
 def _of_target(target: Target, address: str, local: str) -> Route:
     if target.mailer == "local":
-        return Route("local", "", target.host or unquote(local))
+        return Route("local", "", split(target.host)[0] or unquote(local))
     if target.mailer == "error":
         return Route("error", "", address, status=_error_status(target.host))
     user, at, host = target.host.rpartition("@")
@@ -120,7 +120,7 @@ _KEYWORDS = {
 }
 """The words of `error:keyword:text` (sysexits(3) names) and what they stand for."""
 
-_ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}\Z")
+_ENHANCED = re.compile(r"([45])\.[0-9]{1,3}\.[0-9]{1,3}\Z")
 _CODE = re.compile(r"([45][0-9][0-9])(?:[ -]+|\Z)")
 
 

@@ -24,7 +24,6 @@ The core keeps the list of replies that are owed, in order: that list is the who
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -165,8 +164,8 @@ class Bye:
 Event = Greeted | Ready | TlsAccepted | Refused | ContentWanted | Finished | ServerClosing | Bye
 
 # Neither control characters nor bytes that were no UTF-8 (lone surrogates).
-_SAFE_WORD = re.compile("[!-~\u0080-\ud7ff\ue000-\U0010ffff]+\\Z")
-_SAFE_PATH = re.compile("[ !-~\u0080-\ud7ff\ue000-\U0010ffff]*\\Z")
+_SAFE_WORD = re.compile("[!-~\u00a0-\ud7ff\ue000-\U0010ffff]+\\Z")
+_SAFE_PATH = re.compile("[ !-~\u00a0-\ud7ff\ue000-\U0010ffff]*\\Z")
 
 
 class Client:
@@ -187,6 +186,7 @@ class Client:
         self._content_left = 0
         self._must_reset = False
         self._mechanism: Mechanism | None = None
+        self._violation: RemoteProtocolError | None = None
 
     # --- bytes
 
@@ -197,14 +197,26 @@ class Client:
         return data
 
     def receive(self, data: bytes) -> list[Event]:
-        """Take bytes the server sent. Raises: RemoteProtocolError."""
+        """Take bytes the server sent.
+
+        The events before a violation are given first, since they hold what the server has
+        promised; the next call raises it, `receive(b"")` will do. Raises: RemoteProtocolError.
+        """
+        self._check()
         events: list[Event] = []
-        for reply in self._parser.feed(data):
-            if self._awaits_tls:
-                # RFC 3207 4.2: what an attacker put behind the answer to STARTTLS is not believed.
-                raise RemoteProtocolError("a reply before TLS was up: somebody injected it")
-            events += self._reply(reply)
+        try:
+            for reply in self._parser.feed(data):
+                events += self._reply(reply)
+        except RemoteProtocolError as error:
+            self._violation = error
+            self.state = State.CLOSED
+            if not events:
+                raise
         return events
+
+    def _check(self) -> None:
+        if self._violation is not None:
+            raise self._violation
 
     def peer_closed(self) -> None:
         """The server hung up. Raises: LineLost unless QUIT was answered."""
@@ -250,7 +262,11 @@ class Client:
         self._command("STARTTLS", _Owed.STARTTLS)
 
     def after_tls(self) -> None:
-        """TLS is up: all that was learned in the clear is forgotten. Say `hello` again."""
+        """TLS is up: all that was learned in the clear is forgotten. Say `hello` again.
+
+        Raises: RemoteProtocolError if more than the answer to STARTTLS came in the clear.
+        """
+        self._check()
         if self._parser.pending_bytes:
             raise RemoteProtocolError("bytes before TLS was up: somebody injected them")
         self._want(State.GREETED)
@@ -269,10 +285,13 @@ class Client:
         self._command(command, _Owed.AUTH)
 
     def quit(self) -> None:
-        """Say goodbye, behind all that is under way."""
+        """Say goodbye, behind all that is under way. Raises: LocalProtocolError before the end of
+        content that was begun."""
+        if self._sending is not None or not self._is_all_content_sent:
+            raise LocalProtocolError("the server waits for content")
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
-            self._command("QUIT", _Owed.QUIT)
+            self._step("QUIT", _Expected(_Owed.QUIT))
 
     # --- transactions
 
@@ -283,9 +302,11 @@ class Client:
             return False
         if self.mode is Mode.LOCKSTEP:
             return not self._unfinished
-        if self.mode is Mode.PIPELINED:
-            return all(transaction.is_content_sent for transaction in self._unfinished)
-        return True
+        return self.mode is Mode.CHUNKED or self._is_all_content_sent
+
+    @property
+    def _is_all_content_sent(self) -> bool:
+        return all(transaction.is_content_sent for transaction in self._unfinished)
 
     def begin(self, transaction: Transaction) -> None:
         """Begin a transaction.
@@ -388,13 +409,17 @@ class Client:
     # --- replies
 
     def _reply(self, reply: Reply) -> list[Event]:
+        if self._awaits_tls:
+            # RFC 3207 4.2: what an attacker put behind the answer to STARTTLS is not believed.
+            raise RemoteProtocolError("a reply before TLS was up: somebody injected it")
         if not self._owed:
             if reply.code == 421:
                 self.state = State.CLOSED
                 return [ServerClosing(reply.status)]
             raise RemoteProtocolError(f"a reply that nobody asked for: {reply.status}")
         expected = self._owed.popleft()
-        if reply.code // 100 == 3 and expected.owed not in (_Owed.DATA, _Owed.AUTH):
+        is_challenge = expected.owed is _Owed.AUTH and reply.code == 334
+        if reply.code // 100 == 3 and expected.owed is not _Owed.DATA and not is_challenge:
             raise RemoteProtocolError(f"unexpected reply to {expected.owed.name}: {reply.status}")
         if expected.transaction is not None:
             events = self._transaction_reply(expected, expected.transaction, reply)
@@ -448,7 +473,7 @@ class Client:
         assert self._mechanism is not None
         try:
             challenge = base64.b64decode(reply.lines[0].strip(), validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; so is what lies outside ASCII
             raise RemoteProtocolError("AUTH: the challenge is not base64") from None
         answer = base64.b64encode(self._mechanism.respond(challenge)).decode()
         self._command(answer, _Owed.AUTH)
@@ -489,7 +514,7 @@ class Client:
         """In LOCKSTEP, do not go on with a transaction that no recipient is left of."""
         if None in transaction.statuses or not self._held:
             return []
-        self._held.clear()  # in LOCKSTEP there is only one transaction
+        self._held = deque(step for step in self._held if step[1].transaction is not transaction)
         self._must_reset = True
         status = transaction.statuses[-1]
         assert status is not None

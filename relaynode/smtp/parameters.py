@@ -26,8 +26,8 @@ class ParameterError(Exception):
 def parse_mail(argument: str) -> Mail:
     """The arguments of MAIL. Raises: ParameterError."""
     path, parameters = _split(_FROM, argument)
-    size = _size(parameters.pop("SIZE", None))
-    body = _body(parameters.pop("BODY", None))
+    size = _size(_value("SIZE", parameters))
+    body = _body(_value("BODY", parameters))
     smtputf8 = _flag("SMTPUTF8", parameters)
     _nothing_left(parameters)
     return Mail(_path(path, "5.1.7", allow_utf8=smtputf8), size, body, smtputf8)
@@ -67,6 +67,16 @@ def _parameters(text: str) -> dict[str, str | None]:
             raise ParameterError(501, "5.5.4", f"Syntax error in parameter {word[:40]}")
         found[keyword.upper()] = value if has_value else None
     return found
+
+
+def _value(keyword: str, parameters: dict[str, str | None]) -> str | None:
+    """The value of a parameter that must have one; None if it is not given."""
+    if keyword not in parameters:
+        return None
+    value = parameters.pop(keyword)
+    if not value:
+        raise ParameterError(501, "5.5.4", f"{keyword} requires a value")
+    return value
 
 
 def _size(value: str | None) -> int | None:

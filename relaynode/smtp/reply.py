@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from relaynode.errors import RemoteProtocolError
 from relaynode.mail.status import Status
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MAX_LINE_BYTES = 4096
-"""RFC 5321 4.5.3.1.5 says 512; real servers write longer texts."""
+"""With the line end. RFC 5321 4.5.3.1.5 says 512; real servers write longer texts."""
 
 MAX_REPLY_BYTES = 64 * 1024
-"""All lines of one reply together."""
+"""All lines of one reply together, without their ends."""
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:\s+|\Z)")
@@ -72,23 +76,27 @@ class ReplyParser:
         """There is input that is not yet a whole reply."""
         return bool(self._buffer or self._lines)
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """The replies completed by `data`. Raises: RemoteProtocolError."""
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """The replies completed by `data`, those before a violation too.
+
+        Take them all before more is fed. Raises: RemoteProtocolError.
+        """
         self._buffer += data
-        replies = []
-        while (end := self._buffer.find(b"\n")) >= 0:
+        return self._replies()
+
+    def _replies(self) -> Iterator[Reply]:
+        while (end := self._buffer.find(b"\n", 0, MAX_LINE_BYTES)) >= 0:
             line = bytes(self._buffer[:end]).removesuffix(b"\r")
             del self._buffer[: end + 1]
             reply = self._line(line)
             if reply is not None:
-                replies.append(reply)
-        if len(self._buffer) > MAX_LINE_BYTES:
+                yield reply
+        if len(self._buffer) >= MAX_LINE_BYTES:
             raise RemoteProtocolError(f"reply line longer than {MAX_LINE_BYTES} bytes")
-        return replies
 
     def _line(self, line: bytes) -> Reply | None:
         self._size_bytes += len(line)
-        if len(line) > MAX_LINE_BYTES or self._size_bytes > MAX_REPLY_BYTES:
+        if self._size_bytes > MAX_REPLY_BYTES:
             raise RemoteProtocolError(f"reply longer than {MAX_REPLY_BYTES} bytes")
         found = _LINE.match(line)
         if found is None:

@@ -15,11 +15,14 @@ what a client pipelined waits in the buffer meanwhile.
     MAIL     MAIL accepted         HELO EHLO RCPT
     RCPT     RCPT accepted         HELO EHLO RCPT DATA BDAT
     DATA     354 sent              (content until the lone dot)
-    CHUNK    BDAT n accepted       (n bytes of content)
-    BDAT     end of a chunk that   BDAT
+    CHUNK    BDAT n                (n bytes of content)
+    BDAT     end of a chunk that   HELO EHLO BDAT
              was not the last
     CLOSED   QUIT, 421             nothing
     any but DATA, CHUNK, CLOSED    NOOP RSET QUIT VRFY HELP
+
+A BDAT that may not come is refused like any other command, but the bytes it announces are read
+first, and so are those of the chunks that follow it. RSET without HELO or EHLO leads to START.
 
 A session survives RSET, a transaction does not: they are separate objects.
 """
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_COMMAND_BYTES = 2048
-"""RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
+"""With the line end. RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
 
 MAX_ERRORS = 20
 """Refused commands in a session before it is ended: a client gone mad, or a guesser."""
@@ -94,7 +97,9 @@ class _Verb:
     refusal: Callable[[Phase], Status]
 
 
-_HELO_NAME = re.compile(r"[!-~\u0080-\U0010ffff]+\Z")
+# RFC 5321 4.5.3.1.2: a domain has 255 octets at most.
+_HELO_NAME = re.compile(r"[!-~\u00a0-\U0010ffff]{1,255}\Z")
+_TOO_LONG = b"\n"  # stands for a line that was not kept: no line holds its own end
 _CHUNK = re.compile(r"([0-9]{1,18})(?:[ \t]+(LAST))?[ \t]*\Z", re.IGNORECASE)
 
 
@@ -119,7 +124,6 @@ class Session:
         self._pending: Mail | Rcpt | ContentEnd | None = None
         self._errors = 0
         self._is_skipping_line = False
-        self._phase_before_chunk = Phase.START
         self._say(Status(220, "", f"{hostname} ESMTP relaynode"))
 
     # --- the driver's side
@@ -181,19 +185,18 @@ class Session:
     def _take_line(self) -> bytes | None:
         end = self._buffer.find(b"\n")
         if end < 0:
-            if len(self._buffer) > MAX_COMMAND_BYTES:
+            if len(self._buffer) >= MAX_COMMAND_BYTES:
                 self._buffer.clear()
                 self._is_skipping_line = True
             return None
-        line = bytes(self._buffer[:end]).removesuffix(b"\r")
+        is_too_long = self._is_skipping_line or end >= MAX_COMMAND_BYTES
+        self._is_skipping_line = False
+        line = _TOO_LONG if is_too_long else bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
-        if self._is_skipping_line or len(line) > MAX_COMMAND_BYTES:
-            self._is_skipping_line = False
-            return b"\0"  # no command begins so: it is refused as one that is too long
         return line
 
     def _command(self, line: bytes) -> Event | None:
-        if line == b"\0":
+        if line == _TOO_LONG:
             self._refuse(Status(500, "5.5.2", "Line too long"))
             return None
         try:
@@ -262,7 +265,8 @@ class Session:
             return None
         if self._transaction.recipients >= self.max_recipients:
             # RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in a next transaction.
-            self._refuse(Status(452, "4.5.3", "Too many recipients"))
+            # That is no error of the client's: it would lose the recipients it has if it were.
+            self._say(Status(452, "4.5.3", "Too many recipients"))
             return None
         return self._ask(rcpt)
 
@@ -287,7 +291,6 @@ class Session:
         transaction.is_last_chunk = found[2] is not None
         if self.phase not in (Phase.RCPT, Phase.BDAT) and transaction.refusal is None:
             transaction.refusal = _no_recipients(self.phase)
-        self._phase_before_chunk = self.phase
         self.phase = Phase.CHUNK
         if transaction.is_started or transaction.refusal is not None:
             return None
@@ -340,10 +343,7 @@ class Session:
         if transaction.refusal is None:
             return self._ask(ContentEnd())
         refusal, was_started = transaction.refusal, transaction.is_started
-        if was_started or self._phase_before_chunk is not Phase.START:
-            self._end_transaction()
-        else:
-            self._transaction, self.phase = _Transaction(), Phase.START
+        self._end_transaction()
         self._refuse(refusal)
         return ContentRefused(refusal) if was_started else None
 
@@ -395,7 +395,7 @@ class Session:
     def _end_transaction(self) -> None:
         self._transaction = _Transaction()
         if self.phase is not Phase.CLOSED:
-            self.phase = Phase.READY
+            self.phase = Phase.READY if self.hello_name else Phase.START
 
 
 def _too_big(limit: int) -> Status:

@@ -9,15 +9,22 @@ the last counts, with a warning, as newaliases(1) has it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from relaynode.errors import Problem
+from relaynode.mail.address import scan
 from relaynode.tables.keyed import Entry
+
+_QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"')
+_PLAIN = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]+")
+_SPECIAL = ("|", "/", ":include:", "\\")
+"""What begins a value that is no address: a program, a file, a list, a name not to be expanded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """An aliases file. Each entry's `values` are addresses as written, outer quotes removed."""
+    """An aliases file. Each entry's `values` are addresses without phrases, or `|program` ..."""
 
     file: str
     entries: dict[str, Entry]
@@ -40,8 +47,8 @@ def parse_aliases(text: str, file: str) -> tuple[Aliases, list[Problem]]:
         else:
             if name in entries:
                 first = entries[name].line
-                text = f"{name} stands in line {first} too"
-                problems.append(Problem(file, number, text, "the last one counts"))
+                what = f"{name} stands in line {first} too"
+                problems.append(Problem(file, number, what, "the last one counts"))
             entries[name] = Entry(name, value.strip(), number)
     values = {name: tuple(split_values(entry.value)) for name, entry in entries.items()}
     return Aliases(file, entries, values), problems
@@ -74,18 +81,20 @@ def split_values(text: str) -> list[str]:
 
 def _logical_lines(text: str, file: str, problems: list[Problem]) -> list[tuple[int, str]]:
     lines: list[tuple[int, str]] = []
+    can_go_on = False  # a continuation must follow its entry at once, or it would join a stranger
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.removesuffix("\r")
         if not line.strip() or line.startswith("#"):
-            continue
-        if not line.startswith((" ", "\t")):
+            can_go_on = False
+        elif not line.startswith((" ", "\t")):
             lines.append((number, line))
-        elif lines:
+            can_go_on = True
+        elif can_go_on:
             first, before = lines[-1]
             lines[-1] = (first, f"{before} {line.strip()}")
         else:
-            text = "a continuation line without a line before it"
-            problems.append(Problem(file, number, text, "begin the name in the first column"))
+            what = "a continuation line without a line before it"
+            problems.append(Problem(file, number, what, "begin the name in the first column"))
     return lines
 
 
@@ -99,13 +108,17 @@ def _split_name(line: str) -> tuple[str, str | None]:
         return name.lower(), rest[1:]
     name, colon, value = line.partition(":")
     # Blanks inside an unquoted name become dots, as sendmail stores it.
-    return ".".join(name.split()).lower(), value if colon else None
+    name = ".".join(name.split()).lower()
+    return name.removeprefix("<").removesuffix(">"), value if colon else None
 
 
 def _unwrap(value: str) -> str:
-    """The address in `phrase <address>`, or what stands in quotes as a whole."""
-    if value.endswith(">") and "<" in value:
-        return value[value.rindex("<") + 1 : -1].strip()
-    if len(value) >= 2 and value[0] == value[-1] == '"' and "@" not in value:
-        return value[1:-1]
-    return value
+    """A value without phrase and comments, and without quotes that its address does not need."""
+    quoted = _QUOTED.fullmatch(value)
+    if quoted:
+        inner = re.sub(r"\\(.)", r"\1", quoted[1])
+        return inner if inner.startswith(_SPECIAL) or _PLAIN.fullmatch(inner) else value
+    if value.startswith(_SPECIAL):
+        return value
+    found = scan(value.encode("utf-8", "surrogateescape"))
+    return found[0].address if len(found) == 1 else value

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from relaynode.errors import Problem
 
-_LINE = re.compile(r"(\S+)(?:[ \t]+(.*))?\Z")
+_LINE = re.compile(r"([^ \t]+)(?:[ \t]+(.*))?\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ a sub-domain, `.dom` never `dom` itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MAILERS = frozenset({"smtp", "esmtp", "smtp8", "relay", "local", "error"})
 """The mailers an entry may name."""
+
+_HOST = re.compile(r"(?:[^\s@]*@)?(?:\[[^\s\[\]]+\]|[^\s:@\[\]]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +69,24 @@ class Mailertable:
 
 
 def parse_mailertable(text: str, file: str) -> tuple[Mailertable, list[Problem]]:
-    """A mailertable and what was wrong in its text; entries that cannot work are left out."""
+    """A mailertable and what was wrong in its text.
+
+    An entry without a usable mailer is left out. One whose host is wrong stays: its mail waits.
+    """
     entries, problems = parse_keyed(text, file)
     good = {}
     for key, entry in entries.items():
-        problem = _problem(entry, file)
+        problem = _mailer_problem(entry, file)
         if problem is None:
             good[key] = entry
-        else:
+            problem = _host_problem(entry, file)
+        if problem is not None:
             problems.append(problem)
     problems.sort(key=lambda problem: problem.line or 0)
     return Mailertable(file, good), problems
 
 
-def _problem(entry: Entry, file: str) -> Problem | None:
+def _mailer_problem(entry: Entry, file: str) -> Problem | None:
     mailer, colon, host = entry.value.strip().partition(":")
     if not colon:
         text = f"{entry.key}: {entry.value} names no mailer"
@@ -91,6 +98,14 @@ def _problem(entry: Entry, file: str) -> Problem | None:
         text = f"{entry.key}: {mailer}: names no host"
         return Problem(file, entry.line, text, f"write {mailer}:host.example.net")
     return None
+
+
+def _host_problem(entry: Entry, file: str) -> Problem | None:
+    mailer, _, host = entry.value.strip().partition(":")
+    if mailer.lower() in ("local", "error") or _HOST.fullmatch(host.strip()):
+        return None
+    text = f"{entry.key}: {host.strip()} is no host or host:port"
+    return Problem(file, entry.line, text, "write one host and nothing behind it")
 
 
 def _fill(text: str, arguments: tuple[str, ...]) -> str:
