@@ -55,6 +55,16 @@ class Node:
         await self.store.prune(self.clock() - keep_seconds)
 
 
+async def links_up(node: Node) -> list[str]:
+    """The links that mail may use now: `always` ones, and those that a hook said are up."""
+    said = await node.store.links_up()
+    return [
+        name
+        for name, section in node.config.links.items()
+        if section.kind == "always" or name in said
+    ]
+
+
 def make_node(
     config: Config,
     store: Store | None = None,
@@ -63,10 +73,10 @@ def make_node(
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Node:
     """Wire a node on `store`, or on the one in the spool. Raises: StoreError."""
-    store = store or SqliteStore(config.spool, clock=clock)
+    queue = config.file.queue
+    store = store or SqliteStore(config.spool, clock=clock, min_free_bytes=queue.min_free_bytes)
     users = Users(config.mailbox, frozenset(config.file.local.users))
     rules = Rules(config, users)
-    queue = config.file.queue
     intake = Intake(
         store,
         rules,

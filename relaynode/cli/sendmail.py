@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from relaynode.cli.deliver import start_in_background
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, EX_USAGE, RelaynodeError, UsageError
 from relaynode.sources.sendmail_options import SendmailOptions, parse_options
@@ -62,26 +62,13 @@ async def _submit(config: Config, options: SendmailOptions) -> int:
     if ended.complaint:
         print(ended.complaint, file=sys.stderr)
     if ended.queue_id:
-        _deliver_in_background(config)
+        start_in_background(config)
     return ended.exit_code
 
 
 async def _stdin() -> AsyncIterator[bytes]:
     while piece := await asyncio.to_thread(os.read, 0, READ_BYTES):
         yield piece
-
-
-def _deliver_in_background(config: Config) -> None:
-    """Deliver what may go now: local mail, and what an always-link takes, as `-odb` does."""
-    always = [name for name, link in config.links.items() if link.kind == "always"]
-    named = ["--config", str(config.path)] if config.path is not None else []
-    subprocess.Popen(
-        [sys.executable, "-m", "relaynode", *named, "flush", "--quiet", "--link", always[0]],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 async def _smtp(config: Config) -> int:
@@ -103,7 +90,7 @@ async def _smtp(config: Config) -> int:
         await source.serve(StdioStream(), "127.0.0.1", trusted_user=user)
     finally:
         await node.close()
-    _deliver_in_background(config)
+    start_in_background(config)
     return EX_OK
 
 

@@ -26,7 +26,7 @@ from relaynode.errors import AddressError, ConfigError, Problem
 from relaynode.mail.address import parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from relaynode.config.values import Password
 
@@ -69,7 +69,7 @@ def search_path(environ: Mapping[str, str] = os.environ) -> list[Path]:
     if named := environ.get("RELAYNODE_CONFIG"):
         places.append(Path(named))
     home = environ.get("XDG_CONFIG_HOME") or "~/.config"
-    places.append(Path(home).expanduser() / "relaynode" / "relaynode.toml")
+    places.append(_expanded(Path(home)) / "relaynode" / "relaynode.toml")
     places.append(Path("/etc/relaynode/relaynode.toml"))
     return places
 
@@ -80,7 +80,18 @@ def find(named: Path | None = None) -> Path | None:
         return named
     if os.environ.get("RELAYNODE_CONFIG"):
         return Path(os.environ["RELAYNODE_CONFIG"])
-    return next((path for path in search_path() if path.exists()), None)
+    return next((path for path in search_path() if _is_there(path)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """One that may not be looked at is there: what it says must not be passed over."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def load(path: Path | None) -> Config:
@@ -148,7 +159,7 @@ class _Checker:
         )
 
     def _absolute(self, path: Path) -> Path:
-        return self._folder / path.expanduser()
+        return self._folder / _expanded(path)
 
     # --- one value at a time
 
@@ -205,8 +216,7 @@ class _Checker:
     # --- what belongs together
 
     def _check_links(self, file: schema.File) -> None:
-        written = self._data.get("link", {})  # a link with a mistake in it exists all the same
-        links = {*(written if isinstance(written, dict) else ()), DEFAULT_LINK}
+        links = {*self._named("link"), DEFAULT_LINK}
         for name in file.link:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
                 self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
@@ -216,10 +226,17 @@ class _Checker:
                     known = ", ".join(file.link) or "none is defined"
                     text = f'there is no link "{section.link}" (links: {known})'
                     self._problem((table, name, "link"), text, f"add [link.{section.link}]")
-        if file.node.smart_host is not None and file.node.smart_host not in file.smart_host:
+        if file.node.smart_host is not None and file.node.smart_host not in self._named(
+            "smart_host"
+        ):
             known = ", ".join(file.smart_host) or "none is defined"
             text = f'there is no smart host "{file.node.smart_host}" (smart hosts: {known})'
             self._problem(("node", "smart_host"), text)
+
+    def _named(self, table: str) -> Iterable[str]:
+        """The names below a table: what has a mistake in it exists all the same."""
+        written = self._data.get(table)
+        return written if isinstance(written, dict) else ()
 
     def _check_remotes(self, file: schema.File) -> None:
         for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
@@ -259,6 +276,10 @@ class _Checker:
             for key, addresses in (("smtp", listen.smtp), ("pop3", listen.pop3)):
                 for where in addresses:
                     self._check_listen(where, listen.networks, ("listen", name, key))
+            if listen.pop3 and not (file.local.mailbox or _default_mailbox()).is_maildir:
+                text = "POP3 serves Maildirs, and mail is delivered into mbox files"
+                remedy = 'end [local] mailbox with a slash: mailbox = "~/Maildir/"'
+                self._problem(("listen", name, "pop3"), text, remedy)
 
     def _check_listen(
         self, where: ListenAddress, networks: list[Network], path: tuple[str, ...]
@@ -292,7 +313,15 @@ def _convert(value: Any, kind: Any) -> Any:
     parse = getattr(alternatives[0], "parse", None)
     if parse is not None:
         return parse(msgspec.convert(value, str))
-    return msgspec.convert(value, kind, dec_hook=lambda kind, value: kind(value))
+    if alternatives[0] is Path:
+        return _path(msgspec.convert(value, str))
+    return msgspec.convert(value, kind)
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("wants the name of a file or folder")
+    return Path(text)
 
 
 def _shown(path: tuple[str, ...]) -> str:
@@ -334,7 +363,15 @@ def default_spool(config: Path | None) -> Path:
     if os.geteuid() == 0 or (config is not None and config.is_relative_to("/etc")):
         return Path("/var/spool/relaynode")
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "relaynode"
+    return _expanded(Path(state)) / "relaynode"
+
+
+def _expanded(path: Path) -> Path:
+    """With `~` replaced, where there is such a home."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _default_mailbox() -> Mailbox:

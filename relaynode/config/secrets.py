@@ -17,21 +17,16 @@ MAX_PASSWORD_BYTES = 4096
 def read_password(path: Path) -> Password:
     """The first line of the file. Raises: ValueError with the remedy in its text."""
     try:
+        # O_NONBLOCK: a named pipe is refused below, not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _check_is_private(path, os.fstat(descriptor))
+            data = os.read(descriptor, MAX_PASSWORD_BYTES)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
-    with open(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise ValueError(f"{path} is no regular file")
-        if found.st_uid not in (0, os.geteuid()):
-            raise ValueError(f"{path} belongs to another user; it must be yours or root's")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            raise ValueError(
-                f"{path} can be read by others (mode {mode:04o}); say: chmod 600 {path}"
-            )
-        line = file.read(MAX_PASSWORD_BYTES).partition(b"\n")[0].removesuffix(b"\r")
+    line = data.partition(b"\n")[0].removesuffix(b"\r")
     try:
         text = line.decode()
     except UnicodeDecodeError:
@@ -39,3 +34,13 @@ def read_password(path: Path) -> Password:
     if not text or "\0" in text:
         raise ValueError(f"{path} holds no password in its first line")
     return Password(text)
+
+
+def _check_is_private(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path} is no regular file")
+    if found.st_uid not in (0, os.geteuid()):
+        raise ValueError(f"{path} belongs to another user; it must be yours or root's")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        raise ValueError(f"{path} can be read by others (mode {mode:04o}); say: chmod 600 {path}")

@@ -8,7 +8,8 @@ import tomllib
 Path = tuple[str, ...]
 
 _HEADER = re.compile(r"\s*(\[[^\[\]]+\])\s*(?:#.*)?\Z")
-_KEY = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*[^=\s]+)*)\s*=")
+_NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+_KEY = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
 
 
 def key_lines(text: str) -> dict[Path, int]:
@@ -19,7 +20,7 @@ def key_lines(text: str) -> dict[Path, int]:
     """
     lines: dict[Path, int] = {}
     table: Path = ()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := _HEADER.match(line):
             table = _path(header[1])
             lines.setdefault(table, number)

@@ -18,7 +18,7 @@ from relaynode.daemon.control_server import ControlServer
 from relaynode.errors import BusyError, ConfigError, RelaynodeError, StoreError
 from relaynode.links.linkrun import Summary, Wish
 from relaynode.mailboxes.pop3_listener import Pop3Service
-from relaynode.node import Node, make_node
+from relaynode.node import Node, links_up, make_node
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
@@ -150,7 +150,7 @@ class Daemon:
                 async with asyncio.timeout(TICK_SECONDS):
                     await self.wake.wait()
             self.wake.clear()
-            up = await self.links_up()
+            up = await links_up(self.node)
             await asyncio.gather(*(self._work_over(link) for link in (None, *up)))
 
     async def _work_over(self, link: str | None) -> None:
@@ -163,15 +163,6 @@ class Daemon:
             return
         for problem in result.problems:
             log.warning("%s", problem)
-
-    async def links_up(self) -> list[str]:
-        """Links that mail may use now, besides home deliveries."""
-        said = await self.node.store.links_up()
-        return [
-            name
-            for name, section in self.node.config.links.items()
-            if section.kind == "always" or name in said
-        ]
 
     async def link_up(
         self, link: str, wish: Wish, on_progress: Callable[[Summary], None]

@@ -1,26 +1,23 @@
 """The POP3 service: drives `pop3.server.Server` for the users that the configuration names.
 
-One session a maildrop at a time (RFC 1939 section 8): a lock file beside the Maildir, held by the
-kernel for us.
+One session a maildrop at a time (RFC 1939 section 8): a lock file in the Maildir, held by the kernel
+for us.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import hmac
 import os
 from typing import TYPE_CHECKING
 
 from relaynode.errors import WireError
-from relaynode.mailboxes.maildir import StoredMessage, read_maildir
+from relaynode.mailboxes.maildir import Maildir, StoredMessage
 from relaynode.pop3 import events
 from relaynode.pop3.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from relaynode.config.values import Password
     from relaynode.mailers.users import Users
@@ -28,8 +25,6 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 600.0
 """RFC 1939 section 3: at least ten minutes."""
-
-LOCK_NAME = "relaynode.pop3.lock"
 
 
 class Pop3Service:
@@ -51,7 +46,7 @@ class Pop3Service:
             session.unlock()
             await stream.close()
 
-    def maildir_of(self, user: str, password: str) -> Path | None:
+    def maildir_of(self, user: str, password: str) -> Maildir | None:
         """The Maildir that this login opens, None if it opens none."""
         expected = self._passwords.get(user.lower())
         # Compare something in any case: the time it takes must not tell names that exist.
@@ -60,7 +55,8 @@ class Pop3Service:
         found = self._users.find(user) if is_right else None
         if found is None or not self._users.are_maildirs:
             return None
-        return self._users.mailbox_of(found)
+        owner = os.geteuid() if found.uid is None else found.uid
+        return Maildir(self._users.mailbox_of(found), owner)
 
 
 class _Session:
@@ -68,6 +64,7 @@ class _Session:
         self._service = service
         self._stream = stream
         self._server = server
+        self._maildir: Maildir | None = None
         self._messages: list[StoredMessage] = []
         self._lock: int | None = None
 
@@ -106,26 +103,17 @@ class _Session:
             self._server.refuse_login("AUTH", "name or password is wrong")
             return
         try:
-            if not self._take_lock(maildir):
-                self._server.refuse_login("IN-USE", "the maildrop is open in another session")
-                return
-            self._messages = await asyncio.to_thread(read_maildir, maildir)
+            self._lock = maildir.lock()
+            self._messages = await asyncio.to_thread(maildir.messages)
+        except BlockingIOError:
+            self._server.refuse_login("IN-USE", "the maildrop is open in another session")
+            return
         except OSError as error:
             self.unlock()
             self._server.refuse_login("SYS/TEMP", f"the maildrop cannot be read: {error.strerror}")
             return
+        self._maildir = maildir
         self._server.accept_login([message.entry for message in self._messages])
-
-    def _take_lock(self, maildir: Path) -> bool:
-        maildir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._lock = os.open(maildir / LOCK_NAME, flags, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.unlock()
-            return False
-        return True
 
     def unlock(self) -> None:
         """Give the maildrop back."""
@@ -134,9 +122,10 @@ class _Session:
             self._lock = None
 
     async def _retrieve(self, event: events.Retrieve) -> None:
+        assert self._maildir is not None  # the core knows that nobody is logged in
         has_begun = False
         try:
-            for piece in self._messages[event.number - 1].pieces():
+            for piece in self._maildir.pieces(self._messages[event.number - 1]):
                 self._server.send_content(piece)
                 has_begun = True
                 await self._send()
@@ -150,33 +139,9 @@ class _Session:
         self._server.end_content()
 
     async def _commit(self, event: events.Commit) -> None:
-        failed = await asyncio.to_thread(self._delete, event.deleted)
-        if failed:
-            self._server.commit_failed("some deleted messages not removed")
-        else:
+        assert self._maildir is not None
+        deleted = [self._messages[number - 1] for number in event.deleted]
+        if await asyncio.to_thread(self._maildir.remove, deleted):
             self._server.committed()
-
-    def _delete(self, numbers: tuple[int, ...]) -> bool:
-        failed = False
-        for number in numbers:
-            path = self._messages[number - 1].path
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                # Another reader has given it flags since: same name before the colon.
-                failed |= not _unlink_renamed(path)
-            except OSError:
-                failed = True
-        return failed
-
-
-def _unlink_renamed(path: Path) -> bool:
-    base = path.name.partition(":")[0]
-    cur = path.parent.parent / "cur"
-    for other in cur.iterdir() if cur.is_dir() else []:
-        if other.name.partition(":")[0] == base:
-            with contextlib.suppress(OSError):
-                other.unlink()
-                return True
-            return False
-    return True  # gone already
+        else:
+            self._server.commit_failed("some deleted messages not removed")

@@ -207,7 +207,7 @@ def _escaped(pieces: Iterable[bytes]) -> Iterator[bytes]:
     before, held, last = b"\n", b"", b"\n"
     for piece in pieces:
         text = before + held + piece
-        last = text[-1:]
+        last = piece[-1:] or last
         line_end = text.rfind(b"\n")
         cut = _CUT_FROM_LINE.match(text, line_end) if line_end >= 0 else None
         held = (cut["held"] or b"") if cut else b""

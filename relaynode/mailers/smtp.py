@@ -176,14 +176,19 @@ class _Session:
         """Talk until the event that opening the session waits for."""
         while True:
             await self._write(self.client.data_to_send())
-            for event in await self._read():
-                if isinstance(event, wanted):
-                    return
-                if isinstance(event, smtp.Refused):
+            events = await self._read()
+            for event in events:
+                if isinstance(event, smtp.Refused) and event.status.code != 421:
                     kind = LoginRefused if event.what == "AUTH" else RefusedError
                     raise kind(event.status, f"{self.stream.peer}: {event.what} refused")
                 if isinstance(event, smtp.ServerClosing):
-                    raise RefusedError(event.status, f"{self.stream.peer}: closing")
+                    raise self._closing(event.status)
+            self.client.check()
+            if any(isinstance(event, wanted) for event in events):
+                return
+
+    def _closing(self, status: Status) -> RefusedError:
+        return RefusedError(status, f"{self.stream.peer}: closing")
 
     async def _read(self) -> list[smtp.Event]:
         """The next events; [] when only time has passed while what we sent was moving."""
@@ -220,18 +225,20 @@ class _Session:
             if not sender.done():
                 sender.cancel()  # the receiver has failed, or the server is closing
                 await asyncio.wait((sender,))
-            elif sender.exception() is not None:
+            elif not isinstance(sender.exception(), LineLost | None):
                 receiver.cancel()
+            # Behind a lost line there may be replies that have arrived: they are read to the end.
             await asyncio.wait((receiver,))
         finally:
             receiver.cancel()
             sender.cancel()
-            await asyncio.gather(sender, receiver, return_exceptions=True)
             # Also a run that is called off must write down what it knows.
             await finish(self._settle(sender, receiver, report))
         for task in (sender, receiver):
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
+        if self.closing is not None and sender.cancelled():
+            raise self._closing(self.closing)
 
     async def _settle(
         self,
@@ -240,6 +247,7 @@ class _Session:
         report: Callable[[Sequence[Attempt]], Awaitable[None]],
     ) -> None:
         """Report the transactions that the end of the session left open."""
+        await asyncio.gather(sender, receiver, return_exceptions=True)
         status = self.closing
         for task in (sender, receiver):
             if status is None and not task.cancelled() and (error := task.exception()) is not None:
@@ -278,6 +286,8 @@ class _Session:
             consignment = await anext(consignments, None)
             if consignment is None:
                 break
+            # The server may have closed meanwhile: then this consignment is not tried.
+            await self._wait_for(lambda: self.client.can_begin)
             try:
                 outgoing = compose(consignment.delivery, self.masquerade)
                 refusal = self._refusal(consignment, outgoing)
@@ -297,9 +307,7 @@ class _Session:
         if limit is not None and outgoing.size_bytes > limit:
             text = f"message of {outgoing.size_bytes} bytes, {self.stream.peer} takes {limit}"
             return permanent(text, "5.3.4", 552)
-        envelope = consignment.delivery.message.envelope
-        needs_utf8 = not all(map(str.isascii, (envelope.reverse_path, *consignment.addresses)))
-        if needs_utf8 and "SMTPUTF8" not in self.client.extensions:
+        if _needs_utf8(consignment) and "SMTPUTF8" not in self.client.extensions:
             text = f"{self.stream.peer} takes no addresses outside ASCII"
             return permanent(text, "5.6.7", 550)
         return None
@@ -365,7 +373,7 @@ class _Session:
             recipients=paths,
             size_bytes=size_bytes,
             is_8bit=envelope.body == "8BITMIME",
-            smtputf8=envelope.smtputf8,
+            smtputf8=envelope.smtputf8 or _needs_utf8(consignment),
             ret=envelope.ret,
             envid=envelope.envid,
         )
@@ -408,6 +416,7 @@ class _Session:
             # In LOCKSTEP mode a reply releases the next command.
             await self._write(self.client.data_to_send())
             self.progress.set()
+            self.client.check()
             for event in events:
                 if isinstance(event, smtp.Bye):
                     return
@@ -421,6 +430,12 @@ class _Session:
             self.meter.acknowledge(transaction.tag.sent, self.clock())
         self.in_flight_bytes -= transaction.size_bytes
         return self._attempts(transaction, temporary("no status", "4.0.0"))
+
+
+def _needs_utf8(consignment: Consignment) -> bool:
+    """Does the envelope need RFC 6531?"""
+    reverse_path = consignment.delivery.message.envelope.reverse_path
+    return not all(map(str.isascii, (reverse_path, *consignment.addresses)))
 
 
 SESSION_ERRORS = (WireError, RefusedError, ProtocolError)

@@ -102,7 +102,7 @@ class Client:
         self._secrets: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
-        return f"<pop3.Client {self._state.value}, {self.outstanding} replies owed>"
+        return f"<pop3.Client {self._state.value}, replies owed: {self.outstanding}>"
 
     # --- what is known ----------------------------------------------------------------------
 
@@ -174,7 +174,7 @@ class Client:
         if self._expected:
             raise LineLost(
                 f"the server closed the line before {_called(self._expected[0])}, "
-                f"with {self.outstanding} replies owed"
+                f"replies owed: {self.outstanding}"
             )
         if self._state is not State.CLOSED:
             raise LineLost("the server closed the line before QUIT")

@@ -145,6 +145,12 @@ class ContentSpool:
         for folder in (self.incoming, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def require_room(self, size_bytes: int) -> None:
+        """Raises: StoreFull when the disk has less than that left for us."""
+        found = os.statvfs(self.folder)
+        if found.f_bavail * found.f_frsize < size_bytes:
+            raise StoreFull(f"{self.folder}: less than {size_bytes} bytes are free")
+
     def path_of(self, name: str) -> Path:
         """Where the content file that a row calls `name` lies."""
         return self.folder / name

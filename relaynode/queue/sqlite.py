@@ -49,9 +49,16 @@ BUSY_MILLISECONDS = 60_000
 class SqliteStore:
     """A `Store` in one folder: `queue.db`, `content/`, `incoming/` and `owners/`."""
 
-    def __init__(self, spool: Path, *, clock: Callable[[], float] = time.time) -> None:
-        """Open or make the store in `spool`. Raises: StoreError, StoreVersionError."""
+    def __init__(
+        self, spool: Path, *, clock: Callable[[], float] = time.time, min_free_bytes: int = 0
+    ) -> None:
+        """Open or make the store in `spool`.
+
+        `min_free_bytes`: no new mail is taken when the disk has less left, so that there is always
+        room to write down that mail was delivered. Raises: StoreError, StoreVersionError.
+        """
         self._clock = clock
+        self._min_free_bytes = min_free_bytes
         self._swept = False
         self._owners = spool / "owners"
         self._path = spool / "queue.db"
@@ -116,6 +123,7 @@ class SqliteStore:
 
     async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
         """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
+        self._spool.require_room(self._min_free_bytes)
 
         def work(db: sqlite3.Connection) -> None:
             _insert_messages(db, messages)

@@ -200,9 +200,10 @@ class Client:
         """Take bytes the server sent.
 
         The events before a violation are given first, since they hold what the server has
-        promised; the next call raises it, `receive(b"")` will do. Raises: RemoteProtocolError.
+        promised; `check` raises it afterwards, and so does the next call. Raises:
+        RemoteProtocolError.
         """
-        self._check()
+        self.check()
         events: list[Event] = []
         try:
             for reply in self._parser.feed(data):
@@ -210,11 +211,12 @@ class Client:
         except RemoteProtocolError as error:
             self._violation = error
             self.state = State.CLOSED
-            if not events:
+            if not events or self._awaits_tls:
                 raise
         return events
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises: RemoteProtocolError if a rule was broken behind the events given last."""
         if self._violation is not None:
             raise self._violation
 
@@ -266,7 +268,6 @@ class Client:
 
         Raises: RemoteProtocolError if more than the answer to STARTTLS came in the clear.
         """
-        self._check()
         if self._parser.pending_bytes:
             raise RemoteProtocolError("bytes before TLS was up: somebody injected them")
         self._want(State.GREETED)
@@ -285,8 +286,10 @@ class Client:
         self._command(command, _Owed.AUTH)
 
     def quit(self) -> None:
-        """Say goodbye, behind all that is under way. Raises: LocalProtocolError before the end of
-        content that was begun."""
+        """Say goodbye, behind all that is under way.
+
+        Raises: LocalProtocolError while the content of a transaction was not given whole.
+        """
         if self._sending is not None or not self._is_all_content_sent:
             raise LocalProtocolError("the server waits for content")
         if self.state is not State.CLOSED:

@@ -6,14 +6,17 @@ What only tunes a real sendmail's own delivery is accepted and has no effect.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
-from relaynode.errors import UsageError
+from relaynode.errors import AddressError, UsageError
+from relaynode.mail.xtext import xtext_decode
 
 _WITH_VALUE = frozenset("ABCDFLMNOQRVXbefhopr")
 _WITH_OPTIONAL_VALUE = frozenset("dq")
 _FLAGS = frozenset("GIUcimnstvxT")
-_MODES = frozenset("mspq")
+_MODES = frozenset("msp")
+_RECIPIENT = re.compile(r'(?:"(?:[^"\\]++|\\.)*+"|[^\s,"]++|")++', re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -23,6 +26,7 @@ class SendmailOptions:
     `mode`: "m" deliver, "s" SMTP on standard input, "p" list the queue, "q" run the queue.
     `queue_only`: for "q", (kind, text) pairs of `-qRtext`, `-qStext`, `-qItext`.
     `interval`: for "q", the text of `-q30m`: a daemon's affair.
+    `envid`: as it is, no longer in the xtext that the command line wants.
     """
 
     mode: str = "m"
@@ -52,9 +56,8 @@ def parse_options(arguments: list[str]) -> SendmailOptions:
             options.recipients.append(word)
             continue
         _letters(word[1:], words, options)
-    options.recipients = [
-        name for word in options.recipients for name in word.replace(",", " ").split()
-    ]
+    # Several in one word, parted by commas or blanks that are not quoted.
+    options.recipients = [name for word in options.recipients for name in _RECIPIENT.findall(word)]
     return options
 
 
@@ -99,14 +102,17 @@ def _apply(letter: str, value: str, options: SendmailOptions) -> None:
         case "R":
             options.ret = _ret(value)
         case "V":
-            options.envid = value
+            options.envid = _envid(value)
+        case "B":
+            if value.upper() not in ("7BIT", "8BITMIME"):
+                raise UsageError(f"Illegal body type {value}")
 
 
 def _queue(value: str, options: SendmailOptions) -> None:
     options.mode = "q"
     if value[:1] in ("R", "S", "I"):
         options.queue_only.append((value[0], value[1:]))
-    elif value:
+    elif value not in ("", "f"):  # -qf: in the foreground, where we always run it
         options.interval = value
 
 
@@ -115,6 +121,13 @@ def _notify(value: str) -> str:
     if set(words) - {"NEVER", "SUCCESS", "FAILURE", "DELAY"} or ("NEVER" in words and words[1:]):
         raise UsageError("Invalid -N argument")
     return ",".join(words)
+
+
+def _envid(value: str) -> str:
+    try:
+        return xtext_decode(value)
+    except AddressError as error:
+        raise UsageError("Invalid syntax in -V flag") from error
 
 
 def _ret(value: str) -> str:

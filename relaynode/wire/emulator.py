@@ -120,6 +120,9 @@ class Line:
                 writer.transport.abort()
 
         def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not self.is_up:  # it was accepted just before the cut
+                writer.transport.abort()
+                return
             connection = asyncio.ensure_future(serve(reader, writer))
             self._connections.add(connection)
             connection.add_done_callback(self._connections.discard)
@@ -138,7 +141,11 @@ class Line:
             far = socket.socket()
             far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
             far.setblocking(False)
-            await loop.sock_connect(far, ("127.0.0.1", target_port))
+            try:
+                await loop.sock_connect(far, ("127.0.0.1", target_port))
+            except BaseException:
+                far.close()
+                raise
             return await asyncio.open_connection(sock=far, limit=SEGMENT_BYTES)
 
         async def near_end() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -173,8 +180,10 @@ class Line:
                 await asyncio.sleep(at - loop.time())
                 _, writer = await asyncio.shield(target)
                 if not data:
-                    if writer.can_write_eof():
-                        writer.write_eof()
+                    # All that was carried has arrived, however slowly it is taken there.
+                    writer.transport.set_write_buffer_limits(high=0)
+                    await writer.drain()
+                    writer.write_eof()
                     return
                 writer.write(data)
                 if self.on_carried is not None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, TimedOut, TlsFailed
+from relaynode.wire.stream import READ_BYTES
 
 if TYPE_CHECKING:
     import ssl
@@ -18,28 +19,28 @@ class MemoryStream:
         self.peer = peer
         self._incoming: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._other: MemoryStream | None = None
-        self._is_over = False
 
     async def read(self, timeout: float | None = None) -> bytes:
-        """See Stream. An aborted line raises LineLost."""
-        if self._is_over:
-            return b""
+        """See Stream. An aborted line raises LineLost, once what was written before is read."""
         try:
             async with asyncio.timeout(timeout):
                 data = await self._incoming.get()
         except TimeoutError:
             raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
+        if not data:
+            self._incoming.put_nowait(data)  # an end stays one
         if data is None:
             raise LineLost(f"{self.peer}: cut")
-        self._is_over = not data
         return data
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """See Stream."""
+        if not data:
+            return
         if self._other is None:
             raise LineLost(f"{self.peer}: closed")
-        if data:
-            self._other._incoming.put_nowait(data)
+        for start in range(0, len(data), READ_BYTES):
+            self._other._incoming.put_nowait(data[start : start + READ_BYTES])
 
     def backlog(self) -> int:
         """See Stream: memory is fast."""
@@ -61,7 +62,9 @@ class MemoryStream:
         """See Stream."""
         if self._other is not None:
             self._other._incoming.put_nowait(None)
+            self._other._other = None
             self._other = None
+        self._incoming.put_nowait(None)
 
 
 def pair(

@@ -23,6 +23,10 @@ WRITE_BUFFER_BYTES = 16 * 1024
 _UNSENT_REQUEST = 0x5411 if sys.platform == "linux" else 0x40046677
 """SIOCOUTQ of Linux (tcp(7)), FIONWRITE of the BSDs: bytes in a socket's send queue."""
 
+HANDSHAKE_SECONDS = 86400.0
+"""asyncio's own limit for a TLS handshake, out of the way: at 300 bit/s its minute is too short.
+The limit that counts is the caller's timeout."""
+
 CLOSE_SECONDS = 10.0
 """How long an orderly close may take before it is a disorderly one."""
 
@@ -42,6 +46,8 @@ async def connect(
         raise ConnectFailed(f"{what}: no answer within {timeout:g} s") from None
     except socket.gaierror as error:
         raise ConnectFailed(f"{host}: {error.strerror}") from error
+    except ValueError as error:  # a label that DNS cannot hold
+        raise ConnectFailed(f"{host}: {error}") from error
     except OSError as error:
         raise ConnectFailed(f"{what}: {error.strerror or error}") from error
     return TcpStream(reader, writer, name=host, count=count)
@@ -70,9 +76,9 @@ class TcpStream:
         try:
             async with asyncio.timeout(timeout):
                 data = await self._reader.read(READ_BYTES)
-        except TimeoutError:
-            raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
         except OSError as error:  # ssl.SSLError is one too
+            if _is_ours(error):
+                raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
             raise LineLost(f"{self.peer}: {_reason(error)}") from error
         if self._count is not None:
             self._count.received(len(data))
@@ -88,15 +94,17 @@ class TcpStream:
                 self._count.sent(len(data))
             async with asyncio.timeout(timeout):
                 await self._writer.drain()
-        except TimeoutError:
-            raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
         except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
+            if _is_ours(error):
+                raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
             raise LineLost(f"{self.peer}: {_reason(error)}") from error
 
     def backlog(self) -> int:
         """See Stream: our buffer, and what the kernel holds until the peer acknowledges it."""
         waiting = self._writer.transport.get_write_buffer_size()
         connection = self._writer.get_extra_info("socket")
+        if connection is None:  # a TLS transport that is closed
+            return waiting
         with contextlib.suppress(OSError, ValueError):
             answer = fcntl.ioctl(connection.fileno(), _UNSENT_REQUEST, b"\0" * 4)
             waiting += int.from_bytes(answer, sys.byteorder)
@@ -105,18 +113,37 @@ class TcpStream:
     async def start_tls(
         self, context: ssl.SSLContext, server_hostname: str | None, timeout: float | None = None
     ) -> None:
-        """See Stream."""
+        """See Stream. Nothing but TLS may have come in and not been read."""
         try:
+            self._insist_on_silence()
             async with asyncio.timeout(timeout):
-                await self._writer.start_tls(context, server_hostname=server_hostname)
-        except TimeoutError:
-            raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
+                await self._writer.start_tls(
+                    context,
+                    server_hostname=server_hostname,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
+                )
         except ssl.SSLCertVerificationError as error:
             text = f"{self.peer}: its certificate is not accepted: {error.verify_message}"
             raise TlsFailed(text) from error
         except (OSError, RuntimeError) as error:
+            if _is_ours(error):
+                raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
             raise TlsFailed(f"{self.peer}: TLS failed: {_reason(error)}") from error
         self._writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    def _insist_on_silence(self) -> None:
+        """Refuse what came in the clear: asyncio would give it out as if it had come under TLS.
+
+        That is how commands and replies are injected in front of a handshake (CVE-2011-0411).
+        """
+        read = self._reader.read(1)
+        try:
+            read.send(None)  # one step: it waits, unless there is something to give
+        except StopIteration as ended:
+            what = "spoke before TLS was up" if ended.value else "closed the connection"
+            raise TlsFailed(f"{self.peer}: {what}") from None
+        finally:
+            read.close()
 
     async def close(self) -> None:
         """See Stream."""
@@ -129,6 +156,11 @@ class TcpStream:
     def abort(self) -> None:
         """See Stream."""
         self._writer.transport.abort()
+
+
+def _is_ours(error: Exception) -> bool:
+    """Is it our own limit that ran out? The kernel's ETIMEDOUT means that the line is lost."""
+    return isinstance(error, TimeoutError) and error.errno is None
 
 
 def _address(peername: Any) -> str:

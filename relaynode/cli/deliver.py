@@ -1,0 +1,63 @@
+"""What `sendmail` without a daemon leaves running behind it: deliver what may go now, and end.
+
+    python -m relaynode.cli.deliver CONFIG
+
+Local mail, and mail for the links that are up (`always`, or said to be by a hook), as sendmail's
+background delivery mode does. Mail that cannot go stays queued; nobody reads what is printed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relaynode.config.loader import load
+from relaynode.errors import EX_OK, BusyError, RelaynodeError
+from relaynode.node import links_up, make_node
+
+if TYPE_CHECKING:
+    from relaynode.config.loader import Config
+
+
+def start_in_background(config: Config) -> None:
+    """Start it, independent of the calling process."""
+    path = str(config.path) if config.path is not None else ""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relaynode.cli.deliver", path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    process.returncode = EX_OK  # nobody waits for it
+
+
+async def deliver(config: Config) -> None:
+    """One pass over everything that is due. Raises: StoreError."""
+    node = make_node(config)
+    try:
+        await node.links.run_due(None)
+        for link in await links_up(node):
+            try:
+                await node.links.run_due(link)
+            except BusyError:
+                continue  # the run under way takes new mail along
+    finally:
+        await node.close()
+
+
+def main() -> int:
+    """The exit code is for nobody in particular."""
+    path = Path(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else None
+    try:
+        asyncio.run(deliver(load(path)))
+    except RelaynodeError as error:
+        return error.exit_code
+    return EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
