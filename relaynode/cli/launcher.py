@@ -1,10 +1,11 @@
 """The fast way of `sendmail`: hands the message to the daemon and ends.
 
 Cron and every script call it, so it costs hardly more than starting Python: the launcher that
-`relaynode install-names` writes runs `python -I -S`, and here nothing is imported but `_socket`
-and `posix`. It only finds the daemon's socket; the daemon understands the options, and the
-kernel tells it who is calling. Whatever is not a plain submission, or needs more than this file
-knows, goes the whole way (cli/sendmail.py) before a byte of standard input is read.
+`relaynode install-names` writes runs `python -I -S`, and finds this file without importing the
+package around it. Nothing is imported here but `_socket` and `posix`. It only finds the daemon's
+socket; the daemon understands the options, and the kernel tells it who is calling. Whatever is not
+a plain submission, or needs more than this file knows, goes the whole way (cli/sendmail.py) before
+a byte of standard input is read.
 
 The request's form is described in daemon/control.py.
 """
@@ -87,7 +88,7 @@ def _read(path: bytes) -> bytes | None:
         file = posix.open(path, posix.O_RDONLY)
     except OSError:
         return None
-    text = posix.read(file, 1 << 20)
+    text = posix.read(file, 65536)
     posix.close(file)
     return text
 
@@ -138,15 +139,16 @@ def _submit(connection: "_socket.socket", arguments: list[bytes]) -> None:
             # The daemon refused before the end, and says why; or our input cannot be read.
             if not isinstance(error, (BrokenPipeError, ConnectionResetError)):
                 raise
-        while data := connection.recv(4096):
+        # Two NULs end it: the daemon's closing of the line need not be waited for.
+        while answer.count(b"\0") < 2 and (data := connection.recv(4096)):
             answer += data
     except OSError as error:
         _exit(EX_TEMPFAIL, b"the daemon does not answer: %s" % str(error).encode())
-    code, mark, text = answer.partition(b"\0")
-    if not mark:
+    code, _, text = answer.partition(b"\0")
+    if not text.endswith(b"\0"):
         # It may have queued the message; to try again may double it, not to may lose it.
         _exit(EX_TEMPFAIL, b"the daemon ended before it answered; the message may be queued")
-    _exit(int(code), text)
+    _exit(int(code), text[:-1])
 
 
 def _exit(code: int, text: bytes) -> None:

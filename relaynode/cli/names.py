@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import relaynode
 from relaynode.errors import EX_OK, UsageError
 
 if TYPE_CHECKING:
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 NAMES = ("sendmail",)
 
 _MARK = "# relaynode launcher"
+# The whole search path is the launcher's folder and that of the extension modules: every folder
+# more would be read before anything is found.
 _SCRIPT = """\
 #!{python} -IS
 {mark}: made by `relaynode install-names`, which may make it again
 import sys
-sys.path.append({package!r})
-from relaynode.cli.launcher import main
+sys.path[:] = [{folder!r}, {extensions!r}]
+from launcher import main
 arguments = [word.encode("utf-8", "surrogateescape") for word in sys.argv[1:]]
 main(arguments, [{python!r}, "-m", "relaynode.cli.{module}"])
 """
@@ -42,8 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def launcher(module: str) -> str:
     """The text of a launcher for `relaynode.cli.MODULE`."""
-    package = str(Path(relaynode.__file__).parent.parent)
-    return _SCRIPT.format(python=sys.executable, mark=_MARK, package=package, module=module)
+    return _SCRIPT.format(
+        python=sys.executable,
+        mark=_MARK,
+        folder=str(Path(__file__).parent),
+        extensions=sysconfig.get_config_var("DESTSHARED"),
+        module=module,
+    )
 
 
 def _install(path: Path, text: str) -> None:

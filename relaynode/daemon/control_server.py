@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 from relaynode.daemon.control import Request, caller_uid, decode_request
@@ -17,7 +15,6 @@ from relaynode.errors import (
     EX_TEMPFAIL,
     EX_USAGE,
     BusyError,
-    ConnectFailed,
     LineLost,
     RelaynodeError,
     RemoteProtocolError,
@@ -27,8 +24,7 @@ from relaynode.errors import (
 from relaynode.links.linkrun import Wish
 from relaynode.sources.sendmail_options import parse_options
 from relaynode.sources.submit import local_submitter, submit
-from relaynode.wire.stream import READ_BYTES
-from relaynode.wire.tcp import TcpStream
+from relaynode.wire.unix import UnixListener, UnixStream, is_served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,33 +46,22 @@ class ControlServer:
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
-        self._server: asyncio.Server | None = None
-        self._path: Path | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener = UnixListener(self._serve)
 
     async def listen(self, path: Path) -> None:
         """Raises: BusyError if a daemon serves this spool already; ConnectFailed."""
         if await asyncio.to_thread(is_served, path):
             raise BusyError(f"{path}: a daemon serves this spool already")
-        try:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-            self._server = await asyncio.start_unix_server(
-                self._accepted, str(path), limit=READ_BYTES
-            )
-            # Any local user may submit mail; the commands ask who is calling.
-            await asyncio.to_thread(path.chmod, 0o666)
-        except OSError as error:
-            raise ConnectFailed(f"{path}: {error.strerror}") from error
-        self._path = path
+        # Any local user may submit mail; the commands ask who is calling.
+        self._listener.listen(path, 0o666)
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._serve(TcpStream(reader, writer), writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def close(self) -> None:
+        """Stop taking requests; those under way are called off."""
+        await self._listener.close()
 
-    async def _serve(self, stream: TcpStream, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, stream: UnixStream) -> None:
         try:
-            uid = caller_uid(writer.get_extra_info("socket"))
+            uid = caller_uid(stream.connection)
             request = await self._request(stream)
             if request is None:
                 return
@@ -88,10 +73,8 @@ class ControlServer:
                 await self._command(stream, request)
         except WireError:
             pass  # the caller went away
-        finally:
-            await stream.close()
 
-    async def _request(self, stream: TcpStream) -> Request | None:
+    async def _request(self, stream: UnixStream) -> Request | None:
         data = b""
         try:
             while (request := decode_request(data)) is None:
@@ -106,12 +89,12 @@ class ControlServer:
 
     # --- submissions
 
-    async def _submit(self, stream: TcpStream, request: Request, uid: int) -> None:
+    async def _submit(self, stream: UnixStream, request: Request, uid: int) -> None:
         node = self._daemon.node
         try:
             options = parse_options(list(request.arguments))
         except UsageError as error:
-            await stream.write(f"{EX_USAGE}\0{error}".encode())
+            await stream.write(f"{EX_USAGE}\0{error}\0".encode())
             return
         submission = await submit(
             node.intake,
@@ -120,24 +103,24 @@ class ControlServer:
             _body(stream, request.body_start),
             node.config.hostname,
         )
-        answer = f"{submission.exit_code}\0{submission.complaint}"
+        answer = f"{submission.exit_code}\0{submission.complaint}\0"
         await stream.write(answer.encode("utf-8", "surrogateescape"))
 
     # --- commands
 
-    async def _command(self, stream: TcpStream, request: Request) -> None:
+    async def _command(self, stream: UnixStream, request: Request) -> None:
         match request.verb:
             case "linkup" | "run":
                 await self._run(stream, request)
             case "linkdown":
                 await self._link_down(stream, request)
             case "wake":
-                self._daemon.wake.set()
+                self._daemon.wake()
                 await self._end(stream, EX_OK, "")
             case _:
                 await self._end(stream, EX_USAGE, f"unknown request {request.verb}")
 
-    async def _run(self, stream: TcpStream, request: Request) -> None:
+    async def _run(self, stream: UnixStream, request: Request) -> None:
         """Arguments: the link, and a Wish as JSON."""
         node = self._daemon.node
         link, wish_json = request.arguments
@@ -166,40 +149,21 @@ class ControlServer:
         code = EX_OK if summary.is_clean else EX_TEMPFAIL
         await self._line(stream, {"exit": code, "text": "", "summary": summary.as_json()})
 
-    async def _link_down(self, stream: TcpStream, request: Request) -> None:
+    async def _link_down(self, stream: UnixStream, request: Request) -> None:
         node = self._daemon.node
         (link,) = request.arguments
         await node.store.set_link(link, False, node.clock())
         node.links.call_off(link)
         await self._end(stream, EX_OK, "")
 
-    async def _line(self, stream: TcpStream, value: dict[str, Any]) -> None:
+    async def _line(self, stream: UnixStream, value: dict[str, Any]) -> None:
         await stream.write(json.dumps(value).encode() + b"\n")
 
-    async def _end(self, stream: TcpStream, code: int, text: str) -> None:
+    async def _end(self, stream: UnixStream, code: int, text: str) -> None:
         await self._line(stream, {"exit": code, "text": text})
 
-    async def close(self) -> None:
-        """Stop taking requests; those under way are called off."""
-        if self._server is not None:
-            self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._path is not None:
-            await asyncio.to_thread(self._path.unlink, missing_ok=True)
 
-
-def is_served(path: Path) -> bool:
-    """Does a daemon answer on this socket?"""
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-        probe.connect(str(path))
-        return True
-    return False
-
-
-async def _body(stream: TcpStream, start: bytes) -> AsyncIterator[bytes]:
+async def _body(stream: UnixStream, start: bytes) -> AsyncIterator[bytes]:
     """The pieces of the message, each behind its length in four bytes, 0 at the end.
 
     Raises: LineLost when the caller dies in the middle: half a mail is none.

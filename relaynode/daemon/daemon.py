@@ -7,7 +7,6 @@ same lock, so there is one session a link.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 from dataclasses import dataclass, field
@@ -40,7 +39,9 @@ class Daemon:
     node: Node
     listeners: list[Listener] = field(default_factory=list)
     control: ControlServer | None = None
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    fresh: set[str] = field(default_factory=set)
+    looks_at_all: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
     worker: asyncio.Future[None] | None = None
@@ -96,7 +97,7 @@ class Daemon:
 
     async def _open_listeners(self) -> None:
         config = self.node.config
-        self.node.intake.on_queued = self.wake.set
+        self.node.intake.on_queued = self._queued
         for section in config.file.listen.values():
             source = SmtpSource(
                 self.node.intake,
@@ -137,25 +138,42 @@ class Daemon:
         except RelaynodeError as error:
             log.error("%s", error)
         log.info("configuration read again")
-        self.wake.set()
+        self.wake()
 
     # --- working
 
-    async def _work(self) -> None:
-        """Deliver what is due over the lines that are up, again and again."""
-        await self.node.prune()
-        self.wake.set()
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self.wake.wait()
-            self.wake.clear()
-            up = await links_up(self.node)
-            await asyncio.gather(*(self._work_over(link) for link in (None, *up)))
+    def _queued(self, queue_id: str) -> None:
+        self.fresh.add(queue_id)
+        self.woken.set()
 
-    async def _work_over(self, link: str | None) -> None:
+    def wake(self) -> None:
+        """Look at the whole queue: something has changed."""
+        self.looks_at_all = True
+        self.woken.set()
+
+    async def _work(self) -> None:
+        """Deliver what is due over the lines that are up, again and again.
+
+        What has just come is looked at by its id; the whole queue only now and then, for its
+        retry times, and when a link or the configuration changed.
+        """
+        await self.node.prune()
+        self.wake()
+        while True:
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self.woken.wait()
+            except TimeoutError:
+                self.looks_at_all = True
+            self.woken.clear()
+            queue_ids = None if self.looks_at_all else self.fresh
+            self.looks_at_all, self.fresh = False, set()
+            up = await links_up(self.node)
+            await asyncio.gather(*(self._work_over(link, queue_ids) for link in (None, *up)))
+
+    async def _work_over(self, link: str | None, queue_ids: set[str] | None) -> None:
         try:
-            result = await self.node.links.run_due(link)
+            result = await self.node.links.run_due(link, queue_ids)
         except BusyError:
             return  # another process works over this link
         except StoreError as error:
@@ -163,6 +181,8 @@ class Daemon:
             return
         for problem in result.problems:
             log.warning("%s", problem)
+        if result.failed:
+            self.wake()  # a DSN may have been queued
 
     async def link_up(
         self, link: str, wish: Wish, on_progress: Callable[[Summary], None]
@@ -171,7 +191,7 @@ class Daemon:
         try:
             return await self.node.links.run(link, wish, on_progress=on_progress)
         finally:
-            self.wake.set()
+            self.wake()
 
 
 def _same_spool(old: Config, new: Config) -> None:

@@ -22,7 +22,7 @@ from relaynode.sources.pop3_poller import Account, Poll, Pop3Poller
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Iterator
     from pathlib import Path
 
     from relaynode.config.loader import Config
@@ -172,14 +172,20 @@ class LinkRun:
             raise CalledOff(f"the run over link {link} was called off")
         return task.result()
 
-    async def run_due(self, link: str | None) -> RunResult:
+    async def run_due(
+        self, link: str | None, queue_ids: Collection[str] | None = None
+    ) -> RunResult:
         """Try what is due over `link`, or what stays on this machine; no polling.
+
+        With `queue_ids`, only these messages.
 
         Does nothing while a run of the link is under way: that one takes new mail along.
         Raises: BusyError when another process has the link; StoreError.
         """
         summary = Summary(link or "")
-        run = self._queue_run(link, summary, ALL, lambda _: None, due_only=True)
+        run = self._queue_run(
+            link, summary, ALL, lambda _: None, due_only=True, queue_ids=queue_ids
+        )
         if link is None:
             return await run.run()
         if self._locks[link].locked() or not await run.has_work():
@@ -239,6 +245,7 @@ class LinkRun:
         progress: Callable[[object], None],
         *,
         due_only: bool = False,
+        queue_ids: Collection[str] | None = None,
     ) -> QueueRun:
         return QueueRun(
             self._parts,
@@ -246,6 +253,7 @@ class LinkRun:
             takes_way=lambda way: self._parts.ways.link_of(way) == link,
             takes=wish.takes,
             due_only=due_only,
+            queue_ids=queue_ids,
             on_progress=progress,
         )
 

@@ -20,7 +20,7 @@ from relaynode.queue.model import Delivery, Outcome, QueuedMessage, QueuedRecipi
 from relaynode.sources.dsn import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 
     from relaynode.links.ways import Way, Ways
     from relaynode.queue.model import NewMessage
@@ -71,7 +71,8 @@ class RunParts:
 class QueueRun:
     """One run over the ways that `takes_way` accepts and the messages that `takes` accepts.
 
-    `due_only`: leave alone what is to be tried later; a link-up tries all.
+    `due_only`: leave alone what is to be tried later; a link-up tries all. `queue_ids`: look at
+    these messages only.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class QueueRun:
         takes_way: Callable[[Way], bool],
         takes: Callable[[QueuedMessage, QueuedRecipient], bool] = lambda message, recipient: True,
         due_only: bool = False,
+        queue_ids: Collection[str] | None = None,
         on_progress: Callable[[RunResult], None] = lambda result: None,
     ) -> None:
         self._parts = parts
@@ -89,6 +91,7 @@ class QueueRun:
         self._takes_way = takes_way
         self._takes = takes
         self._due_only = due_only
+        self._queue_ids = queue_ids
         self._on_progress = on_progress
         self._tried: set[int] = set()
         self.result = RunResult()
@@ -105,17 +108,19 @@ class QueueRun:
 
     async def has_work(self) -> bool:
         """Is there anything for this run to try?"""
-        now = self._parts.clock() if self._due_only else None
-        waiting = await self._parts.store.waiting(now)
+        waiting = await self._waiting()
         return any(self._by_way(message) for message in waiting)
+
+    async def _waiting(self) -> list[QueuedMessage]:
+        now = self._parts.clock() if self._due_only else None
+        return await self._parts.store.waiting(now, self._queue_ids)
 
     # --- choose
 
     async def _choose(self, only: Way | None = None) -> dict[Way, list[_Wanted]]:
         """What waits and was not tried in this run, by way."""
-        now = self._parts.clock() if self._due_only else None
         work: dict[Way, list[_Wanted]] = defaultdict(list)
-        for message in await self._parts.store.waiting(now):
+        for message in await self._waiting():
             for way, wanted in self._by_way(message).items():
                 if only in (None, way):
                     work[way].append(wanted)

@@ -94,10 +94,16 @@ class MemoryStore:
             )
         self._seen.update((mark.account, mark.uid) for mark in seen)
 
-    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+    async def waiting(
+        self, now: float | None = None, queue_ids: Collection[str] | None = None
+    ) -> list[QueuedMessage]:
         """Messages with recipients nobody is delivering, oldest first, those recipients only."""
         until = float("inf") if now is None else now
-        found = [(entry, entry.free(until)) for entry in self._by_age()]
+        found = [
+            (entry, entry.free(until))
+            for entry in self._by_age()
+            if queue_ids is None or entry.message.queue_id in queue_ids
+        ]
         return [entry.seen_as(free) for entry, free in found if free]
 
     async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:

@@ -8,6 +8,7 @@ a commit and a commit never for a listing.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
@@ -136,17 +137,24 @@ class SqliteStore:
 
     # --- delivery
 
-    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+    async def waiting(
+        self, now: float | None = None, queue_ids: Collection[str] | None = None
+    ) -> list[QueuedMessage]:
         """Messages with recipients nobody is delivering, oldest first, those recipients only."""
-        await self.reap(self._clock())
+        if queue_ids is None:
+            await self.reap(self._clock())
+        chosen = "" if queue_ids is None else " AND m.queue_id IN (SELECT value FROM json_each(?))"
 
         def work(db: sqlite3.Connection) -> list[QueuedMessage]:
             rows = db.execute(
                 f"SELECT {MESSAGE}, {RECIPIENT} FROM recipient r"
                 " JOIN message m ON m.queue_id = r.queue_id"
                 " WHERE r.state = 'waiting' AND r.claim IS NULL AND m.state = 'queued'"
-                " AND r.next_attempt_at <= ? ORDER BY m.arrived_at, m.id, r.id",
-                (float("inf") if now is None else now,),
+                f" AND r.next_attempt_at <= ?{chosen} ORDER BY m.arrived_at, m.id, r.id",
+                (
+                    float("inf") if now is None else now,
+                    *(() if queue_ids is None else (json.dumps(list(queue_ids)),)),
+                ),
             )
             return grouped(rows)
 

@@ -39,11 +39,13 @@ class Store(Protocol):
 
     # --- delivery
 
-    async def waiting(self, now: float | None = None) -> list[QueuedMessage]:
+    async def waiting(
+        self, now: float | None = None, queue_ids: Collection[str] | None = None
+    ) -> list[QueuedMessage]:
         """Messages with recipients nobody is delivering, oldest first, those recipients only.
 
-        With `now`, only recipients whose next attempt is due. Claims of dead owners are taken
-        back first.
+        With `now`, only recipients whose next attempt is due; with `queue_ids`, only of these
+        messages. Without them, claims of dead owners are taken back first.
         """
         ...
 

@@ -94,7 +94,7 @@ class Collector:
 
 
 class Intake:
-    """The way into one queue. `on_queued` is called after each commit: there is work to do."""
+    """The way into one queue. `on_queued` is called with the queue id after each commit."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Intake:
         self._max_hops = max_hops
         self._clock = clock
         self._utc_offset_minutes = utc_offset_minutes
-        self.on_queued: Callable[[], None] = lambda: None
+        self.on_queued: Callable[[str], None] = lambda queue_id: None
 
     def collector(self) -> Collector:
         """A place for the content of a new message."""
@@ -155,7 +155,7 @@ class Intake:
         except (RelaynodeError, OSError):
             collector.discard()
             raise
-        self.on_queued()
+        self.on_queued(message.queue_id)
         return message.queue_id
 
     async def _message(

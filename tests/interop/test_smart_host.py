@@ -1,6 +1,9 @@
 """The smart host: real Postfix with TLS, AUTH, refusals and limits; what failures do to mail."""
 
+import contextlib
 import re
+import socket
+import threading
 
 import pytest
 from nodes import TestNode
@@ -223,3 +226,82 @@ def test_mailertable_routes_and_refuses_before_the_smart_host(tmp_path):
     mails = node.mails("user")
     assert len(mails) == 2
     assert b"closed for the summer" in b"".join(mails)
+
+
+class Oddball:
+    """An SMTP server that answers as a table says, verb by verb; None closes the connection."""
+
+    def __init__(self, answers):
+        self._answers = {
+            b"greeting": b"220 odd ESMTP\r\n",
+            b"EHLO": b"250-odd\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
+            b"MAIL": b"250 ok\r\n",
+            b"RCPT": b"250 ok\r\n",
+            b"DATA": b"354 go\r\n",
+            b".": b"250 queued\r\n",
+            b"RSET": b"250 ok\r\n",
+            b"QUIT": b"221 bye\r\n",
+            **answers,
+        }
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+
+    def __enter__(self):
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                with contextlib.suppress(OSError), connection:
+                    self._talk(connection)
+
+    def _talk(self, connection):
+        if not self._say(connection, b"greeting"):
+            return
+        is_content = False
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                word = line.split()[0].upper() if line.strip() else b""
+                if is_content and line != b".\r\n":
+                    continue
+                if not self._say(connection, b"." if is_content else word):
+                    return
+                is_content = word == b"DATA" and self._answers[b"DATA"].startswith(b"354")
+
+    def _say(self, connection, word):
+        answer = self._answers.get(word, b"500 what\r\n")
+        if answer is not None:
+            connection.sendall(answer)
+        return answer is not None
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", ".", "QUIT"])
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"", b"25", b"hello\r\n", b"250-a\r\n251 b\r\n", b"421 4.3.2 later\r\n", b"9" * 100_000],
+    ids=["closes", "hangs", "half a reply", "nonsense", "two codes", "421", "endless"],
+)
+def test_a_server_that_misbehaves_at_any_step_loses_no_mail(tmp_path, step, answer):
+    with Oddball({step.encode(): answer}) as server:
+        node = home(tmp_path, server.port)
+        node.path.write_text(
+            node.path.read_text().replace("timeout_seconds = 20", "timeout_seconds = 1")
+        )
+        send(node, "x@far.example", sender="user")
+        flushed = node.run("linkup", "--json")
+    assert "Traceback" not in flushed.stderr
+    listed = node.run("queue").stdout
+    if step == "QUIT":
+        assert "empty" in listed, "it had said yes before"
+        return
+    assert flushed.returncode == 75
+    assert "<x@far.example>" in listed
+    assert node.mails("user") == []
+    # Only where the content was gone and the answer to it was not read, it may have arrived.
+    is_in_doubt = step == "." and answer != b"421 4.3.2 later\r\n"
+    assert ("may have been accepted" in listed) == is_in_doubt, listed
