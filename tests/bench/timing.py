@@ -36,16 +36,19 @@ class Timed:
         return statistics.median(self.seconds)
 
 
+SETTLE_SECONDS = 0.03
+"""A pause behind each run: what one leaves to its daemon must not slow the next one down."""
+
+
 def in_turn(commands, runs, warm_up=3):
     """Run each command so often, one after the other."""
-    for _ in range(warm_up):
+    for count in range(warm_up + runs):
+        if count == warm_up:
+            for command in commands:
+                command.seconds.clear()
         for command in commands:
             command.run()
-    for command in commands:
-        command.seconds.clear()
-    for _ in range(runs):
-        for command in commands:
-            command.run()
+            time.sleep(SETTLE_SECONDS)
 
 
 def ratio_by_pairs(one, other):
