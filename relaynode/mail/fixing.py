@@ -14,7 +14,7 @@ import re
 from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 
-from relaynode.mail.header import CRLF, fields, first_value, has, remove
+from relaynode.mail.header import CRLF, fields, first_value, remove
 from relaynode.mail.trace import moment, rfc5322_date
 
 SUBMISSION_REMOVED = (b"bcc", b"resent-bcc", b"return-path", b"full-name")
@@ -58,7 +58,8 @@ def missing_fields(
     ourselves. The name in it is that of a Full-Name field, else `full_name`. `now` and `dated` are
     epoch seconds; `dated` is the date that `eat_unix_from` found.
     """
-    is_resent = any(field.name.lower().startswith(b"resent-") for field in fields(header))
+    present = {field.name.lower() for field in fields(header)}
+    is_resent = any(name.startswith(b"resent-") for name in present)
     message_id = f"<{moment(now):%Y%m%d%H%M}.{queue_id}@{hostname}>"
     today = rfc5322_date(now, utc_offset_minutes)
     date = today if dated is None else rfc5322_date(dated, utc_offset_minutes)
@@ -74,7 +75,7 @@ def missing_fields(
     return b"".join(
         name + b": " + value.encode("utf-8", "surrogateescape") + CRLF
         for name, value in wanted
-        if (is_resent or not name.startswith(b"Resent-")) and not has(header, name)
+        if (is_resent or not name.startswith(b"Resent-")) and name.lower() not in present
     )
 
 
