@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         config = load(find())
         match options.mode:
             case "p":
-                return _list(config)
+                return _list(config, options)
             case "q":
                 return _run_queue(config, options)
             case "s":
@@ -106,12 +106,18 @@ def _run_queue(config: Config, options: SendmailOptions) -> int:
     return EX_OK
 
 
-def _list(config: Config) -> int:
-    """`-bp`, in the layout of sendmail's mailq."""
+def _list(config: Config, options: SendmailOptions) -> int:
+    """`-bp`, with `-qR...` only some, in the layout of sendmail's mailq."""
     from relaynode.cli.mailq import listing
     from relaynode.cli.queue import in_node
+    from relaynode.links.linkrun import Wish
 
-    messages = in_node(config, lambda node: node.store.messages())
+    chosen = Wish(only=tuple(options.queue_only))
+    messages = [
+        message
+        for message in in_node(config, lambda node: node.store.messages())
+        if chosen.takes(message, message.recipients[0])
+    ]
     sys.stdout.write(listing(messages, str(config.spool), time.localtime))
     return EX_OK
 

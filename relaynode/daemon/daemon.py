@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import load
 from relaynode.daemon.control_server import ControlServer
-from relaynode.errors import BusyError, ConfigError, RelaynodeError, StoreError
+from relaynode.daemon.worker import Worker
+from relaynode.errors import ConfigError, RelaynodeError
 from relaynode.links.linkrun import Summary, Wish
 from relaynode.mailboxes.pop3_listener import Pop3Service
-from relaynode.node import Node, links_up, make_node
+from relaynode.node import Node, make_node
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("relaynode")
 
-TICK_SECONDS = 60.0
-"""How often retry times are looked at when nothing else wakes the worker."""
-
 
 @dataclass(slots=True)
 class Daemon:
@@ -39,12 +37,9 @@ class Daemon:
     node: Node
     listeners: list[Listener] = field(default_factory=list)
     control: ControlServer | None = None
-    woken: asyncio.Event = field(default_factory=asyncio.Event)
-    fresh: set[str] = field(default_factory=set)
-    looks_at_all: bool = False
+    workers: list[Worker] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
-    worker: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration again.
@@ -70,25 +65,21 @@ class Daemon:
         """Listen and begin to work. Raises: StoreError, ConnectFailed, BusyError."""
         self.control = ControlServer(self)
         await self.control.listen(self.node.config.control_socket)
+        await self.node.prune()
+        self._start_workers()
         await self._open_listeners()
-        self.worker = asyncio.ensure_future(self._work())
 
     async def stop(self) -> None:
         """End in order: clients are told, claims given back, the queue closed."""
         await self._close_listeners()
         if self.control is not None:
             await self.control.close()
-        if self.worker is not None:
-            self.worker.cancel()
-            await asyncio.gather(self.worker, return_exceptions=True)
+        await self._stop_workers()
         await self.node.close()
 
     async def _serve(self) -> None:
-        assert self.worker is not None
         while not self.stopping.is_set():
-            await _first(self.worker, self.stopping, self.reloading)
-            if self.worker.done():
-                self.worker.result()  # the queue itself failed: say so and end
+            await _first(self.stopping, self.reloading)
             if self.reloading.is_set():
                 self.reloading.clear()
                 await self._reload()
@@ -97,7 +88,6 @@ class Daemon:
 
     async def _open_listeners(self) -> None:
         config = self.node.config
-        self.node.intake.on_queued = self._queued
         for section in config.file.listen.values():
             source = SmtpSource(
                 self.node.intake,
@@ -132,57 +122,35 @@ class Daemon:
             log.error("the old configuration stays in force:\n%s", error)
             return
         await self._close_listeners()
+        await self._stop_workers()
         self.node = make_node(config, self.node.store)
+        self._start_workers()
         try:
             await self._open_listeners()
         except RelaynodeError as error:
             log.error("%s", error)
         log.info("configuration read again")
-        self.wake()
 
     # --- working
 
+    def _start_workers(self) -> None:
+        self.node.intake.on_queued = self._queued
+        self.workers = [
+            Worker(link, lambda: self.node, self.wake) for link in (None, *self.node.config.links)
+        ]
+
+    async def _stop_workers(self) -> None:
+        workers, self.workers = self.workers, []
+        await asyncio.gather(*(worker.close() for worker in workers))
+
     def _queued(self, queue_id: str) -> None:
-        self.fresh.add(queue_id)
-        self.woken.set()
+        for worker in self.workers:
+            worker.queued(queue_id)
 
     def wake(self) -> None:
         """Look at the whole queue: something has changed."""
-        self.looks_at_all = True
-        self.woken.set()
-
-    async def _work(self) -> None:
-        """Deliver what is due over the lines that are up, again and again.
-
-        What has just come is looked at by its id; the whole queue only now and then, for its
-        retry times, and when a link or the configuration changed.
-        """
-        await self.node.prune()
-        self.wake()
-        while True:
-            try:
-                async with asyncio.timeout(TICK_SECONDS):
-                    await self.woken.wait()
-            except TimeoutError:
-                self.looks_at_all = True
-            self.woken.clear()
-            queue_ids = None if self.looks_at_all else self.fresh
-            self.looks_at_all, self.fresh = False, set()
-            up = await links_up(self.node)
-            await asyncio.gather(*(self._work_over(link, queue_ids) for link in (None, *up)))
-
-    async def _work_over(self, link: str | None, queue_ids: set[str] | None) -> None:
-        try:
-            result = await self.node.links.run_due(link, queue_ids)
-        except BusyError:
-            return  # another process works over this link
-        except StoreError as error:
-            log.error("%s", error)
-            return
-        for problem in result.problems:
-            log.warning("%s", problem)
-        if result.failed:
-            self.wake()  # a DSN may have been queued
+        for worker in self.workers:
+            worker.wake()
 
     async def link_up(
         self, link: str, wish: Wish, on_progress: Callable[[Summary], None]
@@ -199,17 +167,11 @@ def _same_spool(old: Config, new: Config) -> None:
         log.warning("node.spool is changed only by a restart; %s stays in use", old.spool)
 
 
-async def _first(*what: asyncio.Future[None] | asyncio.Event) -> None:
-    """Wait until one of these is done or set."""
-    waits: list[asyncio.Future[Any]] = []
-    for one in what:
-        if isinstance(one, asyncio.Event):
-            waits.append(asyncio.ensure_future(one.wait()))
-        else:
-            waits.append(asyncio.ensure_future(asyncio.shield(one)))
+async def _first(*events: asyncio.Event) -> None:
+    """Wait until one of these is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

@@ -31,6 +31,7 @@ from relaynode.mail.header import find_header_end, first_value
 from relaynode.mail.lines import ToCrlf
 from relaynode.pop3 import events as pop3
 from relaynode.pop3.client import Client
+from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
 
@@ -304,12 +305,14 @@ class _Visit:
         uid = self.uids[number]
         marks = [] if uid in self.repeated else [SeenMark(self.account.name, uid)]
         try:
-            await self.intake.accept(
-                collector,
-                Envelope(_reverse_path(collector.head), tuple(self.recipients)),
-                self._arrival(),
-                given=[self.account.deliver_to],
-                seen=marks,
+            await finish(
+                self.intake.accept(
+                    collector,
+                    Envelope(_reverse_path(collector.head), tuple(self.recipients)),
+                    self._arrival(),
+                    given=[self.account.deliver_to],
+                    seen=marks,
+                )
             )
         except Rejected as error:
             self._problem(number, str(error.status))

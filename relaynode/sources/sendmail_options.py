@@ -24,7 +24,7 @@ class SendmailOptions:
     """What was asked for.
 
     `mode`: "m" deliver, "s" SMTP on standard input, "p" list the queue, "q" run the queue.
-    `queue_only`: for "q", (kind, text) pairs of `-qRtext`, `-qStext`, `-qItext`.
+    `queue_only`: for "q" and "p", (kind, text) pairs of `-qRtext`, `-qStext`, `-qItext`.
     `interval`: for "q", the text of `-q30m`: a daemon's affair.
     `envid`: as it is, no longer in the xtext that the command line wants.
     """
@@ -109,7 +109,8 @@ def _apply(letter: str, value: str, options: SendmailOptions) -> None:
 
 
 def _queue(value: str, options: SendmailOptions) -> None:
-    options.mode = "q"
+    if options.mode != "p":  # mailq -qRtext: the same choice, to be listed
+        options.mode = "q"
     if value[:1] in ("R", "S", "I"):
         options.queue_only.append((value[0], value[1:]))
     elif value not in ("", "f"):  # -qf: in the foreground, where we always run it

@@ -7,6 +7,7 @@ whoever can connect, and relays for nobody else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,8 @@ class SmtpSource:
             pass  # the client went away or fell asleep; what it was told stays true
         except asyncio.CancelledError:
             session.shut_down("closing")
-            await stream.write(session.data_to_send(), timeout=1)
+            with contextlib.suppress(WireError):
+                await stream.write(session.data_to_send(), timeout=1)
             raise
         finally:
             dialogue.reset()
@@ -146,12 +148,24 @@ class _Dialogue:
                 case events.ContentData():
                     self._content_data(event.data)
                 case events.ContentEnd():
-                    self.session.reply(await self._content_end())
+                    await self._answer_content()
                 case events.Hello() | events.TransactionReset() | events.ContentRefused():
                     self.reset()
                 case events.Closed():
                     await self._send()
                     return
+
+    async def _answer_content(self) -> None:
+        """A commit cannot be called off: a daemon that ends still tells the client how it went,
+        or the client would send the mail again."""
+        commit = asyncio.ensure_future(self._content_end())
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            self.session.reply(await commit)
+            await self._send()
+            raise
+        self.session.reply(commit.result())
 
     async def _send(self) -> None:
         await self.stream.write(self.session.data_to_send(), COMMAND_SECONDS)
