@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 
 from peers.processes import Process, wait_until
-
 from relaynode.config.loader import load
-from relaynode.mailboxes.maildir import read_maildir
 from relaynode.node import make_node
 
 SOURCE = Path(__file__).parents[1]
@@ -102,7 +100,9 @@ class TestNode:
 
     def mails(self, user):
         """The contents of a user's Maildir as they lie there, LF line ends."""
-        return [message.path.read_bytes() for message in read_maildir(self.folder / "mail" / user)]
+        maildir = self.folder / "mail" / user
+        files = [*maildir.glob("new/*"), *maildir.glob("cur/*")]
+        return [file.read_bytes() for file in sorted(files, key=lambda file: file.name)]
 
 
 class NodeDaemon:

@@ -344,9 +344,10 @@ def _plain(text: str) -> str:
         return f"{text.removeprefix('Invalid enum value ')} is not accepted"
     if "matching regex" in text:
         return 'wants a name without blanks or any of < > @ , ; : "'
+    text = text.replace(" | null", "").replace("Expected ", "wants ", 1)
     for name, plain in _TYPE_NAMES.items():
         text = text.replace(name, plain)
-    return text.replace("Expected ", "wants ", 1).replace(" | null", "")
+    return text
 
 
 def _wanted(kind: Any) -> str:

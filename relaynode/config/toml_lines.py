@@ -7,7 +7,7 @@ import tomllib
 
 Path = tuple[str, ...]
 
-_HEADER = re.compile(r"\s*(\[[^\[\]]+\])\s*(?:#.*)?\Z")
+_HEADER = re.compile(r"\s*\[?(\[[^\[\]]+\])\]?\s*(?:#.*)?\Z")
 _NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
 _KEY = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
 

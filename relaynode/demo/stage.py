@@ -6,6 +6,7 @@ is emulated. *isp* is the provider: smart host, and mailbox behind POP3.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from relaynode.config.loader import load
 from relaynode.daemon.daemon import Daemon
 from relaynode.links.queuerun import QueueRun
 from relaynode.mail.header import find_header_end, first_value
-from relaynode.mailboxes.maildir import read_maildir
+from relaynode.mailboxes.maildir import Maildir
 from relaynode.node import Node, make_node
 from relaynode.sources.sendmail_options import SendmailOptions
 from relaynode.sources.submit import Submitter, submit
@@ -184,5 +185,6 @@ def sender_shown(folder: Path, user: str) -> str:
 
 
 def _contents(folder: Path, user: str) -> Iterable[bytes]:
-    for message in read_maildir(folder / "mail" / user):
-        yield b"".join(message.pieces())
+    maildir = Maildir(folder / "mail" / user, os.geteuid())
+    for message in maildir.messages():
+        yield b"".join(maildir.pieces(message))

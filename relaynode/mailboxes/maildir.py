@@ -130,8 +130,8 @@ class Maildir:
 
     def _names(self, part: str) -> list[str]:
         try:
-            with self._part(part) as folder:
-                return [name for name in os.listdir(folder) if not name.startswith(".")]
+            with self._part(part) as folder, os.scandir(folder) as entries:
+                return [entry.name for entry in entries if not entry.name.startswith(".")]
         except FileNotFoundError:
             return []
 

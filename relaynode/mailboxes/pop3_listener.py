@@ -1,7 +1,7 @@
 """The POP3 service: drives `pop3.server.Server` for the users that the configuration names.
 
-One session a maildrop at a time (RFC 1939 section 8): a lock file in the Maildir, held by the kernel
-for us.
+One session a maildrop at a time (RFC 1939 section 8): a lock on a file in the Maildir, which the
+kernel drops when we end.
 """
 
 from __future__ import annotations

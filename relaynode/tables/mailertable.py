@@ -95,8 +95,11 @@ def _mailer_problem(entry: Entry, file: str) -> Problem | None:
         known = ", ".join(sorted(MAILERS))
         return Problem(file, entry.line, f"{entry.key}: unknown mailer {mailer}", f"known: {known}")
     if not host.strip() and mailer.lower() != "local":
-        text = f"{entry.key}: {mailer}: names no host"
-        return Problem(file, entry.line, text, f"write {mailer}:host.example.net")
+        what, example = "host", "host.example.net"
+        if mailer.lower() == "error":
+            what, example = "text", "550 No such host"
+        text = f"{entry.key}: {mailer}: names no {what}"
+        return Problem(file, entry.line, text, f"write {mailer}:{example}")
     return None
 
 

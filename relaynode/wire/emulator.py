@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Line:
         self.is_up = True
         self.on_carried: Callable[[], None] | None = None
         self._forwards: list[tuple[int, int]] = []
-        self._servers: list[asyncio.Server] = []
+        self._listeners: dict[socket.socket, asyncio.Task[None]] = {}
         self._connections: set[asyncio.Task[None]] = set()
 
     async def forward(self, target_port: int, *, local_port: int = 0) -> int:
@@ -74,7 +75,7 @@ class Line:
         local_port = listener.getsockname()[1]
         self._forwards.append((local_port, target_port))
         if self.is_up:
-            await self._listen(listener, target_port)
+            self._listen(listener, target_port)
         else:
             listener.close()
         return local_port
@@ -82,20 +83,20 @@ class Line:
     async def cut(self) -> None:
         """The line goes down: what is under way is lost, nobody can connect."""
         self.is_up = False
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        listeners, self._listeners = self._listeners, {}
+        tasks = [*listeners.values(), *self._connections]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for listener in listeners:
+            listener.close()
 
     async def restore(self) -> None:
         """The line comes up again, on the same ports."""
         if not self.is_up:
             self.is_up = True
             for local_port, target_port in self._forwards:
-                await self._listen(_listener(local_port), target_port)
+                self._listen(_listener(local_port), target_port)
 
     async def close(self) -> None:
         """Take the line away."""
@@ -112,23 +113,25 @@ class Line:
         """What the busier direction's bytes need at the line's rate."""
         return self.busier_bytes / self.up.bytes_per_second
 
-    async def _listen(self, listener: socket.socket, target_port: int) -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            try:
-                await self._carry(reader, writer, target_port)
-            finally:
-                writer.transport.abort()
+    def _listen(self, listener: socket.socket, target_port: int) -> None:
+        listener.listen()
+        self._listeners[listener] = asyncio.ensure_future(self._accept(listener, target_port))
 
-        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if not self.is_up:  # it was accepted just before the cut
-                writer.transport.abort()
-                return
-            connection = asyncio.ensure_future(serve(reader, writer))
+    async def _accept(self, listener: socket.socket, target_port: int) -> None:
+        # Not asyncio.start_server: what it has just accepted when it is closed stays open.
+        while True:
+            near, _ = await asyncio.get_running_loop().sock_accept(listener)
+            connection = asyncio.ensure_future(self._serve(near, target_port))
             self._connections.add(connection)
             connection.add_done_callback(self._connections.discard)
+            connection.add_done_callback(partial(_close, near))  # also if it never began
 
-        server = await asyncio.start_server(accepted, sock=listener, limit=SEGMENT_BYTES)
-        self._servers.append(server)
+    async def _serve(self, near: socket.socket, target_port: int) -> None:
+        reader, writer = await asyncio.open_connection(sock=near, limit=SEGMENT_BYTES)
+        try:
+            await self._carry(reader, writer, target_port)
+        finally:
+            writer.transport.abort()
 
     async def _carry(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target_port: int
@@ -205,4 +208,9 @@ def _listener(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
     listener.bind(("127.0.0.1", port))
+    listener.setblocking(False)
     return listener
+
+
+def _close(end: socket.socket, _: object) -> None:
+    end.close()

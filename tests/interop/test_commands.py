@@ -9,11 +9,11 @@ import smtplib
 import subprocess
 
 import pytest
+
 from nodes import TestNode
 from peers.dovecot import Dovecot
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until
-
 from relaynode.cli import demo
 from relaynode.demo import stage
 

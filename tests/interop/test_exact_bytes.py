@@ -5,6 +5,7 @@ import smtplib
 import socket
 
 import pytest
+
 from nodes import TestNode, body_of
 from peers.dovecot import Dovecot
 from peers.postfix import Postfix

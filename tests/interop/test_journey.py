@@ -4,10 +4,10 @@ import asyncio
 import re
 
 import pytest
+
 from nodes import TestNode
 from peers.dovecot import Dovecot
 from peers.postfix import Postfix
-
 from relaynode.errors import CalledOff
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import MessageState

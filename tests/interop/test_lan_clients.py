@@ -5,6 +5,7 @@ import smtplib
 import subprocess
 
 import pytest
+
 from nodes import TestNode
 from peers.found import leave_out
 from peers.processes import free_port

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from peers import found
 from peers.certificates import ServerCertificate, make_certificate
 from peers.dovecot import Dovecot

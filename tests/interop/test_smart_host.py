@@ -6,6 +6,7 @@ import socket
 import threading
 
 import pytest
+
 from nodes import TestNode
 from peers.certificates import make_certificate
 from peers.dovecot import Dovecot

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from unit.pop3.dialogue import PASSWORD, client_in, heard, joined
 
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.status import Status
@@ -30,6 +29,7 @@ from relaynode.pop3.events import (
 )
 from relaynode.pop3.limits import MAX_AUTH_COMMAND_BYTES, MAX_OUTSTANDING, MAX_PIECE_BYTES
 from relaynode.pop3.states import Command, State
+from unit.pop3.dialogue import PASSWORD, client_in, heard, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable

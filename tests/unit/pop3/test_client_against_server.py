@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.pop3.dialogue import PASSWORD, Mailbox, converse
 
 from relaynode.errors import LineLost
 from relaynode.pop3.client import Client
@@ -31,6 +30,7 @@ from relaynode.pop3.events import (
     UidlItem,
 )
 from relaynode.pop3.states import Command, State
+from unit.pop3.dialogue import PASSWORD, Mailbox, converse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.pop3.dialogue import client_in, heard
 
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.pop3 import replies
@@ -17,6 +16,7 @@ from relaynode.pop3.client import Client
 from relaynode.pop3.events import Deleted, ListItem, MessageData, Refused, TlsReady, UidlItem
 from relaynode.pop3.limits import MAX_CAPABILITIES, MAX_LINE_BYTES
 from relaynode.pop3.states import State
+from unit.pop3.dialogue import client_in, heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -309,7 +309,7 @@ def test_an_echo_cut_short_is_not_quoted() -> None:
 
 def test_repr_shows_no_password() -> None:
     client = client_in(State.PASSWORD)
-    assert repr(client) == "<pop3.Client authorization, 1 replies owed>"
+    assert repr(client) == "<pop3.Client authorization, replies owed: 1>"
 
 
 # --- anything at all ------------------------------------------------------------------------

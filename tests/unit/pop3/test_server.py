@@ -3,13 +3,13 @@ from __future__ import annotations
 import base64
 
 import pytest
-from unit.pop3.dialogue import LOG_IN, Mailbox, logged_in
 
 from relaynode.errors import LocalProtocolError
 from relaynode.pop3.events import Closed, Commit, LoginAttempt, NeedData, Retrieve
 from relaynode.pop3.maildrop import Entry
 from relaynode.pop3.server import Server
 from relaynode.pop3.states import State
+from unit.pop3.dialogue import LOG_IN, Mailbox, logged_in
 
 ONE = b"Subject: one\r\n\r\nbody\r\n"
 TWO = b"Subject: two\r\n\r\n.\r\n..dots\r\nlast line without end"

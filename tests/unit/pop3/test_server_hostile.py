@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.pop3.dialogue import LOG_IN, Mailbox, logged_in
 
 from relaynode.errors import LocalProtocolError
 from relaynode.pop3.events import Closed, Commit, LoginAttempt, NeedData, NeedDrain, Retrieve
@@ -19,6 +18,7 @@ from relaynode.pop3.limits import (
 from relaynode.pop3.maildrop import Entry
 from relaynode.pop3.server import Server
 from relaynode.pop3.states import State
+from unit.pop3.dialogue import LOG_IN, Mailbox, logged_in
 
 TOO_LONG = b"-ERR line too long\r\n"
 

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from unit.pop3.dialogue import LOG_IN, PASSWORD, Mailbox, client_in
 
 from relaynode.errors import LocalProtocolError
 from relaynode.pop3.client import Client
 from relaynode.pop3.states import MOVES, Command, State, granted, may, refused
+from unit.pop3.dialogue import LOG_IN, PASSWORD, Mailbox, client_in
 
 TRANSACTION_COMMANDS = {"STAT", "LIST", "UIDL", "RETR", "TOP", "DELE", "NOOP", "RSET"}
 

@@ -1,0 +1,88 @@
+"""What a line carries and how much fills it, told by a clock that the test holds."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relaynode.wire.meter import ByteCount, PipeMeter
+
+
+def test_bytes_are_counted_each_way() -> None:
+    count = ByteCount()
+    count.sent(3)
+    count.received(5)
+    count.sent(4)
+    assert (count.bytes_out, count.bytes_in) == (7, 5)
+
+
+def test_nothing_is_known_before_the_first_answers() -> None:
+    meter = PipeMeter(now=0.0)
+    assert (meter.rate, meter.window_bytes) == (0.0, 0.0)
+    meter.round_trip(0.5)
+    assert meter.window_bytes == 0.0
+    meter = PipeMeter(now=0.0)
+    meter.acknowledge(meter.send(100, 0.0), 1.0)
+    assert (meter.rate, meter.window_bytes) == (100.0, 0.0)
+
+
+def test_the_window_is_twice_what_the_line_holds() -> None:
+    meter = PipeMeter(now=10.0)
+    meter.round_trip(0.5)
+    meter.acknowledge(meter.send(1000, 10.0), 11.0)
+    assert meter.rate == 1000.0
+    assert meter.window_bytes == PipeMeter.GAIN * 1000.0 * 0.5
+
+
+def test_the_smallest_round_trip_counts() -> None:
+    meter = PipeMeter(now=0.0)
+    meter.acknowledge(meter.send(1000, 0.0), 1.0)
+    for seconds, window in ((0.5, 1000.0), (2.0, 1000.0), (0.1, 200.0)):
+        meter.round_trip(seconds)
+        assert meter.window_bytes == pytest.approx(window)
+
+
+def test_the_best_rate_of_recent_samples_counts() -> None:
+    meter = PipeMeter(now=0.0)
+    meter.acknowledge(meter.send(1000, 0.0), 1.0)
+    now = 1.0
+    for _ in range(PipeMeter.SAMPLES - 1):
+        meter.acknowledge(meter.send(10, now), now + 1.0)
+        now += 1.0
+        assert meter.rate == 1000.0
+    meter.acknowledge(meter.send(10, now), now + 1.0)
+    assert meter.rate == 10.0
+
+
+def test_messages_in_flight_together_are_measured_together() -> None:
+    meter = PipeMeter(now=0.0)
+    sent = [meter.send(100, 0.0) for _ in range(4)]
+    for index, one in enumerate(sent, start=1):
+        meter.acknowledge(one, now=float(index))
+    # Each second another hundred bytes arrived, whenever they were sent.
+    assert meter.rate == 100.0
+
+
+def test_a_line_that_answers_at_once_has_a_rate_all_the_same() -> None:
+    meter = PipeMeter(now=5.0)
+    meter.round_trip(0.0)
+    meter.acknowledge(meter.send(1000, 5.0), 5.0)
+    assert 0 < meter.window_bytes < float("inf")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**9), st.floats(0, 10**4)), min_size=1),
+    st.floats(0, 10**4),
+)
+def test_the_window_is_always_a_number_and_never_negative(
+    flights: list[tuple[int, float]], round_trip: float
+) -> None:
+    now = 0.0
+    meter = PipeMeter(now)
+    meter.round_trip(round_trip)
+    for size, seconds in flights:
+        sent = meter.send(size, now)
+        now += seconds
+        meter.acknowledge(sent, now)
+        assert 0 <= meter.window_bytes < float("inf")
