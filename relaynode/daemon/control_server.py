@@ -27,11 +27,11 @@ from relaynode.sources.submit import local_submitter, submit
 from relaynode.wire.unix import UnixListener, UnixStream, is_served
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from relaynode.daemon.daemon import Daemon
     from relaynode.links.linkrun import Summary
+    from relaynode.node import Node
 
 REQUEST_SECONDS = 30.0
 BODY_SECONDS = 3600.0
@@ -42,10 +42,12 @@ PROGRESS_SECONDS = 0.2
 
 
 class ControlServer:
-    """Takes requests for one daemon."""
+    """Takes requests for a daemon."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, node: Callable[[], Node], wake: Callable[[], None]) -> None:
+        """`node`: the node as it is now. `wake`: tells the workers that something has changed."""
+        self._node = node
+        self._wake = wake
         self._listener = UnixListener(self._serve)
 
     async def listen(self, path: Path) -> None:
@@ -90,7 +92,7 @@ class ControlServer:
     # --- submissions
 
     async def _submit(self, stream: UnixStream, request: Request, uid: int) -> None:
-        node = self._daemon.node
+        node = self._node()
         try:
             options = parse_options(list(request.arguments))
         except UsageError as error:
@@ -115,14 +117,14 @@ class ControlServer:
             case "linkdown":
                 await self._link_down(stream, request)
             case "wake":
-                self._daemon.wake()
+                self._wake()
                 await self._end(stream, EX_OK, "")
             case _:
                 await self._end(stream, EX_USAGE, f"unknown request {request.verb}")
 
     async def _run(self, stream: UnixStream, request: Request) -> None:
         """Arguments: the link, and a Wish as JSON."""
-        node = self._daemon.node
+        node = self._node()
         link, wish_json = request.arguments
         if request.verb == "linkup":
             await node.store.set_link(link, True, node.clock())
@@ -131,7 +133,7 @@ class ControlServer:
         def keep(summary: Summary) -> None:
             latest[:] = [summary]
 
-        run = self._daemon.link_up(link, Wish.from_json(wish_json), keep)
+        run = node.links.run(link, Wish.from_json(wish_json), on_progress=keep)
         work = asyncio.ensure_future(run)
         try:
             while not work.done():
@@ -146,11 +148,13 @@ class ControlServer:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             raise
+        finally:
+            self._wake()
         code = EX_OK if summary.is_clean else EX_TEMPFAIL
         await self._line(stream, {"exit": code, "text": "", "summary": summary.as_json()})
 
     async def _link_down(self, stream: UnixStream, request: Request) -> None:
-        node = self._daemon.node
+        node = self._node()
         (link,) = request.arguments
         await node.store.set_link(link, False, node.clock())
         node.links.call_off(link)

@@ -16,14 +16,12 @@ from relaynode.config.loader import load
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError
-from relaynode.links.linkrun import Summary, Wish
 from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.node import Node, make_node
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
 
     from relaynode.config.loader import Config
 
@@ -63,7 +61,7 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen and begin to work. Raises: StoreError, ConnectFailed, BusyError."""
-        self.control = ControlServer(self)
+        self.control = ControlServer(lambda: self.node, self.wake)
         await self.control.listen(self.node.config.control_socket)
         await self.node.prune()
         self._start_workers()
@@ -151,15 +149,6 @@ class Daemon:
         """Look at the whole queue: something has changed."""
         for worker in self.workers:
             worker.wake()
-
-    async def link_up(
-        self, link: str, wish: Wish, on_progress: Callable[[Summary], None]
-    ) -> Summary:
-        """A run as a command asked for it. Raises: BusyError, StoreError."""
-        try:
-            return await self.node.links.run(link, wish, on_progress=on_progress)
-        finally:
-            self.wake()
 
 
 def _same_spool(old: Config, new: Config) -> None:

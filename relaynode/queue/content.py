@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relaynode.errors import StoreError, StoreFull
-from relaynode.queue.model import INLINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
+
+INLINE_BYTES = 64 * 1024
+"""Content up to this size lives in its row, above it in a file beside the database."""
 
 PIECE_BYTES = 64 * 1024
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -46,9 +46,6 @@ if TYPE_CHECKING:
     from relaynode.mail.status import Status
     from relaynode.queue.content import Content
 
-INLINE_BYTES = 64 * 1024
-"""Content up to this size lives in the row, above it in a file beside the database."""
-
 
 class MessageState(StrEnum):
     QUEUED = "queued"

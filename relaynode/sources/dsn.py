@@ -13,9 +13,9 @@ from relaynode.errors import TableError
 from relaynode.mail import dsn, trace
 from relaynode.mail.address import split
 from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
-from relaynode.queue.content import Content
+from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.ids import new_queue_id
-from relaynode.queue.model import INLINE_BYTES, Delivery, NewMessage, QueuedRecipient
+from relaynode.queue.model import Delivery, NewMessage, QueuedRecipient
 from relaynode.sources.intake import PROGRAM
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from relaynode.errors import StoreError, StoreFull, StoreVersionError
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue import schema
 from relaynode.queue.committer import Committer
-from relaynode.queue.content import Content
-from relaynode.queue.model import INLINE_BYTES, NewMessage, SeenMark
+from relaynode.queue.content import INLINE_BYTES, Content
+from relaynode.queue.model import NewMessage, SeenMark
 from relaynode.queue.owner import Owner, bury_dead_owners
 from relaynode.queue.sqlite import SqliteStore, upgrade
 

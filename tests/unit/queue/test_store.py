@@ -7,10 +7,9 @@ import pytest
 
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import ok, permanent, temporary
-from relaynode.queue.content import Content
+from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import (
-    INLINE_BYTES,
     OPERATOR_MOVES,
     MessageState,
     NewMessage,

@@ -1,4 +1,4 @@
-"""The emulated line carries every byte in order, and loses what it must. Durations are a bench's."""
+"""The emulated line carries every byte in order, and loses what it must; its speed is a bench's."""
 
 from __future__ import annotations
 

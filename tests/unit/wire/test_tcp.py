@@ -114,7 +114,7 @@ def test_an_unknown_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(ConnectFailed, match="relay.example.net: Name or service not known"):
+    with pytest.raises(ConnectFailed, match=r"relay\.example\.net: Name or service not known"):
         asyncio.run(connect("relay.example.net", 25, timeout=LONG))
 
 
@@ -380,7 +380,7 @@ def test_a_certificate_for_another_name_is_refused(
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(server_context: ssl.SSLContext) -> None:
-    with pytest.raises(TlsFailed, match="its certificate is not accepted: .*issuer"):
+    with pytest.raises(TlsFailed, match=r"its certificate is not accepted: .*issuer"):
         start_tls_with(tls.client_context(), "relay.example.net", server_context)
 
 
