@@ -22,7 +22,6 @@ from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
 if TYPE_CHECKING:
-
     from relaynode.config.loader import Config
 
 log = logging.getLogger("relaynode")
