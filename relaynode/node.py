@@ -55,14 +55,11 @@ class Node:
         await self.store.prune(self.clock() - keep_seconds)
 
 
-async def links_up(node: Node) -> list[str]:
-    """The links that mail may use now: `always` ones, and those that a hook said are up."""
-    said = await node.store.links_up()
-    return [
-        name
-        for name, section in node.config.links.items()
-        if section.kind == "always" or name in said
-    ]
+async def is_up(node: Node, link: str) -> bool:
+    """May mail use the link now: is it `always` up, or did a hook say so?"""
+    if node.config.links[link].kind == "always":
+        return True
+    return link in await node.store.links_up()
 
 
 def make_node(

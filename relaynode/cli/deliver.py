@@ -9,6 +9,7 @@ background delivery mode does. Mail that cannot go stays queued; nobody reads wh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.config.loader import load
 from relaynode.errors import EX_OK, BusyError, RelaynodeError
-from relaynode.node import links_up, make_node
+from relaynode.node import is_up, make_node
 
 if TYPE_CHECKING:
     from relaynode.config.loader import Config
@@ -40,11 +41,11 @@ async def deliver(config: Config) -> None:
     node = make_node(config)
     try:
         await node.links.run_due(None)
-        for link in await links_up(node):
-            try:
-                await node.links.run_due(link)
-            except BusyError:
-                continue  # the run under way takes new mail along
+        for link in config.mail_links:
+            # Where a run is under way, it takes new mail along.
+            with contextlib.suppress(BusyError):
+                if await is_up(node, link):
+                    await node.links.run_due(link)
     finally:
         await node.close()
 

@@ -44,7 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _screen(arguments: argparse.Namespace) -> Screen:
-    return Screen(is_quiet=arguments.quiet or arguments.json)
+    """Under cron and in a hook, where no terminal is near, a run that went well says nothing."""
+    is_alone = not any(map(os.isatty, (0, 1, 2))) and not arguments.verbose
+    return Screen(is_quiet=arguments.quiet or arguments.json or is_alone)
 
 
 def the_link(config: Config, named: str | None) -> str:
@@ -73,8 +75,7 @@ def flush_wishes(
     wish = Wish(poll=False, only=only)
     if link is not None:
         return {the_link(config, link): wish}
-    used = [config.link_of(section) for section in config.file.smart_host.values()]
-    return dict.fromkeys(used or list(config.links), wish)
+    return dict.fromkeys(config.mail_links, wish)
 
 
 def _polled(config: Config, accounts: list[str]) -> dict[str, Wish]:

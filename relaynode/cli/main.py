@@ -40,6 +40,12 @@ def _parser() -> argparse.ArgumentParser:
     def json_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--json", action="store_true", help="print plain JSON")
 
+    def loudness(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+        sub.add_argument(
+            "--verbose", action="store_true", help="print the summary, also without a terminal"
+        )
+
     def link_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("link", nargs="?", help="the link's name; needed if there are several")
 
@@ -53,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("linkup", "link", "A link came up: flush and poll, and return when done.")
     link_option(sub)
-    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    loudness(sub)
     json_option(sub)
 
     sub = command("linkdown", "link", "A link went down: stop what is under way over it.")
@@ -66,12 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--from", action="append", default=[], dest="sender", metavar="TEXT")
     sub.add_argument("--id", action="append", default=[], metavar="TEXT")
     sub.add_argument("--link", help="only over this link")
-    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    loudness(sub)
     json_option(sub)
 
     sub = command("fetch", "link", "Poll mailboxes.")
     sub.add_argument("accounts", nargs="*", metavar="ACCOUNT", help="all if none is named")
-    sub.add_argument("--quiet", action="store_true", help="print nothing but trouble")
+    loudness(sub)
     json_option(sub)
 
     sub = command("queue", "queue", "Show the queue, or the history of one message.")

@@ -62,6 +62,20 @@ class Config:
         """The name of the link that a smart host or account is reached over."""
         return section.link or DEFAULT_LINK
 
+    @property
+    def world_link(self) -> str:
+        """The link to hosts that only a table names: as the smart host is reached, or the first."""
+        name = self.default_smart_host
+        if name is not None:
+            return self.link_of(self.file.smart_host[name])
+        return next(iter(self.file.link), DEFAULT_LINK)
+
+    @property
+    def mail_links(self) -> list[str]:
+        """The links that mail may leave over."""
+        used = [self.link_of(section) for section in self.file.smart_host.values()]
+        return list(dict.fromkeys([*used, self.world_link]))
+
 
 def search_path(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """The places where a configuration is looked for, in order."""

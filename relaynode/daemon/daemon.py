@@ -133,7 +133,8 @@ class Daemon:
     def _start_workers(self) -> None:
         self.node.intake.on_queued = self._queued
         self.workers = [
-            Worker(link, lambda: self.node, self.wake) for link in (None, *self.node.config.links)
+            Worker(link, lambda: self.node, self.wake)
+            for link in (None, *self.node.config.mail_links)
         ]
 
     async def _stop_workers(self) -> None:

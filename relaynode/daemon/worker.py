@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
-from relaynode.node import links_up
+from relaynode.node import is_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,7 @@ class Worker:
 
     async def _work(self, queue_ids: set[str] | None) -> None:
         node = self._node()
-        if self._link is not None and self._link not in await links_up(node):
+        if self._link is not None and not await is_up(node, self._link):
             return
         result = await node.links.run_due(self._link, queue_ids)
         for problem in result.problems:

@@ -152,7 +152,7 @@ class QueueRun:
         try:
             mailer = self._parts.ways.mailer(way, self._count)
             await mailer.deliver(consignments, session.report)
-        except (WireError, RefusedError, ProtocolError, TableError, ValueError) as error:
+        except (WireError, RefusedError, ProtocolError, TableError) as error:
             self._problem(f"{way}: {error}")
             await finish(session.defer_rest(_session_status(error)))
         finally:
@@ -337,6 +337,6 @@ def _session_status(error: Exception) -> Status:
         status = error.status
         code = 451 if status.is_permanent else status.code
         return Status(code, f"4{status.enhanced[1:]}" if status.enhanced else "", str(error))
-    if isinstance(error, TableError | ValueError):
+    if isinstance(error, TableError):
         return temporary(str(error), "4.3.5")
     return temporary(str(error), "4.4.1" if not isinstance(error, ProtocolError) else "4.5.0")

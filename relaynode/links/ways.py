@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.config.loader import DEFAULT_LINK
 from relaynode.config.values import HostPort
+from relaynode.errors import TableError
 from relaynode.mail.status import Status, permanent
 from relaynode.mailers.error import ErrorMailer
 from relaynode.mailers.local import LocalMailer
@@ -72,11 +72,7 @@ class Ways:
         section = self._config.file.smart_host.get(way.name)
         if section is not None:
             return self._config.link_of(section)
-        # A host that only a table names is reached as all the world is: like the smart host.
-        default = self._config.default_smart_host
-        if default is not None:
-            return self._config.link_of(self._config.file.smart_host[default])
-        return next(iter(self._config.file.link), DEFAULT_LINK)
+        return self._config.world_link
 
     def mailer(self, way: Way, count: ByteCount) -> Mailer:
         """A mailer for one session on a way. `count` sees what crosses the line.
@@ -110,7 +106,10 @@ class Ways:
     def _next_hop(self, way: Way, count: ByteCount) -> NextHop:
         section = self._config.file.smart_host.get(way.name)
         if section is None:
-            where = _host_port(way.name)
+            try:
+                where = _host_port(way.name)
+            except ValueError as error:  # the mailertable has it so; `check` names the line
+                raise TableError(f"next hop {way.name}: {error}") from error
             return NextHop(where.host, opener(where, 25, count))
         return _smart_host(self._config, way.name, section, count)
 

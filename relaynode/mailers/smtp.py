@@ -351,7 +351,7 @@ class _Session:
         self.in_flight_bytes += outgoing.size_bytes
         await self._wait_for_go(transaction)
         if self.client.wants_content:
-            await self._send_content(outgoing)
+            await self._send_content(transaction, outgoing)
 
     def _transaction(
         self, consignment: Consignment, size_bytes: int, flight: _Flight
@@ -390,12 +390,19 @@ class _Session:
                 )
             )
 
-    async def _send_content(self, outgoing: Outgoing) -> None:
-        for piece in outgoing.pieces():
-            for start in range(0, len(piece), WRITE_BYTES):
-                self.client.send_content(piece[start : start + WRITE_BYTES])
-                if start + WRITE_BYTES < len(piece):
-                    await self._write(self.client.data_to_send())
+    async def _send_content(self, transaction: smtp.Transaction, outgoing: Outgoing) -> None:
+        try:
+            for piece in outgoing.pieces():
+                for start in range(0, len(piece), WRITE_BYTES):
+                    self.client.send_content(piece[start : start + WRITE_BYTES])
+                    if start + WRITE_BYTES < len(piece):
+                        await self._write(self.client.data_to_send())
+        except StoreError as error:
+            # Only an end of the line takes back what was announced; what went before it is
+            # answered first, or it would be in doubt.
+            await self._wait_for(lambda: not set(self.client.unfinished) - {transaction})
+            self.stream.abort()
+            raise LineLost(f"the session had to be ended: {error}") from error
         self.client.end_content()
         await self._write(self.client.data_to_send())
         self.progress.set()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
 from relaynode.queue.committer import Committer, translate
-from relaynode.queue.content import Content, ContentSpool, Draft, store_error
+from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.model import (
     OPERATOR_MOVES,
     Delivery,
@@ -80,6 +80,8 @@ class SqliteStore:
         except StoreVersionError:
             self._owner.close()
             raise
+        # The names of the database's files are as durable as what is in them (fsync(2), NOTES).
+        sync_folder(spool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="queue-reader")
 
     # --- connections

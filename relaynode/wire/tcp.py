@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import os
 import socket
 import ssl
 import sys
@@ -49,7 +50,7 @@ async def connect(
     except ValueError as error:  # a label that DNS cannot hold
         raise ConnectFailed(f"{host}: {error}") from error
     except OSError as error:
-        raise ConnectFailed(f"{what}: {error.strerror or error}") from error
+        raise ConnectFailed(f"{what}: {_reason(error)}") from error
     return TcpStream(reader, writer, name=host, count=count)
 
 
@@ -169,4 +170,8 @@ def _address(peername: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
+    """The system's own words where there are some: asyncio wraps them in the call's arguments."""
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(number)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

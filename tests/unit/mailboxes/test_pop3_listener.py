@@ -1,6 +1,8 @@
 """The POP3 service, spoken to over a line in memory."""
 
 import asyncio
+import os
+import pwd
 
 import pytest
 
@@ -190,6 +192,31 @@ def test_a_lost_line_gives_the_lock_back(box):
         await second.ask(b"QUIT")
 
     box.run(conversation)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can serve somebody else")
+def test_a_user_of_the_system_is_served_nothing_but_his_own(tmp_path):
+    nobody = pwd.getpwnam("nobody")
+    maildir = tmp_path / "nobody" / "Maildir"
+    for part in ("tmp", "new", "cur"):
+        (maildir / part).mkdir(parents=True)
+        os.chown(maildir / part, nobody.pw_uid, -1)
+    os.chown(maildir, nobody.pw_uid, -1)
+    (tmp_path / "secret").write_text("secret\n")
+    (maildir / "new" / "1.a").symlink_to(tmp_path / "secret")
+    (maildir / "new" / "2.b").hardlink_to(tmp_path / "secret")
+    (maildir / "new" / "3.c").write_text("own\n")
+    os.chown(maildir / "new" / "3.c", nobody.pw_uid, -1)
+    box = Box(tmp_path, "{user}/Maildir/")
+    box.service = Pop3Service(
+        Users(Mailbox.parse(f"{tmp_path}/{{user}}/Maildir/"), frozenset()),
+        {"nobody": Password("sesame")},
+        hostname="bsd.home",
+    )
+    said = box.says(b"USER nobody\r\nPASS sesame\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
+    assert "1 messages\r\n1 3.c\r\n.\r\n" in said
+    assert "own\r\n.\r\n" in said
+    assert sorted(path.name for path in (maildir / "new").iterdir()) == ["1.a", "2.b"]
 
 
 # ---- deleting

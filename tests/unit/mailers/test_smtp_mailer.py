@@ -18,7 +18,6 @@ from relaynode.errors import (
     LoginRefused,
     RefusedError,
     RemoteProtocolError,
-    StoreError,
     TimedOut,
     TlsFailed,
 )
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 
 LONG = 10.0
 """Seconds that no test comes near."""
-
-SHORT = 0.01
-"""Seconds until a server that hangs is given up."""
 
 KEYWORDS = {
     Mode.CHUNKED: ("PIPELINING", "CHUNKING"),
@@ -234,10 +230,14 @@ class Double:
 
 
 class Recorded:
-    """The client's end: keeps what was written, and can pretend TLS and a backlog."""
+    """The client's end: keeps what was written, and can pretend TLS and a backlog.
+
+    `is_hung`: the server will say no more, so that any time limit may run out at once.
+    """
 
     def __init__(self, inner: MemoryStream) -> None:
         self.inner = inner
+        self.is_hung: Callable[[], bool] | None = None
         self.peer = "mx.example.net [192.0.2.25]"
         self.written = b""
         self.has_tls = False
@@ -245,9 +245,19 @@ class Recorded:
         self.after_read: Callable[[bytes], None] = lambda data: None
 
     async def read(self, timeout: float | None = None) -> bytes:
-        data = await self.inner.read(timeout)
+        data = await (self.inner.read(timeout) if self.is_hung is None else self._poll())
         self.after_read(data)
         return data
+
+    async def _poll(self) -> bytes:
+        assert self.is_hung is not None
+        while True:
+            is_hung = self.is_hung()
+            try:
+                return await self.inner.read(timeout=0)
+            except TimedOut:
+                if is_hung:
+                    raise
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         self.written += data
@@ -344,7 +354,6 @@ class Visit:
 
     double: Double
     ledger: Ledger = field(default_factory=Ledger)
-    timeout_seconds: float = LONG
     max_in_flight: int = 64
     tls: str = "none"
     user: str | None = None
@@ -354,6 +363,8 @@ class Visit:
     def __post_init__(self) -> None:
         client, self.double.stream = pair()
         self.stream = Recorded(client)
+        if self.double.way == "hang":
+            self.stream.is_hung = self.double.has_failed.is_set
 
     def mailer(self) -> SmtpMailer:
         async def open_stream() -> Recorded:
@@ -366,7 +377,7 @@ class Visit:
             tls_context=lambda: None,  # type: ignore[arg-type,return-value]
             user=self.user,
             password=Password("geheim"),
-            timeout_seconds=self.timeout_seconds,
+            timeout_seconds=LONG,
             max_in_flight=self.max_in_flight,
         )
         masquerade = Masquerade(hostname="pc.lan", local_domains=frozenset({"pc.lan"}))
@@ -508,8 +519,7 @@ PLACES = [
 
 
 def failing(mode: Mode, step: str, nth: int, way: str) -> Visit:
-    double = Double(KEYWORDS[mode], step, nth, way)
-    return Visit(double, timeout_seconds=SHORT if way == "hang" else LONG)
+    return Visit(Double(KEYWORDS[mode], step, nth, way))
 
 
 @WAYS
@@ -554,6 +564,7 @@ def test_a_failure_at_quit_changes_nothing(mode: Mode, way: str) -> None:
 def test_a_session_that_is_called_off_reports_too(mode: Mode, step: str, nth: int) -> None:
     async def play() -> None:
         visit = Visit(Double(KEYWORDS[mode], step, nth, "hang"))
+        visit.stream.is_hung = None  # it is patient
         consignments = [consignment(number) for number in range(4)]
         async with visit.served():
             delivering = asyncio.ensure_future(
@@ -736,7 +747,7 @@ def test_without_chunking_the_mode_is_the_window(mode: Mode, most: int) -> None:
 
 def test_a_server_is_not_silent_while_what_was_sent_is_still_on_its_way() -> None:
     async def play(backlogs: list[int]) -> Visit:
-        visit = Visit(Double((), "EHLO", 1, "hang"), timeout_seconds=0.001)
+        visit = Visit(Double((), "EHLO", 1, "hang"))
         visit.stream.backlogs = backlogs
         async with visit.served():
             delivering = asyncio.ensure_future(
@@ -794,16 +805,18 @@ def test_content_that_cannot_be_read_defers_its_message_only(tmp_path: Path) -> 
 
 
 @ALL_MODES
-def test_content_that_ends_early_is_reported_and_not_in_doubt(mode: Mode, tmp_path: Path) -> None:
+def test_content_that_ends_early_ends_the_session_and_leaves_nothing_in_doubt(
+    mode: Mode, tmp_path: Path
+) -> None:
     path = tmp_path / "content"
     path.write_bytes(b"Subject: x\r\n\r\n" + b"x" * 100_000)
     visit = Visit(Double(KEYWORDS[mode]))
     error = visit.run([consignment(0), consignment(1, content=Content(200_000, path=path))])
-    assert isinstance(error, StoreError)
-    assert [(one.status.is_temporary, one.in_doubt) for one in visit.ledger.of(1)] == [
-        (True, False)
-    ] * 2
-    assert len(visit.double.contents) <= 1
+    assert isinstance(error, LineLost)
+    assert [one.status.code for one in visit.ledger.of(0)] == [250, 250]
+    assert [one.status.code for one in visit.ledger.of(1)] == [451, 451]
+    assert not any(one.in_doubt for one in visit.ledger.attempts)
+    assert len(visit.double.contents) == 1
 
 
 # --- TLS and login

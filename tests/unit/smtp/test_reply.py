@@ -49,6 +49,7 @@ def test_a_reply_is_understood_however_it_is_cut(wire: bytes, reply: Reply) -> N
     "wire",
     [
         b"\r\n",
+        b"\n",
         b"OK\r\n",
         b"25 x\r\n",
         b"2500 x\r\n",
@@ -111,6 +112,14 @@ def test_a_reply_without_end_is_a_violation_as_soon_as_it_is_too_long(line: byte
     with pytest.raises(RemoteProtocolError, match="longer than 65536"):
         for _ in range(MAX_REPLY_BYTES):
             list(parser.feed(line))
+
+
+def test_the_longest_reply_is_taken() -> None:
+    line = b"250-" + b"x" * 1020 + b"\r\n"
+    last = b"250 " + b"x" * 1020 + b"\r\n"
+    assert len(parse(line * 63 + last)[0].lines) == MAX_REPLY_BYTES // 1024
+    with pytest.raises(RemoteProtocolError):
+        parse(line * 63 + b"250 x" + last[4:])
 
 
 def test_the_bound_is_of_one_reply() -> None:

@@ -43,6 +43,14 @@ def test_flags_may_be_joined_and_stand_anywhere(line: str, expected: SendmailOpt
     assert parsed(line) == expected
 
 
+def test_what_was_not_asked_for_is_off() -> None:
+    options = parsed("bob")
+    assert (options.mode, options.sender) == ("m", None)
+    assert not (options.reads_recipients or options.ignores_dots or options.is_verbose)
+    assert not (options.full_name or options.notify or options.ret or options.envid)
+    assert not (options.queue_only or options.interval)
+
+
 @pytest.mark.parametrize(
     ("line", "sender"),
     [

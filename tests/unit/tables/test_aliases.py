@@ -94,6 +94,7 @@ def test_a_name_may_be_quoted_and_blanks_in_it_become_dots(line, name):
         ("(a, b) carol", ["carol"]),
         ("<alice>", ["alice"]),
         ("|/bin/cat, d", ["|/bin/cat", "d"]),
+        ("|/bin/cat (x), d", ["|/bin/cat (x)", "d"]),
         ('"|/bin/cat -u, x", d', ["|/bin/cat -u, x", "d"]),
         ('"|filter -f user@example.com"', ["|filter -f user@example.com"]),
         (r'"|sh -c \"a, b\"", c', ['|sh -c "a, b"', "c"]),
