@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from relaynode.daemon.control import encode_request
 from relaynode.errors import LineLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -30,6 +31,22 @@ class DaemonClient:
             connection.close()
             return None
         return cls(connection)
+
+    def submit(self, options: list[str], pieces: Iterator[bytes]) -> tuple[int, str]:
+        """Hand a message over; the exit code and complaint of `sendmail`. Raises: LineLost."""
+        answer = b""
+        with self._connection as connection:
+            connection.sendall(encode_request("submit", options))
+            with contextlib.suppress(BrokenPipeError):  # it was refused early, and says why
+                for piece in pieces:
+                    connection.sendall(len(piece).to_bytes(4, "big") + piece)
+                connection.sendall(b"\0\0\0\0")
+            while answer.count(b"\0") < 2 and (data := connection.recv(65536)):
+                answer += data
+        code, _, text = answer.partition(b"\0")
+        if not text.endswith(b"\0"):
+            raise LineLost("the daemon ended before it answered; the message may be queued")
+        return int(code), text[:-1].decode("utf-8", "surrogateescape")
 
     def ask(
         self,

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from relaynode.cli.client import DaemonClient
 from relaynode.cli.deliver import start_in_background
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, EX_USAGE, RelaynodeError, UsageError
@@ -28,7 +29,8 @@ READ_BYTES = 65536
 def main(argv: list[str] | None = None) -> int:
     """Run; the exit code (sysexits)."""
     try:
-        options = parse_options(sys.argv[1:] if argv is None else argv)
+        words = sys.argv[1:] if argv is None else argv
+        options = parse_options(words)
         config = load(find())
         match options.mode:
             case "p":
@@ -38,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
             case "s":
                 return asyncio.run(_smtp(config))
             case _:
-                return asyncio.run(_submit(config, options))
+                return _submit(config, options, words)
     except UsageError as error:
         print(error, file=sys.stderr)
         return EX_USAGE
@@ -49,7 +51,18 @@ def main(argv: list[str] | None = None) -> int:
         return EX_TEMPFAIL
 
 
-async def _submit(config: Config, options: SendmailOptions) -> int:
+def _submit(config: Config, options: SendmailOptions, words: list[str]) -> int:
+    """Through the daemon if there is one: the queue may be closed to us, and is not to it."""
+    daemon = DaemonClient.connect(config.control_socket)
+    if daemon is None:
+        return asyncio.run(_submit_ourselves(config, options))
+    code, complaint = daemon.submit(words, iter(lambda: os.read(0, READ_BYTES), b""))
+    if complaint:
+        print(complaint, file=sys.stderr)
+    return code
+
+
+async def _submit_ourselves(config: Config, options: SendmailOptions) -> int:
     from relaynode.node import make_node
     from relaynode.sources.submit import submit
 

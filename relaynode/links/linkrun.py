@@ -177,9 +177,8 @@ class LinkRun:
     ) -> RunResult:
         """Try what is due over `link`, or what stays on this machine; no polling.
 
-        With `queue_ids`, only these messages.
-
-        Does nothing while a run of the link is under way: that one takes new mail along.
+        With `queue_ids`, only these messages. Does nothing while a run of the link is under way:
+        that one takes new mail along.
         Raises: BusyError when another process has the link; StoreError.
         """
         summary = Summary(link or "")
@@ -190,7 +189,19 @@ class LinkRun:
             return await run.run()
         if self._locks[link].locked() or not await run.has_work():
             return run.result
-        return await self._over(link, run.run())
+        result = await self._over(link, run.run())
+        if result.is_unreachable and not result.delivered:
+            await self._doubt(link, result)
+        return result
+
+    async def _doubt(self, link: str, result: RunResult) -> None:
+        """A hook said the link is up, and nobody answers: it is gone, and no hook said so.
+
+        To go on trying would use up the tries that mail has before it is returned.
+        """
+        if self._config.links[link].kind == "event":
+            result.problems.append(f"link {link}: taken to be down until the next linkup")
+            await self._parts.store.set_link(link, False, self._parts.clock())
 
     async def run(
         self,

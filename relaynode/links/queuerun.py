@@ -12,7 +12,14 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode.errors import ProtocolError, RefusedError, StoreError, TableError, WireError
+from relaynode.errors import (
+    ConnectFailed,
+    ProtocolError,
+    RefusedError,
+    StoreError,
+    TableError,
+    WireError,
+)
 from relaynode.mail.status import Status, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.queue.finish import finish
@@ -37,12 +44,16 @@ ends early gives little back."""
 
 @dataclass(slots=True)
 class RunResult:
-    """What a run did, in recipients, but `sent_messages`. Kept up to date while it goes on."""
+    """What a run did, in recipients, but `sent_messages`. Kept up to date while it goes on.
+
+    `is_unreachable`: to some next hop no connection came about.
+    """
 
     delivered: int = 0
     deferred: int = 0
     failed: int = 0
     in_doubt: int = 0
+    is_unreachable: bool = False
     sent_messages: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
@@ -154,6 +165,7 @@ class QueueRun:
             await mailer.deliver(consignments, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
             self._problem(f"{way}: {error}")
+            self.result.is_unreachable |= isinstance(error, ConnectFailed)
             await finish(session.defer_rest(_session_status(error)))
         finally:
             await consignments.aclose()

@@ -17,7 +17,6 @@ from relaynode.errors import (
     LineLost,
     LocalProtocolError,
     LoginRefused,
-    ProtocolError,
     RefusedError,
     StoreError,
     TimedOut,
@@ -443,7 +442,3 @@ def _needs_utf8(consignment: Consignment) -> bool:
     """Does the envelope need RFC 6531?"""
     reverse_path = consignment.delivery.message.envelope.reverse_path
     return not all(map(str.isascii, (reverse_path, *consignment.addresses)))
-
-
-SESSION_ERRORS = (WireError, RefusedError, ProtocolError)
-"""What ends a session, as opposed to a message."""
