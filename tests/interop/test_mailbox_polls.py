@@ -1,5 +1,6 @@
 """Polling: real Dovecot over plain lines and TLS, repeated visits, and servers that lie."""
 
+import base64
 import contextlib
 import json
 import re
@@ -272,3 +273,45 @@ def test_a_message_whose_deletion_was_not_confirmed_is_not_fetched_again(tmp_pat
     assert subjects(node) == [1]
     assert [word for word in said if word.startswith(b"RETR")] == [b"RETR 1"]
     assert [word for word in said if word.startswith(b"DELE")] == [b"DELE 1", b"DELE 1"]
+
+
+def test_a_server_that_only_knows_sasl_gets_auth_plain(tmp_path):
+    answers = {
+        b"CAPA": b"+OK\r\nSASL PLAIN\r\nUIDL\r\nPIPELINING\r\n.\r\n",
+        b"AUTH": b"+OK\r\n",
+        b"USER": b"-ERR not here\r\n",
+    }
+    node, fetched, said = hostile(tmp_path, answers)
+    assert fetched.returncode == 0, fetched.stderr
+    assert said[1] == b"AUTH PLAIN " + base64.b64encode(b"\0ann\0secret")
+    assert subjects(node) == [1]
+
+
+@pytest.mark.parametrize("capabilities", [b"+OK\r\nUSER\r\nUIDL\r\n.\r\n", b"-ERR what\r\n"])
+def test_a_server_without_pipelining_is_asked_one_thing_at_a_time(tmp_path, capabilities):
+    def retrieve(line):
+        return b"+OK\r\nSubject: mail %d\r\n\r\n.\r\n" % int(line.split()[1])
+
+    answers = {
+        b"CAPA": capabilities,
+        b"UIDL": b"+OK\r\n1 a\r\n2 b\r\n3 c\r\n.\r\n",
+        b"LIST": b"+OK\r\n1 30\r\n2 30\r\n3 30\r\n.\r\n",
+        b"RETR": retrieve,
+    }
+    node, fetched, said = hostile(tmp_path, answers)
+    assert fetched.returncode == 0, fetched.stderr
+    assert subjects(node) == [1, 2, 3]
+    assert said == [
+        b"CAPA",
+        b"USER ann",
+        b"PASS secret",
+        b"UIDL",
+        b"LIST",
+        b"RETR 1",
+        b"DELE 1",
+        b"RETR 2",
+        b"DELE 2",
+        b"RETR 3",
+        b"DELE 3",
+        b"QUIT",
+    ]
