@@ -25,11 +25,17 @@ class Rules:
         self._config = config
         self._users = users
         self.tables = Tables(config.tables)
+        self._names: frozenset[str] = frozenset()
+        self._local_domains = config.local_domains
 
     @property
     def local_domains(self) -> frozenset[str]:
         """Names of ours (class w). Raises: TableError."""
-        return self._config.local_domains | self.tables.local_host_names
+        names = self.tables.local_host_names
+        if names is not self._names:  # read anew: put them together once, however many they are
+            self._names = names
+            self._local_domains = self._config.local_domains | names
+        return self._local_domains
 
     @property
     def routing(self) -> Routing:

@@ -52,8 +52,10 @@ def _connect() -> "_socket.socket | None":
     path = _control_path()
     if path is None:
         return None
-    import _socket
-
+    try:
+        import _socket
+    except ImportError:  # this Python is not the one the launcher was made for
+        return None
     connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         connection.connect(path)
@@ -126,15 +128,18 @@ def _spool(text: bytes, place: bytes, home: bytes | None) -> bytes | None:
 def _submit(connection: "_socket.socket", arguments: list[bytes]) -> None:
     """Send it all, print the complaint, exit with the daemon's code."""
     answer = b""
+    words = [b"submit", b"%d" % len(arguments), *arguments]
+    waiting = b"".join([word + b"\0" for word in words])
     try:
-        words = [b"submit", b"%d" % len(arguments), *arguments]
-        connection.sendall(b"".join([word + b"\0" for word in words]))
         try:
-            while True:
+            # A short message goes in one write: each write more would wake the daemon once more.
+            piece = b"?"
+            while piece:
                 piece = posix.read(0, PIECE_BYTES)
-                connection.sendall(len(piece).to_bytes(4, "big") + piece)
-                if not piece:
-                    break
+                waiting += len(piece).to_bytes(4, "big") + piece
+                if not piece or len(waiting) > PIECE_BYTES:
+                    connection.sendall(waiting)
+                    waiting = b""
         except OSError as error:
             # The daemon refused before the end, and says why; or our input cannot be read.
             if not isinstance(error, (BrokenPipeError, ConnectionResetError)):

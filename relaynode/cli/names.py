@@ -1,10 +1,17 @@
-"""`relaynode install-names DIR`: the classic names as fast launchers."""
+"""`relaynode install-names DIR`: the classic names as fast launchers.
+
+Starting Python is nearly all that a launcher costs, and it needs nothing of relaynode's own Python
+but two modules that every one has. So it is run by whichever Python of this machine starts fastest
+(a distribution's is often built with more care than one's own); what it cannot do itself goes to
+relaynode's own.
+"""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
-import sysconfig
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +19,25 @@ from relaynode.errors import EX_OK, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
 NAMES = ("sendmail",)
 
+CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")
+"""Where systems keep a Python of their own (Debian and its kin, FreeBSD)."""
+
+_TRIES = 5
+_PROBE = (
+    "import sys, _socket, posix;"
+    "assert sys.version_info >= (3, 8);"
+    "import py_compile; py_compile.compile(sys.argv[1], quiet=2);"
+    "print([path for path in sys.path if path.endswith('lib-dynload')][0])"
+)
 _MARK = "# relaynode launcher"
 # The whole search path is the launcher's folder and that of the extension modules: every folder
 # more would be read before anything is found.
 _SCRIPT = """\
-#!{python} -IS
+#!{fast} -IS
 {mark}: made by `relaynode install-names`, which may make it again
 import sys
 sys.path[:] = [{folder!r}, {extensions!r}]
@@ -32,23 +50,60 @@ main(arguments, [{python!r}, "-m", "relaynode.cli.{module}"])
 def run(arguments: argparse.Namespace) -> int:
     """Raises: UsageError when a file of another program is in the way."""
     folder: Path = arguments.folder
+    fast, extensions = fastest((sys.executable, *CANDIDATES))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
-            _install(folder / name, launcher(name))
+            _install(folder / name, launcher(name, fast, extensions))
             print(folder / name)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
     return EX_OK
 
 
-def launcher(module: str) -> str:
-    """The text of a launcher for `relaynode.cli.MODULE`."""
+def fastest(candidates: Iterable[str]) -> tuple[str, str]:
+    """The Python that starts fastest and its folder of extension modules.
+
+    Those that are missing, too old or lack a module are left out. Raises: UsageError if none is
+    left, which cannot be while the running one is among them.
+    """
+    extensions = {python: folder for python in candidates if (folder := _probe(python))}
+    if not extensions:
+        raise UsageError("no Python here can run the launcher")
+    seconds = dict.fromkeys(extensions, float("inf"))
+    for _ in range(_TRIES):  # in turn, so that a machine that slows down slows all of them
+        for python in seconds:
+            seconds[python] = min(seconds[python], _start_seconds(python))
+    best = min(seconds, key=lambda python: seconds[python])
+    return best, extensions[best]
+
+
+def _probe(python: str) -> str:
+    """The folder of a usable Python's extension modules, else "". Compiles the launcher for it."""
+    module = str(Path(__file__).with_name("launcher.py"))
+    try:
+        answer = subprocess.run(
+            [python, "-IS", "-c", _PROBE, module], capture_output=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return os.fsdecode(answer.stdout).strip()
+
+
+def _start_seconds(python: str) -> float:
+    before = time.perf_counter()
+    subprocess.run([python, "-IS", "-c", "import posix; posix._exit(0)"], check=True)
+    return time.perf_counter() - before
+
+
+def launcher(module: str, fast: str, extensions: str) -> str:
+    """The text of a launcher for `relaynode.cli.MODULE`, run by the Python `fast`."""
     return _SCRIPT.format(
+        fast=fast,
         python=sys.executable,
         mark=_MARK,
         folder=str(Path(__file__).parent),
-        extensions=sysconfig.get_config_var("DESTSHARED"),
+        extensions=extensions,
         module=module,
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ CRLF = b"\r\n"
 _NAME = re.compile(rb"(?!--)([!-9;-~]++)[ \t]*+:")
 # What may still become the empty line or a field when more bytes come.
 _UNFINISHED = re.compile(rb"\r|(?!--)[!-9;-~]++[ \t]*+")
+_REMEMBERED_BYTES = 16 * 1024
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
@@ -60,6 +62,19 @@ class Head:
 
 def fields(header: bytes) -> Iterator[Field]:
     """All fields, in order, up to the first line that is neither a field nor a continuation."""
+    if len(header) > _REMEMBERED_BYTES:
+        return _found(header)
+    return iter(_remembered(header))
+
+
+# One message's header is asked about many times on its way in: how long it is, what it lacks, who
+# its recipients are.
+@lru_cache(maxsize=8)
+def _remembered(header: bytes) -> tuple[Field, ...]:
+    return tuple(_found(header))
+
+
+def _found(header: bytes) -> Iterator[Field]:
     position = 0
     while match := _NAME.match(header, position):
         end = _field_end(header, match.end())

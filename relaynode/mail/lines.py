@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 
-_BARE_LF = re.compile(rb"(?<!\r)\n")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
 
 
@@ -30,8 +29,13 @@ class ToCrlf:
         starts_with_paired_lf = self._after_cr and data.startswith(b"\n")
         self._after_cr = data.endswith(b"\r")
         if starts_with_paired_lf:
-            return b"\n" + _BARE_LF.sub(b"\r\n", data[1:])
-        return _BARE_LF.sub(b"\r\n", data)
+            return b"\n" + _with_crlf(data[1:])
+        return _with_crlf(data)
+
+
+def _with_crlf(data: bytes) -> bytes:
+    # Two passes in C are much faster than one with a pattern.
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
 class ToLf:
