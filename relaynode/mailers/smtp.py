@@ -404,7 +404,6 @@ class _Session:
             raise LineLost(f"the session had to be ended: {error}") from error
         self.client.end_content()
         await self._write(self.client.data_to_send())
-        self.progress.set()
 
     # --- receiving
 

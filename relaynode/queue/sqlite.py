@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+OLDEST_SQLITE = (3, 35)
+"""The first with RETURNING."""
+
 BUSY_MILLISECONDS = 60_000
 """How long one process waits for another's commit before it says "try later"."""
 
@@ -58,6 +61,9 @@ class SqliteStore:
         `min_free_bytes`: no new mail is taken when the disk has less left, so that there is always
         room to write down that mail was delivered. Raises: StoreError, StoreVersionError.
         """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            oldest = ".".join(map(str, OLDEST_SQLITE))
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: {oldest} is needed")
         self._clock = clock
         self._min_free_bytes = min_free_bytes
         self._swept = False
