@@ -332,8 +332,8 @@ class _Session:
             delivery = consignment.delivery
             recipients = [one for one in delivery.recipients if one.id in self._claimed]
             untried.append(_Wanted(delivery.message, recipients, {}))
-        self._claimed.clear()
         self._wanted = []
+        await self.give_back()  # what is too old is claimed again, with its content for the DSN
         await self._run.defer(untried, status)
 
     async def give_back(self) -> None:

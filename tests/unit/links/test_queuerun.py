@@ -1,0 +1,290 @@
+"""The queue run with mailers that do as they are told, over the memory twin of the store."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from nodes import TestNode
+from relaynode.errors import ConnectFailed, LineLost, RefusedError
+from relaynode.links.queuerun import QueueRun
+from relaynode.links.ways import Way
+from relaynode.mail.envelope import Envelope, Recipient
+from relaynode.mail.status import Status, ok, permanent, temporary
+from relaynode.mailers.mailer import Attempt
+from relaynode.queue.content import Content
+from relaynode.queue.memory import MemoryStore
+from relaynode.queue.model import MessageState, NewMessage, RecipientState
+from relaynode.queue.retry import DAY
+from relaynode.wire.meter import ByteCount
+
+NOW = 1_800_000_000.0
+
+
+def message(queue_id, *to, sender="user@bsd.home", notify="", arrived_at=NOW, ret=""):
+    recipients = tuple(Recipient(address, notify) for address in to)
+    content = Content.of(b"Subject: s\r\n\r\nthe body\r\n")
+    envelope = Envelope(sender, recipients, ret=ret)
+    return NewMessage(queue_id, envelope, b"", content, "test", arrived_at)
+
+
+class ScriptedWays:
+    """All mail takes one way, to a mailer that runs a given coroutine function."""
+
+    def __init__(self, deliver, way=None):
+        self._deliver = deliver
+        self._way = way or Way("smtp", "next")
+
+    def way_of(self, route):
+        return Way("local") if route.mailer == "local" else self._way
+
+    def mailer(self, way, count):
+        return self
+
+    async def deliver(self, consignments, report):
+        await self._deliver(consignments, report)
+
+
+class Play:
+    """A node whose ways are scripted. `clock` is what the test sets."""
+
+    def __init__(self, tmp_path, deliver):
+        self.now = NOW
+        self.store = MemoryStore(tmp_path / "scratch")
+        node = TestNode(tmp_path, users=("user", "postmaster")).open(
+            store=self.store, clock=lambda: self.now
+        )
+        self.parts = replace(node.parts, ways=ScriptedWays(deliver))
+
+    def run(self, *messages, **options):
+        async def play():
+            await self.store.add(messages)
+            run = QueueRun(
+                self.parts, ByteCount(), takes_way=lambda way: way.kind == "smtp", **options
+            )
+            return await run.run()
+
+        return asyncio.run(play())
+
+    def messages(self):
+        return asyncio.run(self.store.messages(finished=True))
+
+    def recipients(self):
+        return {
+            recipient.forward_path.address: recipient
+            for message in self.messages()
+            for recipient in message.recipients
+        }
+
+    def dsns(self):
+        async def contents():
+            waiting = [m for m in await self.store.waiting() if m.source == "DSN"]
+            wanted = [(m.queue_id, {r.id for r in m.recipients}) for m in waiting]
+            return await self.store.claim(wanted)
+
+        return {
+            delivery.recipients[0].forward_path.address: b"".join(delivery.content.pieces())
+            for delivery in asyncio.run(contents())
+        }
+
+
+def answering(status):
+    """A mailer whose next hop says the same to everybody, or what a table says."""
+
+    async def deliver(consignments, report):
+        async for consignment in consignments:
+            delivery = consignment.delivery
+            await report(
+                [
+                    Attempt(
+                        delivery,
+                        recipient,
+                        status.get(address, ok("sent")) if isinstance(status, dict) else status,
+                        "mx.example [192.0.2.1]",
+                    )
+                    for recipient, address in zip(
+                        delivery.recipients, consignment.addresses, strict=True
+                    )
+                ]
+            )
+
+    return deliver
+
+
+def test_each_recipient_gets_what_its_status_means(tmp_path):
+    statuses = {"bad@x.example": permanent("no", "5.1.1"), "later@x.example": temporary("busy")}
+    play = Play(tmp_path, answering(statuses))
+    result = play.run(message("A", "good@x.example", "bad@x.example", "later@x.example"))
+    assert (result.delivered, result.failed, result.deferred) == (1, 1, 1)
+    found = play.recipients()
+    assert found["good@x.example"].state is RecipientState.DELIVERED
+    assert found["bad@x.example"].state is RecipientState.FAILED
+    assert found["later@x.example"].state is RecipientState.WAITING
+    assert found["later@x.example"].next_attempt_at > NOW
+    assert found["later@x.example"].claim is None
+
+
+def test_a_failure_is_told_to_the_sender_with_the_message(tmp_path):
+    play = Play(tmp_path, answering(permanent("no such user", "5.1.1", 550)))
+    play.run(message("A", "bad@x.example"))
+    ((to, dsn),) = play.dsns().items()
+    assert to == "user@bsd.home"
+    assert b"Final-Recipient: RFC822; bad@x.example" in dsn
+    assert b"Diagnostic-Code: SMTP; 550 5.1.1 no such user" in dsn
+    assert b"Remote-MTA: DNS; mx.example" in dsn
+    assert b"the body" in dsn
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"sender": ""}, {"postmaster"}),
+        ({"notify": "NEVER"}, set()),
+        ({"notify": "SUCCESS,DELAY"}, set()),
+        ({"notify": "FAILURE"}, {"user@bsd.home"}),
+    ],
+)
+def test_who_is_told_of_a_failure(tmp_path, given, told):
+    play = Play(tmp_path, answering(permanent("no")))
+    play.run(message("A", "bad@x.example", **given))
+    assert set(play.dsns()) == told
+
+
+def test_a_dsn_to_the_postmaster_that_fails_makes_no_other(tmp_path):
+    play = Play(tmp_path, answering(permanent("no")))
+    play.run(message("A", "postmaster@x.example", sender=""))
+    assert play.dsns() == {}
+
+
+def test_ret_hdrs_returns_the_header_only(tmp_path):
+    play = Play(tmp_path, answering(permanent("no")))
+    play.run(message("A", "bad@x.example", ret="HDRS"))
+    (dsn,) = play.dsns().values()
+    assert b"Subject: s" in dsn
+    assert b"the body" not in dsn
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectFailed("nobody there"),
+        LineLost("gone"),
+        RefusedError(Status(554, "5.3.2", "go away"), "greeting"),
+    ],
+)
+def test_a_next_hop_that_cannot_be_used_is_a_try_for_all_its_mail(tmp_path, error):
+    async def deliver(consignments, report):
+        raise error
+
+    play = Play(tmp_path, deliver)
+    result = play.run(message("A", "a@x.example", "b@x.example"), message("B", "c@x.example"))
+    assert result.deferred == 3
+    assert result.problems == [f"next: {error}"]
+    assert result.is_unreachable == isinstance(error, ConnectFailed)
+    for recipient in play.recipients().values():
+        assert (recipient.attempts, recipient.claim) == (1, None)
+        assert recipient.last_status.is_temporary
+
+
+def test_what_a_broken_session_took_and_did_not_try_is_free_again(tmp_path):
+    async def deliver(consignments, report):
+        first = await anext(consignments)
+        await report([Attempt(first.delivery, first.delivery.recipients[0], ok("sent"))])
+        await anext(consignments)
+        raise LineLost("gone")
+
+    play = Play(tmp_path, deliver)
+    play.run(*(message(f"M{n:02}", f"u{n}@x.example") for n in range(20)))
+    found = play.recipients()
+    assert found["u0@x.example"].state is RecipientState.DELIVERED
+    assert {r.claim for r in found.values()} == {None}
+    assert {r.attempts for r in found.values()} == {1}
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_mail_that_is_too_old_is_returned_when_its_next_hop_fails_again(tmp_path, is_taken):
+    async def deliver(consignments, report):
+        if is_taken:
+            await anext(consignments)
+        raise LineLost("gone")
+
+    play = Play(tmp_path, deliver)
+    play.run(message("A", "a@x.example"))
+    for _ in range(10):
+        play.now += DAY
+        play.run()
+    (recipient,) = [r for a, r in play.recipients().items() if a == "a@x.example"]
+    assert recipient.state is RecipientState.FAILED
+    assert recipient.attempts == 6, "given up after five days and five tries, not before"
+    assert set(play.dsns()) == {"user@bsd.home"}
+
+
+def test_tries_alone_do_not_return_mail_nor_does_age_alone(tmp_path):
+    play = Play(tmp_path, answering(temporary("busy")))
+    play.run(message("A", "a@x.example"))
+    for _ in range(30):
+        play.now += 60
+        play.run()
+    assert play.recipients()["a@x.example"].state is RecipientState.WAITING
+    old = Play(tmp_path / "old", answering(temporary("busy")))
+    old.run(message("B", "b@x.example", arrived_at=NOW - 400 * DAY))
+    assert old.recipients()["b@x.example"].state is RecipientState.WAITING
+
+
+def test_mail_that_comes_while_a_session_is_open_goes_out_in_it(tmp_path):
+    sessions = []
+
+    async def deliver(consignments, report):
+        sessions.append(1)
+        seen = 0
+        async for consignment in consignments:
+            seen += 1
+            if seen == 1:
+                await play.store.add([message("LATE", "late@x.example")])
+            delivery = consignment.delivery
+            await report([Attempt(delivery, r, ok("sent")) for r in delivery.recipients])
+
+    play = Play(tmp_path, deliver)
+    result = play.run(message("A", "a@x.example"))
+    assert result.delivered == 2
+    assert len(sessions) == 1
+
+
+def test_nobody_is_tried_twice_in_a_run(tmp_path):
+    play = Play(tmp_path, answering(temporary("busy")))
+    assert play.run(message("A", "a@x.example")).deferred == 1
+    assert play.recipients()["a@x.example"].attempts == 1
+
+
+def test_only_what_is_due_is_tried_if_that_is_asked_for(tmp_path):
+    play = Play(tmp_path, answering(temporary("busy")))
+    play.run(message("A", "a@x.example"))
+    assert play.run(due_only=True).deferred == 0
+    play.now += DAY
+    assert play.run(due_only=True).deferred == 1
+
+
+def test_a_run_over_given_messages_leaves_the_others_alone(tmp_path):
+    play = Play(tmp_path, answering(ok("sent")))
+    result = play.run(message("A", "a@x.example"), message("B", "b@x.example"), queue_ids={"B"})
+    assert result.sent_messages == {"B"}
+
+
+def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path):
+    async def deliver(consignments, report):
+        await anext(consignments)
+        await asyncio.Event().wait()
+
+    async def play_it(play):
+        await play.store.add([message("A", "a@x.example"), message("B", "b@x.example")])
+        run = QueueRun(play.parts, ByteCount(), takes_way=lambda way: True)
+        task = asyncio.ensure_future(run.run())
+        while not any(r.claim for m in await play.store.messages() for r in m.recipients):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    play = Play(tmp_path, deliver)
+    asyncio.run(play_it(play))
+    assert {(r.claim, r.attempts) for r in play.recipients().values()} == {(None, 0)}
+    assert {m.state for m in play.messages()} == {MessageState.QUEUED}
