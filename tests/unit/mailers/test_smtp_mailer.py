@@ -79,7 +79,7 @@ class Double:
     contents: list[bytes] = field(default_factory=list)
     answered: set[int] = field(default_factory=set)
     refused: set[tuple[int, str]] = field(default_factory=set)
-    most_open: int = 0
+    open_at_mail: list[int] = field(default_factory=list)
     has_failed: asyncio.Event = field(default_factory=asyncio.Event)
     _count: Counter[str] = field(default_factory=Counter)
     _buffer: bytes = b""
@@ -88,6 +88,11 @@ class Double:
     _open: int = 0
     _is_open: bool = False
     _has_recipients: bool = False
+
+    @property
+    def most_open(self) -> int:
+        """How many messages were under way at the same time, as the server saw it."""
+        return max(self.open_at_mail)
 
     async def run(self) -> None:
         with suppress(Stop, LineLost):
@@ -109,7 +114,7 @@ class Double:
             case "MAIL":
                 self._number = int(rest.partition("<sender")[2].partition("@")[0])
                 self._open += 1
-                self.most_open = max(self.most_open, self._open)
+                self.open_at_mail.append(self._open)
                 self._is_open = await self._answer("MAIL", "250 2.1.0 sender ok")
                 self._has_recipients = False
             case "RCPT":
@@ -240,7 +245,9 @@ class Recorded:
         self.is_hung: Callable[[], bool] | None = None
         self.peer = "mx.example.net [192.0.2.25]"
         self.written = b""
+        self.takes_content = True
         self.has_tls = False
+        self.is_given_up = False
         self.backlogs: list[int] = []
         self.after_read: Callable[[bytes], None] = lambda data: None
 
@@ -260,6 +267,8 @@ class Recorded:
                     raise
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
+        if not self.takes_content and b"Subject:" in data:
+            raise TimedOut("took nothing")
         self.written += data
         await self.inner.write(data, timeout)
 
@@ -275,6 +284,7 @@ class Recorded:
         await self.inner.close()
 
     def abort(self) -> None:
+        self.is_given_up = True
         self.inner.abort()
 
 
@@ -408,6 +418,7 @@ class Visit:
 
     def check(self) -> None:
         """What must hold however a session ended."""
+        assert self.stream.is_given_up
         assert set(Counter(one.recipient.id for one in self.ledger.attempts).values()) <= {1}
         for one in self.ledger.taken:
             number = int(one.delivery.message.queue_id[1:])
@@ -544,6 +555,9 @@ def test_whatever_goes_wrong_each_try_is_reported_once_and_doubt_is_exact(
     else:
         assert type(error) is ERRORS[way]
     visit.check()
+    answers = [f"250 2.0.0 taken {number}" for number in range(4)]
+    reason = "421 4.3.2 going down" if way == "421" else f"451 4.4.2 {error}"
+    assert {str(one.status) for one in visit.ledger.attempts} <= {reason, *answers}
     for number in visit.double.answered:
         is_failed = way == "421" and step == "CONTENT" and number == nth - 1
         codes = {one.status.code for one in visit.ledger.of(number)}
@@ -724,6 +738,15 @@ def test_no_more_messages_are_under_way_than_allowed(max_in_flight: int) -> None
     assert len(visit.ledger.attempts) == 40
 
 
+def test_the_window_stays_as_wide_as_it_was() -> None:
+    double = Double(KEYWORDS[Mode.CHUNKED], is_lazy=True)
+    # The line holds some 20 of our messages, fewer than there are.
+    times = chain([0.0, 0.0, 0.01], count(0.01, 0.001))
+    visit = Visit(double, max_in_flight=5, clock=lambda: next(times))
+    assert visit.run(consignment(number) for number in range(100)) is None
+    assert max(double.open_at_mail[-20:]) == 5
+
+
 def test_on_a_slow_line_no_more_than_needed_is_under_way() -> None:
     double = Double(KEYWORDS[Mode.CHUNKED], is_lazy=True)
     times = chain([0.0, 0.0, 0.001], count(1.0))  # a short round trip, and then it takes its time
@@ -762,6 +785,14 @@ def test_a_server_is_not_silent_while_what_was_sent_is_still_on_its_way() -> Non
     assert moving.stream.backlogs == []
     standing = asyncio.run(play([0, 900, 900, 800, 700]))
     assert standing.stream.backlogs == [800, 700]
+
+
+def test_a_server_that_takes_nothing_ends_the_session() -> None:
+    visit = Visit(Double(KEYWORDS[Mode.PIPELINED]))
+    visit.stream.takes_content = False
+    visit.stream.is_hung = lambda: False  # nobody else's patience ends first
+    assert isinstance(visit.run([consignment(0)]), TimedOut)
+    assert [one.status.code for one in visit.ledger.of(0)] == [451, 451]
 
 
 # --- messages that are not sent
@@ -907,4 +938,5 @@ def test_a_server_without_a_login_we_know_is_named(keywords: tuple[str, ...]) ->
     error = visit.run([consignment(0)])
     assert isinstance(error, LoginRefused)
     assert error.status.is_temporary
-    assert "no way to log in" in str(error)
+    offered = "GSSAPI XOAUTH2" if keywords else "nothing"
+    assert f"no way to log in: the server offers {offered}" in str(error)

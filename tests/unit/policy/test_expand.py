@@ -175,7 +175,7 @@ def test_a_name_in_its_own_list_is_the_user():
 
 def test_a_backslash_ends_the_expansion():
     assert expanded("l", "l: \\alice\nalice: bob\n") == ["alice"]
-    assert expanded("l", "l: \\alice@localhost\nalice: bob\n") == ["alice@localhost"]
+    assert expanded("l", "l: \\Alice@localhost\nalice: bob\n") == ["Alice@localhost"]
     assert expanded("l", "l: \\joe@far.example\n") == ["joe@far.example"]
     assert refusal("l", "l: \\nosuch\n") == "550 5.1.1 <nosuch>... User unknown"
 
@@ -226,13 +226,14 @@ def test_a_list_gone_mad_stops_at_its_bound(monkeypatch):
 
 
 def test_the_trail_names_each_lookup_and_where_it_hit():
-    expansion = expander("# ours\nstaff: alice+x, gone\n").expand("staff")
+    expansion = expander("# ours\nstaff: alice+x, gone, a b\n").expand("staff")
     assert [str(step) for step in expansion.trail] == [
-        "aliases staff: alice+x, gone (/etc/mail/aliases:2)",
+        "aliases staff: alice+x, gone, a b (/etc/mail/aliases:2)",
         "aliases alice+x: no entry",
         "aliases alice+*: no entry",
         "aliases alice: no entry",
         "user alice: exists",
         "aliases gone: no entry",
         "user gone: does not exist",
+        "alias value a b: no address: a blank in the local part must be quoted",
     ]

@@ -75,6 +75,7 @@ def test_only_quotes_around_the_whole_local_part_are_taken_off():
     assert unquote('"joe b"') == "joe b"
     assert unquote('a"b"') == 'a"b"'
     assert unquote('"') == '"'
+    assert unquote('""') == ""
 
 
 # ---- the mailertable, before the smart host
@@ -101,6 +102,7 @@ def test_an_entry_may_replace_the_recipient():
     assert route("u@x.example", "x.example smtp:bob@gw.example\n") == Route(
         "smtp", "gw.example", "bob@gw.example"
     )
+    assert route("u@x.example", "x.example smtp:@gw.example\n").address == "u@x.example"
 
 
 def test_an_entry_may_use_the_host_it_was_found_for():
