@@ -182,6 +182,14 @@ def test_the_program_is_found_in_the_path(fake, hook):
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.parent.name)
+def test_a_path_that_leads_nowhere_does_not_matter(fake, hook):
+    environment = {"RELAYNODE": str(fake.program), "PATH": "/nonexistent"}
+    if os.geteuid() == 0:
+        environment["RELAYNODE_USER"] = "nobody"  # so that id, su and logger are needed
+    assert len(fake.calls(hook, "ppp0", "up", **environment)) == 1
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.parent.name)
 def test_a_program_that_is_not_there_any_more_is_no_trouble(fake, hook):
     assert fake.calls(hook, "ppp0", "up", RELAYNODE="/nonexistent/relaynode") == []
 

@@ -48,6 +48,12 @@ def test_a_file_of_another_user_is_refused(tmp_path):
         read_password(path)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of root's")
+def test_a_file_of_roots_is_read_by_whoever_can(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert read_password(made(tmp_path)).reveal() == "sesame"
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n", b"\nsecond\n", b"a\0b\n"])
 def test_a_file_without_a_password_is_refused(tmp_path, content):
     with pytest.raises(ValueError, match="holds no password in its first line"):

@@ -83,7 +83,7 @@ def test_a_network_holds_its_addresses():
     assert ipaddress.ip_address("192.168.1.255") in network
     assert ipaddress.ip_address("192.168.2.0") not in network
     assert ipaddress.ip_address("::1") not in network
-    assert ipaddress.ip_address("192.0.2.1") in Network.parse("192.0.2.1")
+    assert ipaddress.ip_address("192.0.2.1") in Network.parse(" 192.0.2.1 ")
 
 
 @pytest.mark.parametrize("text", ["192.168.1.7/24", "192.168.1", "lan", "", "10.0.0.0/33"])

@@ -116,6 +116,17 @@ def test_a_user_of_the_system_is_known(tmp_path):
     assert users.find(me.pw_name).home == Path(me.pw_dir)
 
 
+def test_a_configured_name_is_known_in_any_case_and_may_have_a_plus(tmp_path):
+    users = Users(Mailbox.parse(f"{tmp_path}/{{user}}/"), frozenset({"Visitor", "a", "a+b"}))
+    names = ("VISITOR", "a+b", "a+c")
+    assert all(a.status.is_success for a in deliver(users, delivery(names=names)).values())
+    assert {path.name: len(mails(path)) for path in tmp_path.iterdir()} == {
+        "visitor": 1,
+        "a+b": 1,
+        "a": 1,
+    }
+
+
 def test_a_configured_name_has_no_mailbox_where_mailboxes_are_in_homes():
     users = Users(Mailbox.parse("~/Maildir/"), frozenset({"nosuchname"}))
     assert not users.exists("nosuchname")

@@ -101,6 +101,22 @@ def test_a_message_is_on_the_disk_before_it_is_in_new(tmp_path, monkeypatch):
     assert steps == [f"file of {len(MESSAGE)}", "link", "folder"]
 
 
+def test_folders_that_were_made_are_on_the_disk_too(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def seen_fsync(descriptor):
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", seen_fsync)
+    folder = tmp_path / "Maildir"
+    deliver_to_maildir(folder, "first", [MESSAGE])
+    deliver_to_mbox(tmp_path / "mail" / "alice", FROM, [MESSAGE])
+    made = (tmp_path, folder, folder / "new", tmp_path / "mail", tmp_path / "mail" / "alice")
+    assert {path.stat().st_ino for path in made} <= set(synced)
+
+
 def test_what_another_process_delivered_meanwhile_is_not_overwritten(tmp_path):
     def meanwhile():
         yield MESSAGE
@@ -125,6 +141,7 @@ def test_messages_are_appended_with_a_blank_line_between_them(tmp_path):
     )
     assert files(path.parent) == ["alice"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("before", [b"old", b"old\n", b"old\n\n", b"\n", b""])

@@ -105,7 +105,7 @@ def test_bytes_go_both_ways_and_are_counted() -> None:
 
 def test_a_refused_connection_is_named() -> None:
     port = free_port()
-    with pytest.raises(ConnectFailed, match=f"127.0.0.1:{port}: .*[Cc]onnect"):
+    with pytest.raises(ConnectFailed, match=f"^127.0.0.1:{port}: Connection refused$"):
         asyncio.run(connect("127.0.0.1", port, timeout=LONG))
 
 
@@ -192,7 +192,7 @@ def test_a_reset_is_a_lost_line() -> None:
         async with served(reset) as port:
             stream = await connect("127.0.0.1", port, timeout=LONG)
             await stream.write(b"x")
-            with pytest.raises(LineLost, match=r"127\.0\.0\.1 \[127\.0\.0\.1\]: .*reset"):
+            with pytest.raises(LineLost, match=r"\[127\.0\.0\.1\]: Connection reset by peer$"):
                 await stream.read(LONG)
             with pytest.raises(LineLost):
                 await stream.write(b"x", LONG)
@@ -235,6 +235,23 @@ def test_an_orderly_close_sends_all_that_was_written_first() -> None:
             with pytest.raises(LineLost):
                 await stream.write(b"x", LONG)
             assert stream.backlog() == 0
+
+    asyncio.run(play())
+
+
+def test_a_close_that_the_peer_does_not_let_end_is_an_abort(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp, "CLOSE_SECONDS", 0.01)
+
+    async def play() -> None:
+        async with served(hang) as port:
+            stream = await connect("127.0.0.1", port, timeout=LONG)
+            with pytest.raises(TimedOut):
+                while True:
+                    await stream.write(bytes(1 << 20), 0.01)
+            await stream.close()
+            await until(lambda: stream.backlog() == 0)
 
     asyncio.run(play())
 
@@ -347,6 +364,25 @@ def test_tls_can_begin_in_the_middle(
             assert count.bytes_out == len(data) + len(b"STARTTLS\r\n")
             await until(lambda: stream.backlog() == 0)
             await stream.close()
+            assert stream.backlog() == 0
+
+    asyncio.run(play())
+
+
+def test_little_waits_in_our_own_memory_under_tls_too(
+    server_context: ssl.SSLContext, trusting: ssl.SSLContext
+) -> None:
+    async def play() -> None:
+        async with served(hang, server_context) as port:
+            stream = await connect("127.0.0.1", port, timeout=LONG)
+            await stream.start_tls(trusting, "relay.example.net", LONG)
+            piece = bytes(1024)
+            with pytest.raises(TimedOut):
+                while True:
+                    await stream.write(piece, 0.01)
+            waiting = stream._writer.transport.get_write_buffer_size()
+            assert waiting <= 2 * tcp.WRITE_BUFFER_BYTES
+            stream.abort()
 
     asyncio.run(play())
 
