@@ -94,6 +94,7 @@ async def run_with_cuts(node, line):
     return runs
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("chunking", [True, False], ids=["chunking", "pipelining-only"])
 def test_200_mails_each_way_survive_a_line_that_is_cut_three_times(tmp_path, chunking):
     with (

@@ -7,6 +7,7 @@ import subprocess
 import threading
 from itertools import count
 
+import pytest
 from nodes import TestNode
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until
@@ -102,6 +103,7 @@ def numbers(contents):
     return [int(found[1]) for c in contents if (found := re.search(rb"Subject: kill (\d+)", c))]
 
 
+@pytest.mark.timeout(600)
 def test_every_acknowledged_mail_arrives_after_50_kills(tmp_path):
     chance = random.Random(20261121)
     with Postfix(tmp_path / "postfix") as postfix:
