@@ -8,6 +8,7 @@ import threading
 from itertools import count
 
 import pytest
+
 from nodes import TestNode
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until

@@ -111,14 +111,15 @@ def test_any_file_names_make_uids_that_pop3_allows_and_that_differ(folder):
 
 
 def test_a_message_that_a_reader_moved_meanwhile_is_still_read_and_removed(folder):
-    put(folder, "1.a", b"one\n")
-    put(folder, "2.b", b"two\n")
+    for name in ("1.a", "2.b", "3.c"):
+        put(folder, name, name.encode())
     maildir = Maildir(folder, ME)
     messages = maildir.messages()
-    (folder / "new" / "1.a").rename(folder / "cur" / "1.a:2,S")
-    assert b"".join(maildir.pieces(messages[0])) == b"one\r\n"
-    assert maildir.remove(messages[:1])
-    assert listed(folder) == [("new", "2.b")]
+    for name in ("1.a", "2.b", "3.c"):
+        (folder / "new" / name).rename(folder / "cur" / f"{name}:2,S")
+    assert [b"".join(maildir.pieces(one)) for one in messages] == [b"1.a", b"2.b", b"3.c"]
+    assert maildir.remove(messages[1:2])
+    assert listed(folder) == [("cur", "1.a:2,S"), ("cur", "3.c:2,S")]
 
 
 def test_a_message_that_is_gone_cannot_be_read_and_need_not_be_removed(folder):
