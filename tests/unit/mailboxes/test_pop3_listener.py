@@ -1,6 +1,7 @@
 """The POP3 service, spoken to over a line in memory."""
 
 import asyncio
+import errno
 import os
 import pwd
 
@@ -161,6 +162,30 @@ def test_a_maildir_that_cannot_be_read_is_trouble_that_may_pass(box):
     box.folder.write_text("a file in the way")
     said = box.says(LOGIN + b"QUIT\r\n")
     assert "-ERR [SYS/TEMP] the maildrop cannot be read: Not a directory" in said
+
+
+def test_after_trouble_that_passed_the_same_client_may_try_again(box, monkeypatch):
+    box.put("1.a")
+    trouble = [OSError(errno.EIO, "Input/output error")]
+    messages = Maildir.messages
+
+    def troubled(maildir):
+        if trouble:
+            raise trouble.pop()
+        return messages(maildir)
+
+    monkeypatch.setattr(Maildir, "messages", troubled)
+    said = box.says(LOGIN + LOGIN + b"QUIT\r\n")
+    assert "-ERR [SYS/TEMP] the maildrop cannot be read: Input/output error" in said
+    assert "+OK maildrop has 1 messages" in said
+
+
+def test_a_listing_longer_than_what_may_wait_is_given_whole(box):
+    names = [f"{number:04}.{'x' * 60}" for number in range(1200)]
+    for name in names:
+        box.put(name, b"")
+    said = box.says(LOGIN + b"UIDL\r\nQUIT\r\n")
+    assert "".join(f"{number} {name}\r\n" for number, name in enumerate(names, 1)) in said
 
 
 def test_a_second_session_is_refused_while_the_first_lasts(box):

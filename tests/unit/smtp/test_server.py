@@ -79,6 +79,7 @@ def test_a_dialogue_byte_by_byte_gives_the_same_answers(path: Path) -> None:
 
 def test_ehlo_announces_what_we_do_and_helo_nothing() -> None:
     desk = desk_in(Phase.START, max_size_bytes=123456)
+    assert (desk.session.hello_name, desk.session.is_extended) == ("", False)
     lines = desk.says(HELLO).decode().splitlines()
     assert [line[4:] for line in lines[1:]] == [
         "ENHANCEDSTATUSCODES",

@@ -34,6 +34,7 @@ class Far:
         self.sends = sends
         self.heard: list[bytes] = []
         self.port = 0
+        self.ended = 0
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Far]:
@@ -57,6 +58,8 @@ class Far:
             await stream.close()
         except LineLost:
             pass
+        finally:
+            self.ended += 1
 
 
 @asynccontextmanager
@@ -134,6 +137,7 @@ def test_one_way_may_end_before_the_other_begins() -> None:
         line = Line(FAST, 0.0)
         port = await line.forward(server.sockets[0].getsockname()[1])
         assert await call(port, b"all of it") == b"all of it heard"
+        await until(lambda: not line._connections)
         await line.close()
         server.close()
 
@@ -214,6 +218,7 @@ def test_a_cut_loses_what_is_under_way_and_refuses_calls() -> None:
             assert carried < 3 * len(UP)
             assert [await is_lost(stream) for stream in streams] == [True] * 3
             assert sum(map(len, far.heard)) <= carried
+            await until(lambda: far.ended == len(far.heard))  # the other end knows it too
             with pytest.raises(ConnectFailed):
                 await connect("127.0.0.1", port, timeout=LONG)
             await line.cut()
