@@ -51,6 +51,7 @@ class _Search:
     expanded: dict[str, int] = field(default_factory=dict)
     trail: list[Step] = field(default_factory=list)
     refusal: Status | None = None
+    unserved: Status | None = None
 
     def refuse(self, status: Status) -> None:
         self.refusal = self.refusal or status
@@ -69,10 +70,14 @@ class Expander:
 
         An address that is not ours comes back as it is. A refusal is given only if nothing at all
         is deliverable: one bad member of a list must not stop the others. A member that nobody
-        knows is queued with them, so that its failure is told to the sender.
+        knows is queued with them, so that its failure is told to the sender. A member that we do
+        not serve (a program, a file) makes the mail wait where it is: to take it would be to lose
+        that member's copy.
         """
         search = _Search(address)
         self._follow(address, (), search)
+        if search.unserved is not None:
+            return Expansion((), tuple(search.trail), search.unserved)
         if not search.found:
             return Expansion((), tuple(search.trail), search.refusal)
         recipients = {**search.unknown, **search.found}
@@ -123,7 +128,8 @@ class Expander:
         if value.startswith(("|", "/", ":include:")):
             # The mail waits rather than fails: the entry is right, this program is what lacks.
             search.trail.append(Step(f"alias value {value}", "programs and files are not served"))
-            search.refuse(Status(451, "4.3.5", f"alias value {value.split()[0]} is not served"))
+            text = f"alias value {value.split()[0]} is not served"
+            search.unserved = search.unserved or Status(451, "4.3.5", text)
             return
         is_final = value.startswith("\\")  # aliases(5): the user himself, whatever his alias says
         try:

@@ -165,6 +165,11 @@ def test_mail_for_a_program_or_file_waits(value):
     assert found.startswith("451 4.3.5 alias value ")
 
 
+@pytest.mark.parametrize("value", ["|/bin/cat", "/var/x", ":include:/etc/list"])
+def test_a_list_with_a_program_or_file_waits_whole_so_that_no_copy_is_lost(value):
+    assert refusal("p", f"p: alice, {value}\n").startswith("451 4.3.5 alias value ")
+
+
 # ---- loops
 
 
