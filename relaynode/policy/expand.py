@@ -83,6 +83,14 @@ class Expander:
         recipients = {**search.unknown, **search.found}
         return Expansion(tuple(recipients.values()), tuple(search.trail))
 
+    def identity(self, address: str) -> tuple[str, str]:
+        """What tells recipients apart: local part and domain in lower case, the domain "" for all
+        that are ours."""
+        local, domain = split(address)
+        if self.routing.is_local(domain):
+            return unquote(local).lower(), ""
+        return local.lower(), normalise_domain(domain)
+
     def _follow(self, address: str, above: tuple[str, ...], search: _Search) -> None:
         """`above`: the keys of the aliases that led here."""
         local, domain = split(address)

@@ -124,15 +124,19 @@ class Intake:
 
         Raises: Rejected for the first address that nobody can have; TableError.
         """
-        found: dict[str, Recipient] = {}
+        found: dict[tuple[str, str], Recipient] = {}
         expander = self._rules.expander
         for address in addresses:
             expansion = expander.expand(address)
             if expansion.refusal is not None:
                 raise Rejected(expansion.refusal)
             for recipient in expansion.recipients:
-                found.setdefault(recipient.address.lower(), recipient)
+                found.setdefault(expander.identity(recipient.address), recipient)
         return list(found.values())
+
+    def identity(self, recipient: Recipient) -> tuple[str, str]:
+        """What tells a recipient from others, however it is written. Raises: TableError."""
+        return self._rules.expander.identity(recipient.address)
 
     async def accept(
         self,

@@ -38,7 +38,7 @@ class _Transaction:
     body: str
     smtputf8: bool
     given: list[str] = field(default_factory=list)
-    recipients: dict[str, Recipient] = field(default_factory=dict)
+    recipients: dict[tuple[str, str], Recipient] = field(default_factory=dict)
     collector: Collector | None = None
     failure: Status | None = None
 
@@ -102,9 +102,9 @@ class SmtpSource:
         """What the mailertable says against an address (`error:`). Raises: TableError."""
         return self._rules.routing.route(address).route.status
 
-    def expand(self, address: str) -> list[Recipient]:
-        """Raises: Rejected, TableError."""
-        return self._intake.expand([address])
+    def expand(self, address: str) -> dict[tuple[str, str], Recipient]:
+        """Whom an address stands for, by identity. Raises: Rejected, TableError."""
+        return {self._intake.identity(one): one for one in self._intake.expand([address])}
 
     def collector(self) -> Collector:
         """A place for content."""
@@ -187,7 +187,7 @@ class _Dialogue:
         try:
             refusal = self.source.permit(self.client, address, self.trusted_user)
             refusal = refusal or self.source.route_refusal(address)
-            recipients = [] if refusal is not None else self.source.expand(address)
+            recipients = {} if refusal is not None else self.source.expand(address)
         except Rejected as error:
             refusal = error.status
         except TableError as error:
@@ -199,8 +199,8 @@ class _Dialogue:
             self.session.reply(Status(553, "5.6.7", "Address outside ASCII without SMTPUTF8"))
             return
         transaction.given.append(address)
-        for recipient in recipients:
-            transaction.recipients.setdefault(recipient.address.lower(), recipient)
+        for identity, recipient in recipients.items():
+            transaction.recipients.setdefault(identity, recipient)
         self.session.reply(ok(f"<{address}>... Recipient ok", "2.1.5"))
 
     def _content_start(self) -> None:

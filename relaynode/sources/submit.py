@@ -198,7 +198,7 @@ def _recipients(intake: Intake, given: list[str], notify: str) -> list[Recipient
 
     One that nobody has is kept while others are good: the sender gets a DSN about it.
     """
-    found: dict[str, Recipient] = {}
+    found: dict[tuple[str, str], Recipient] = {}
     refusals = []
     for name in given:
         try:
@@ -214,7 +214,7 @@ def _recipients(intake: Intake, given: list[str], notify: str) -> list[Recipient
             recipients = [Recipient(path)]
         for recipient in recipients:
             kept = Recipient(recipient.address, notify, "", recipient.expanded_from)
-            found.setdefault(recipient.address.lower(), kept)
+            found.setdefault(intake.identity(recipient), kept)
     if len(refusals) == len(given):
         status = refusals[-1]
         code = EX_TEMPFAIL if status.is_temporary else EX_UNAVAILABLE

@@ -131,6 +131,18 @@ def test_several_mails_in_one_session_are_several_messages(tmp_path):
     play(tmp_path, scenario)
 
 
+def test_one_user_named_in_two_ways_gets_one_copy(tmp_path):
+    async def scenario(store, client, serving):
+        store.go_on.set()
+        twice = b"RCPT TO:<user>\r\nRCPT TO:<User@BSD.home>\r\nRCPT TO:<a@x.ex>\r\nRCPT TO:<A@X.ex>"
+        await client.write(MAIL.replace(b"RCPT TO:<user>", twice) + b"QUIT\r\n")
+        await all_of(client)
+        (queued,) = await store.messages()
+        assert [r.forward_path.address for r in queued.recipients] == ["user", "a@x.ex"]
+
+    play(tmp_path, scenario)
+
+
 def test_a_client_from_elsewhere_may_write_to_us_and_to_nobody_else(tmp_path):
     async def run():
         node = TestNode(tmp_path).open(store=MemoryStore(tmp_path / "scratch"))
