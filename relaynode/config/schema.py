@@ -14,6 +14,7 @@ from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
+Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]
 
 
@@ -42,6 +43,52 @@ class MasqueradeSection(Section, frozen=True, kw_only=True):
     domains: list[Name] = field(default_factory=list)
     entire_domain: bool = False
     exceptions: list[Name] = field(default_factory=list)
+    limited: bool = False
+    local: bool = True
+    generics_domains: list[Name] = field(default_factory=list)
+    generics_entire_domain: bool = False
+
+
+class RoutingSection(Section, frozen=True, kw_only=True):
+    """[routing]: where mail goes, in sendmail's terms.
+
+    The relays are written as in a mailertable: `mailer:host`, `mailer:user@host`, `local:user`,
+    `error:...`, or a host alone, for which mailer relay is meant.
+    """
+
+    smart_host: Relay | None = None
+    uucp_relay: Relay | None = None
+    mail_hub: Relay | None = None
+    local_relay: Relay | None = None
+    luser_relay: Relay | None = None
+    stickyhost: bool = False
+    local_users: list[Name] = field(default_factory=list)
+    canonify: bool = False
+    bang_paths: Literal["uucp", "plain", "reject"] = "uucp"
+    uucp_mailer: bool = False
+    uucp_old: list[Name] = field(default_factory=list)
+    uucp_new: list[Name] = field(default_factory=list)
+    uucp_uudom: list[Name] = field(default_factory=list)
+    uucp_max_size_bytes: Positive = 100_000
+    virtual_domains: list[Name] = field(default_factory=list)
+    virtual_entire_domain: bool = False
+
+
+class AccessSection(Section, frozen=True, kw_only=True):
+    """[access]: whom we take mail from and relay for; sendmail's FEATUREs of the same names."""
+
+    relay_entire_domain: bool = False
+    relay_hosts_only: bool = False
+    relay_local_from: bool = False
+    relay_mail_from: Literal["no", "address", "domain"] = "no"
+    relay_based_on_mx: bool = False
+    promiscuous_relay: bool = False
+    loose_relay_check: bool = False
+    accept_unresolvable_domains: bool = True
+    accept_unqualified_senders: bool = True
+    blocklist_recipients: bool = True
+    delay_checks: Literal["no", "yes", "friend", "hater"] = "no"
+    look_up_clients: bool = False
 
 
 class LinkSection(Section, frozen=True, kw_only=True):
@@ -92,6 +139,10 @@ class LocalSection(Section, frozen=True, kw_only=True):
 
     mailbox: Mailbox | None = None
     users: list[Name] = field(default_factory=list)
+    aliases: Path | None = None
+    forward: list[str] = field(default_factory=lambda: ["~/.forward+{detail}", "~/.forward"])
+    always_add_domain: bool = False
+    preserve_plus_detail: bool = False
 
 
 class UserSection(Section, frozen=True, kw_only=True):
@@ -116,6 +167,8 @@ class File(Section, frozen=True, kw_only=True):
 
     node: NodeSection = NodeSection()
     masquerade: MasqueradeSection = MasqueradeSection()
+    routing: RoutingSection = RoutingSection()
+    access: AccessSection = AccessSection()
     link: dict[str, LinkSection] = field(default_factory=dict)
     smart_host: dict[str, SmartHostSection] = field(default_factory=dict)
     account: dict[str, AccountSection] = field(default_factory=dict)

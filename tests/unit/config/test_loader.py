@@ -355,7 +355,7 @@ smtp = ["203.0.113.1:25"]
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[zzz]\n", ":1: unknown table [zzz]; known here: node, masquerade, link, smart_host, "),
+        ("[zzz]\n", ":1: unknown table [zzz]; known here: node, masquerade, routing, access, "),
         ("zzz = 1\n", ":1: unknown table [zzz]; known here: node, "),
         ("[queue]\nzzz = 1\n", ":2: unknown key zzz in [queue]; known here: give_up_after_days, "),
         ("[link.x]\nkinds = 1\n", ":2: unknown key kinds in [link.x]; did you mean kind?"),
