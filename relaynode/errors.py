@@ -2,6 +2,7 @@
 
     RelaynodeError
     ├── UsageError           the command line is wrong                       EX_USAGE 64
+    ├── InputError           a file that a command was given cannot be read   EX_NOINPUT 66
     ├── ConfigError          the configuration is wrong, all problems at once  EX_CONFIG 78
     ├── AddressError         an address does not follow RFC 5321
     ├── TableError           a table cannot be read: mail waits              EX_TEMPFAIL 75
@@ -45,6 +46,7 @@ EX_NOHOST = 68
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_OSERR = 71
+EX_OSFILE = 72
 EX_CANTCREAT = 73
 EX_IOERR = 74
 EX_TEMPFAIL = 75
@@ -63,6 +65,12 @@ class UsageError(RelaynodeError):
     """The command line asks for something that cannot be."""
 
     exit_code = EX_USAGE
+
+
+class InputError(RelaynodeError):
+    """A file that was named on the command line cannot be read."""
+
+    exit_code = EX_NOINPUT
 
 
 @dataclass(frozen=True, slots=True)

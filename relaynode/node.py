@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.config.loader import Config
+    from relaynode.queue.model import QueuedMessage
     from relaynode.queue.store import Store
 
 
@@ -60,6 +61,15 @@ async def is_up(node: Node, link: str) -> bool:
     if node.config.links[link].kind == "always":
         return True
     return link in await node.store.links_up()
+
+
+async def deliver_here(node: Node, queue_id: str) -> QueuedMessage | None:
+    """Try now what of a message stays on this machine; the message as it is then.
+
+    Raises: StoreError.
+    """
+    await node.links.run_due(None, {queue_id})
+    return await node.store.message(queue_id)
 
 
 def make_node(

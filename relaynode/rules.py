@@ -6,16 +6,25 @@ is taken, and may raise TableError each time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from relaynode.policy.expand import Expander
-from relaynode.policy.rewrite import Masquerade
-from relaynode.policy.route import Routing
+from relaynode.mailers.locals import SystemLocals
+from relaynode.policy.access_rules import AccessRules, AccessSettings, Delay, RelayFrom
+from relaynode.policy.expand import Expander, LocalNameRules
+from relaynode.policy.masquerade import Masquerade
+from relaynode.policy.names import Names
+from relaynode.policy.route import Relays, Routing
 from relaynode.tables.loader import Tables
+from relaynode.tables.relay_domains import RelayDomains
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relaynode.config.loader import Config
     from relaynode.mailers.users import Users
+    from relaynode.policy.access_rules import Domains
+
+T = TypeVar("T")
 
 
 class Rules:
@@ -24,45 +33,191 @@ class Rules:
     def __init__(self, config: Config, users: Users) -> None:
         self._config = config
         self._users = users
-        self.tables = Tables(config.tables)
-        self._names: frozenset[str] = frozenset()
-        self._local_domains = config.local_domains
+        self.tables = Tables(config.tables, config.aliases)
+        self._made: dict[str, tuple[tuple[Any, ...], Any]] = {}
+
+    def _from(self, what: str, parts: tuple[Any, ...], make: Callable[[], T]) -> T:
+        """What is made of tables: made anew only when one of them was read anew."""
+        known = self._made.get(what)
+        if known is not None and all(a is b for a, b in zip(known[0], parts, strict=True)):
+            made: T = known[1]
+            return made
+        made = make()
+        self._made[what] = parts, made
+        return made
 
     @property
     def local_domains(self) -> frozenset[str]:
         """Names of ours (class w). Raises: TableError."""
-        names = self.tables.local_host_names
-        if names is not self._names:  # read anew: put them together once, however many they are
-            self._names = names
-            self._local_domains = self._config.local_domains | names
-        return self._local_domains
+        named = self.tables.local_host_names
+        own = self._listed("local_domains", self._config.local_domains)
+        return self._from("local", (named, own), lambda: own | named)
+
+    def _listed(self, what: str, entries: list[str] | frozenset[str]) -> frozenset[str]:
+        """The names of a list of settings, some of which are files."""
+        found = self.tables.listed(entries)
+        known = self._made.get(what)
+        if known is not None and known[1] == found:
+            same: frozenset[str] = known[1]
+            return same
+        self._made[what] = (), found
+        return found
+
+    @property
+    def names(self) -> Names:
+        """What we are called. Raises: TableError."""
+        masquerade, routing = self._config.file.masquerade, self._config.file.routing
+        local = self.local_domains
+        virtual = self._listed("virtual", routing.virtual_domains)
+        masqueraded = self._listed("masqueraded", masquerade.domains)
+        generic = self._listed("generic", masquerade.generics_domains)
+        return self._from(
+            "names",
+            (local, virtual, masqueraded, generic),
+            lambda: Names(
+                hostname=self._config.hostname,
+                local=local,
+                virtual=virtual,
+                virtual_entire_domain=routing.virtual_entire_domain,
+                masqueraded=masqueraded,
+                masqueraded_entire=masquerade.entire_domain,
+                generic=generic,
+                generic_entire_domain=masquerade.generics_entire_domain,
+                bang_paths=routing.bang_paths == "uucp",
+            ),
+        )
 
     @property
     def routing(self) -> Routing:
         """Where mail goes. Raises: TableError."""
-        name = self._config.default_smart_host
-        smart_host = None
-        if name is not None:
-            smart_host = (name, str(self._config.file.smart_host[name].host))
-        return Routing(self.local_domains, self.tables.mailertable, smart_host)
+        names, tables = self.names, self.tables
+        mailertable, virtusertable = tables.mailertable, tables.virtusertable
+        return self._from(
+            "routing",
+            (names, mailertable, virtusertable),
+            lambda: Routing(
+                names=names,
+                mailertable=mailertable,
+                virtusertable=virtusertable,
+                relays=self._relays(),
+                smart_host_name=self._smart_host_name(),
+                neighbours=self._neighbours(),
+                uucp_mailer=self._config.file.routing.uucp_mailer,
+                local_users=frozenset(u.lower() for u in self._config.file.routing.local_users),
+                stickyhost=self._config.file.routing.stickyhost,
+            ),
+        )
+
+    def _smart_host_name(self) -> str:
+        """The [smart_host.NAME] for all that is not routed otherwise."""
+        return "" if self._config.file.routing.smart_host else self._config.default_smart_host or ""
+
+    def _relays(self) -> Relays:
+        routing = self._config.file.routing
+        smart_host = routing.smart_host or ""
+        if name := self._smart_host_name():
+            # Its address may look like mailer:host ("localhost:2525"), so the mailer is written.
+            smart_host = f"relay:{self._config.file.smart_host[name].host}"
+        return Relays(
+            smart_host=smart_host,
+            uucp_relay=routing.uucp_relay or "",
+            mail_hub=routing.mail_hub or "",
+            local_relay=routing.local_relay or "",
+            luser_relay=routing.luser_relay or "",
+        )
+
+    def _neighbours(self) -> dict[str, str]:
+        routing = self._config.file.routing
+        by_mailer = {
+            "uucp-old": routing.uucp_old,
+            "uucp-new": routing.uucp_new,
+            "uucp-uudom": routing.uucp_uudom,
+        }
+        return {
+            node.lower(): mailer
+            for mailer, nodes in by_mailer.items()
+            for node in self.tables.listed(nodes)
+        }
+
+    def access(self, domains: Domains | None = None) -> AccessRules:
+        """Whom we take mail from and relay for; `domains` is the DNS. Raises: TableError."""
+        names, table = self.names, self.tables.access
+        listed = self._listed("relay_domains", self._config.file.access.relay_domains)
+        file = self.tables.relay_domains
+        return self._from(
+            "access",
+            (names, table, listed, file, domains),
+            lambda: AccessRules(
+                names=names,
+                table=table,
+                relay_domains=RelayDomains(
+                    file.file, {**dict.fromkeys(listed | names.virtual, 0), **file.lines}
+                ),
+                settings=self._access_settings(),
+                domains=domains,
+            ),
+        )
+
+    def _access_settings(self) -> AccessSettings:
+        section = self._config.file.access
+        return AccessSettings(
+            has_dot_domains=section.look_up_dot_domain,
+            relay_to_full_address=section.relay_to_full_address,
+            relay_entire_domain=section.relay_entire_domain,
+            relay_hosts_only=section.relay_hosts_only,
+            relay_local_from=section.relay_local_from,
+            relay_mail_from=RelayFrom(section.relay_mail_from),
+            relay_based_on_mx=section.relay_based_on_mx,
+            promiscuous_relay=section.promiscuous_relay,
+            loose_relay_check=section.loose_relay_check,
+            accept_unresolvable_domains=section.accept_unresolvable_domains,
+            accept_unqualified_senders=section.accept_unqualified_senders,
+            blocklist_recipients=section.blocklist_recipients,
+            delay_checks=Delay(section.delay_checks),
+            rejects_bang_paths=self._config.file.routing.bang_paths == "reject",
+        )
 
     @property
     def expander(self) -> Expander:
         """What local names stand for. Raises: TableError."""
-        return Expander(self.routing, self.tables.aliases, self._users.exists)
+        section = self._config.file.local
+        return Expander(
+            self.routing,
+            self.tables.aliases,
+            SystemLocals(
+                self._users,
+                self._config.hostname,
+                section.forward,
+                section.default_user or "",
+            ),
+            LocalNameRules(
+                preserve_plus_detail=section.preserve_plus_detail,
+                has_dash_details=section.dash_details,
+                subdomains_of=frozenset(domain.lower() for domain in section.subdomains_of),
+            ),
+        )
 
     @property
     def masquerade(self) -> Masquerade:
         """What our addresses look like outside. Raises: TableError."""
         section = self._config.file.masquerade
-        return Masquerade(
-            hostname=self._config.hostname,
-            as_domain=section.as_domain or "",
-            all_headers=section.all,
-            envelope=section.envelope,
-            exposed_users=frozenset(user.lower() for user in section.exposed_users),
-            local_domains=self.local_domains,
-            masquerade_domains=frozenset(domain.lower() for domain in section.domains),
-            entire_domain=section.entire_domain,
-            exceptions=frozenset(domain.lower() for domain in section.exceptions),
+        names, genericstable = self.names, self.tables.genericstable
+        exposed = self._listed("exposed", section.exposed_users)
+        exceptions = self._listed("exceptions", section.exceptions)
+        return self._from(
+            "masquerade",
+            (names, genericstable, exposed, exceptions),
+            lambda: Masquerade(
+                names=names,
+                as_domain=section.as_domain or "",
+                all_headers=section.all,
+                envelope=section.envelope,
+                local=section.local,
+                limited=section.limited,
+                exposed_users=exposed,
+                exceptions=exceptions,
+                genericstable=genericstable,
+                always_add_domain=self._config.file.local.always_add_domain,
+                uucp_relay=self._config.file.routing.uucp_relay or "",
+            ),
         )

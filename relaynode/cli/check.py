@@ -1,29 +1,99 @@
-"""`relaynode check`: all that is wrong with configuration and tables, at once."""
+"""`relaynode check`: all that is wrong or odd with configuration and tables, at once."""
 
 from __future__ import annotations
 
+import stat
 import sys
 from typing import TYPE_CHECKING
 
 from relaynode.config.loader import find, load, search_path
-from relaynode.errors import EX_CONFIG, EX_OK
-from relaynode.tables.loader import Tables
+from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError
+from relaynode.mailers.users import Users
+from relaynode.policy.lint import Finding, Site, lint
+from relaynode.policy.lint.whole import lint_line_ends
+from relaynode.rules import Rules
+from relaynode.tables.aliases import is_warning
 
 if TYPE_CHECKING:
     import argparse
+    import os
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relaynode.config.loader import Config
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Raises: ConfigError, whose text is the list."""
+    """Print what must be mended, and warnings. Raises: ConfigError, whose text is a list."""
     path = find(arguments.config)
     config = load(path)
-    problems = Tables(config.tables).problems()
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if problems:
+    findings = sorted(_findings(config), key=_place)
+    for finding in findings:
+        print(f"{'' if finding.is_error else 'warning: '}{finding.problem}", file=sys.stderr)
+    if any(finding.is_error for finding in findings):
         return EX_CONFIG
     if path is None:
         places = ", ".join(str(place) for place in search_path())
         print(f"no configuration file ({places}); the defaults are in force")
     print(f"{path or 'defaults'}: ok (spool {config.spool}, tables {config.tables})")
     return EX_OK
+
+
+def _place(finding: Finding) -> tuple[str, int]:
+    return finding.problem.file, finding.problem.line or 0
+
+
+def _findings(config: Config) -> Iterator[Finding]:
+    users = Users(config.mailbox, frozenset(config.file.local.users))
+    rules = Rules(config, users)
+    try:
+        site = _site(config, rules, users)
+    except TableError:
+        site = None  # the file is among the problems
+    for problem in rules.tables.problems():
+        yield Finding(problem, is_error=not is_warning(problem))
+    for path in rules.tables.files():
+        yield from _file(path)
+    if site is not None:
+        yield from lint(site, str(config.path))
+
+
+def _file(path: Path) -> Iterator[Finding]:
+    """What is odd with a file as such; that it cannot be read is told elsewhere."""
+    try:
+        with path.open("rb") as lines:
+            found = lint_line_ends(str(path), lines)
+        if _others_may_write(path.stat()):
+            what = "others than its owner may change it, and sendmail would not read it"
+            yield Finding(Problem(str(path), None, what, f"chmod go-w {path}"))
+    except OSError:
+        return
+    if found is not None:
+        yield found
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    """A group of the same number is the owner's own, as many systems have it."""
+    is_own_group = found.st_gid == found.st_uid
+    return bool(found.st_mode & (stat.S_IWOTH | (0 if is_own_group else stat.S_IWGRP)))
+
+
+def _site(config: Config, rules: Rules, users: Users) -> Site:
+    """Raises: TableError."""
+    known: dict[str, bool] = {}
+
+    def has_user(name: str) -> bool:
+        if name not in known:
+            known[name] = users.exists(name)
+        return known[name]
+
+    access = rules.access()
+    return Site(
+        routing=rules.routing,
+        genericstable=rules.tables.genericstable,
+        access=access.table,
+        access_settings=access.settings,
+        aliases=rules.tables.aliases,
+        has_user=has_user,
+        has_other_names=config.file.local.dash_details,
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import select
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,9 @@ from relaynode.errors import LineLost
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+PIECE_BYTES = 65536
 
 
 class DaemonClient:
@@ -32,6 +37,10 @@ class DaemonClient:
             return None
         return cls(connection)
 
+    def close(self) -> None:
+        """Ask nothing."""
+        self._connection.close()
+
     def submit(self, options: list[str], pieces: Iterator[bytes]) -> tuple[int, str]:
         """Hand a message over; the exit code and complaint of `sendmail`. Raises: LineLost."""
         answer = b""
@@ -47,6 +56,26 @@ class DaemonClient:
         if not text.endswith(b"\0"):
             raise LineLost("the daemon ended before it answered; the message may be queued")
         return int(code), text[:-1].decode("utf-8", "surrogateescape")
+
+    def relay(self, verb: str) -> None:
+        """Let the daemon talk over our standard input and output, until it hangs up. It speaks
+        first: what we sent behind the request would be taken for a part of that.
+
+        Raises: LineLost.
+        """
+        try:
+            with self._connection as connection:
+                connection.sendall(encode_request(verb, []))
+                _copy(connection, 1)
+                reading: list[Any] = [connection, 0]
+                while connection in reading:
+                    ready, _, _ = select.select(reading, [], [])
+                    if connection in ready and not _copy(connection, 1):
+                        return
+                    if 0 in ready and not _send(os.read(0, PIECE_BYTES), connection):
+                        reading.remove(0)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise LineLost("the daemon ended in the middle of this") from error
 
     def ask(
         self,
@@ -64,3 +93,21 @@ class DaemonClient:
                         return answer
                     on_progress(answer["progress"])
         raise LineLost("the daemon ended in the middle of this; what was done is recorded")
+
+
+def _copy(connection: socket.socket, file: int) -> bool:
+    """The next bytes of the daemon's; False when it has hung up."""
+    data = connection.recv(PIECE_BYTES)
+    rest = data
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    return bool(data)
+
+
+def _send(data: bytes, connection: socket.socket) -> bool:
+    """Pass on what we read; False, and the daemon is told, when there is no more."""
+    if data:
+        connection.sendall(data)
+    else:
+        connection.shutdown(socket.SHUT_WR)
+    return bool(data)

@@ -27,7 +27,7 @@ def start_in_background(config: Config) -> None:
     """Start it, independent of the calling process."""
     path = str(config.path) if config.path is not None else ""
     process = subprocess.Popen(
-        [sys.executable, "-m", "relaynode.cli.deliver", path],
+        [sys.executable, "-P", "-m", "relaynode.cli.deliver", path],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

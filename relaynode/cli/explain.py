@@ -1,4 +1,8 @@
-"""`relaynode explain`: each look-up that mail for an address takes, and where it ends."""
+"""`relaynode explain`: each look-up that mail for an address takes, and where it ends.
+
+First what the tables say of the address, as `sendmail -bt` would (`/parse`); then, if it is local,
+what its name stands for, and where each recipient's mail goes.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,18 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import find, load
-from relaynode.errors import EX_DATAERR, EX_OK, AddressError
+from relaynode.errors import EX_DATAERR, EX_OK
 from relaynode.links.ways import Ways
-from relaynode.mail.address import parse_path
 from relaynode.mailers.users import Users
-from relaynode.policy.rewrite import Role, rewrite
+from relaynode.policy.expand import decide
+from relaynode.policy.mailer_forms import Role
+from relaynode.policy.rewrite import rewrite
 from relaynode.rules import Rules
 
 if TYPE_CHECKING:
     import argparse
 
+    from relaynode.policy.route import Decision
     from relaynode.policy.trail import Step
 
 
@@ -31,43 +37,48 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for one in explained:
             _print(one)
-    return EX_DATAERR if any("error" in one for one in explained) else EX_OK
+    return EX_OK if all(one["trail"] for one in explained) else EX_DATAERR
 
 
 def _explain(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
-    try:
-        path = parse_path(address, allow_utf8=True)
-    except AddressError as error:
-        return {"address": address, "error": str(error)}
-    if not path:
-        return {"address": address, "error": "the null path is nobody's address"}
-    expansion = rules.expander.expand(path)
-    found: dict[str, Any] = {
-        "address": address,
-        "expansion": [_step(step) for step in expansion.trail],
-        "recipients": [],
-    }
-    if expansion.refusal is not None:
-        found["refused"] = str(expansion.refusal)
-    for recipient in expansion.recipients:
-        decision = rules.routing.route(recipient.address)
-        way = ways.way_of(decision.route)
-        found["recipients"].append(
-            {
-                "recipient": recipient.address,
-                "trail": [_step(step) for step in decision.trail],
-                "route": str(decision.route),
-                "mailer": decision.route.mailer,
-                "host": decision.route.host,
-                "user": decision.route.address,
-                "link": ways.link_of(way),
-            }
-        )
+    decision = rules.routing.route(address)
+    found: dict[str, Any] = {"address": address, **_told(decision, ways)}
+    if decision.route.status is not None:
+        found["refused"] = str(decision.route.status)
+    if decision.route.mailer == "local":
+        found.update(_expanded(address, rules, ways))
     found["as_sender"] = {
-        role.value: rewrite(rules.masquerade, path, role).result
+        role.value: rewrite(rules.masquerade, address, role).result
         for role in (Role.HEADER_SENDER, Role.ENVELOPE_SENDER)
     }
     return found
+
+
+def _expanded(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
+    """What a local name stands for."""
+    expansion = rules.expander.expand(address)
+    found: dict[str, Any] = {
+        "expansion": [_step(step) for step in expansion.trail],
+        "recipients": [
+            {"recipient": recipient.address, **_told(decide(rules.routing, recipient), ways)}
+            for recipient in expansion.recipients
+        ],
+    }
+    if expansion.refusal is not None:
+        found["refused"] = str(expansion.refusal)
+    return found
+
+
+def _told(decision: Decision, ways: Ways) -> dict[str, Any]:
+    route = decision.route
+    return {
+        "trail": [_step(step) for step in decision.trail],
+        "route": str(route),
+        "mailer": route.mailer,
+        "host": route.host,
+        "user": route.user,
+        "link": ways.link_of(ways.way_of(route)),
+    }
 
 
 def _step(step: Step) -> dict[str, str]:
@@ -76,21 +87,23 @@ def _step(step: Step) -> dict[str, str]:
 
 def _print(one: dict[str, Any]) -> None:
     print(one["address"])
-    if "error" in one:
-        print(f"  no address: {one['error']}")
-        return
-    for step in one["expansion"]:
+    _print_route(one, "  ")
+    for step in one.get("expansion", ()):
         print(f"  {_shown(step)}")
+    for recipient in one.get("recipients", ()):
+        print(f"  {recipient['recipient']}")
+        _print_route(recipient, "    ")
     if "refused" in one:
         print(f"  = refused: {one['refused']}")
-    for recipient in one["recipients"]:
-        print(f"  {recipient['recipient']}")
-        for step in recipient["trail"]:
-            print(f"    {_shown(step)}")
-        link = f", over link {recipient['link']}" if recipient["link"] else ""
-        print(f"    = {recipient['route']}{link}")
     header, envelope = one["as_sender"].values()
     print(f"  as sender: {header} in the header, {envelope} in the envelope")
+
+
+def _print_route(one: dict[str, Any], indent: str) -> None:
+    for step in one["trail"]:
+        print(f"{indent}{_shown(step)}")
+    link = f", over link {one['link']}" if one["link"] else ""
+    print(f"{indent}= {one['route']}{link}")
 
 
 def _shown(step: dict[str, str]) -> str:

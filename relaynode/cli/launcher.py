@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 EX_TEMPFAIL = 75
 PIECE_BYTES = 65536
-_WHOLE_WAY = (b"-b", b"-q", b"-C", b"-I", b"-h", b"-X")
+_WHOLE_WAY = (b"-b", b"-q", b"-C", b"-I", b"-d", b"-Q")
+_FLAGS = b"EGIJTUcimnstvx"
 
 
 def main(arguments: list[bytes], whole_way: list[str]) -> None:
@@ -42,7 +43,7 @@ def _is_plain(arguments: list[bytes]) -> bool:
         if word.startswith(_WHOLE_WAY):
             return False
         # Flags before a mode in one word (-tbs): rare, and not worth understanding here.
-        if word.startswith((b"-i", b"-t")) and word.strip(b"-it"):
+        if word[:1] == b"-" and word[1:2] in _FLAGS and word[2:] and word.strip(b"-it"):
             return False
     return True
 
@@ -148,15 +149,18 @@ def _submit(connection: "_socket.socket", arguments: list[bytes]) -> None:
         while answer.count(b"\0") < 2 and (data := connection.recv(4096)):
             answer += data
     except OSError as error:
-        _exit(EX_TEMPFAIL, b"the daemon does not answer: %s" % str(error).encode())
+        _exit(EX_TEMPFAIL, b"sendmail: the daemon does not answer: %s" % str(error).encode())
     code, _, text = answer.partition(b"\0")
     if not text.endswith(b"\0"):
         # It may have queued the message; to try again may double it, not to may lose it.
-        _exit(EX_TEMPFAIL, b"the daemon ended before it answered; the message may be queued")
+        _exit(
+            EX_TEMPFAIL, b"sendmail: the daemon ended before it answered; the message may be queued"
+        )
     _exit(int(code), text[:-1])
 
 
 def _exit(code: int, text: bytes) -> None:
     if text:
-        posix.write(2, text + b"\n")
+        # What is said about the mail is output, as with sendmail; trouble of the program is not.
+        posix.write(2 if text.startswith(b"sendmail: ") else 1, text + b"\n")
     posix._exit(code)

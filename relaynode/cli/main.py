@@ -93,6 +93,16 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(verb, "queue", text)
         sub.add_argument("ids", nargs="+", metavar="ID")
 
+    sub = command("import", "import_", "Turn another program's configuration into a TOML.")
+    formats = sub.add_subparsers(dest="format", metavar="FORMAT", required=True)
+    sub = formats.add_parser("sendmail", help="sendmail's .mc")
+    sub.add_argument("file", type=Path, metavar="FILE.mc", help="- for standard input")
+    sub.add_argument(
+        "--in-order",
+        action="store_true",
+        help="leave out what stands too late in the file to have an effect in sendmail",
+    )
+
     sub = command("demo", "demo", "Show two nodes and a thin line at work.")
     json_option(sub)
 

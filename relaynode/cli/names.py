@@ -1,5 +1,8 @@
 """`relaynode install-names DIR`: the classic names as fast launchers.
 
+`sendmail` and `send-mail` are called by cron and by every script: they hand the message to the
+daemon themselves (launcher.py). The other names are called by people, and start relaynode.
+
 Starting Python is nearly all that a launcher costs, and it needs nothing of relaynode's own Python
 but two modules that every one has. So it is run by whichever Python of this machine starts fastest
 (a distribution's is often built with more care than one's own); what it cannot do itself goes to
@@ -9,6 +12,7 @@ relaynode's own.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-NAMES = ("sendmail",)
+FAST_NAMES = ("sendmail", "send-mail")
+OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat")
 
 CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")
 """Where systems keep a Python of their own (Debian and its kin, FreeBSD)."""
@@ -43,7 +48,12 @@ import sys
 sys.path[:] = [{folder!r}, {extensions!r}]
 from launcher import main
 arguments = [word.encode("utf-8", "surrogateescape") for word in sys.argv[1:]]
-main(arguments, [{python!r}, "-m", "relaynode.cli.{module}"])
+main(arguments, [{python!r}, "-P", "-m", "relaynode.cli.classic", "sendmail"])
+"""
+_OTHER_SCRIPT = """\
+#!/bin/sh
+{mark}: made by `relaynode install-names`, which may make it again
+exec {python} -P -m relaynode.cli.classic {name} "$@"
 """
 
 
@@ -53,8 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     fast, extensions = fastest((sys.executable, *CANDIDATES))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in NAMES:
-            _install(folder / name, launcher(name, fast, extensions))
+        for name in FAST_NAMES:
+            _install(folder / name, launcher(fast, extensions))
+        for name in OTHER_NAMES:
+            _install(folder / name, other_launcher(name))
+        for name in (*FAST_NAMES, *OTHER_NAMES):
             print(folder / name)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
@@ -96,16 +109,21 @@ def _start_seconds(python: str) -> float:
     return time.perf_counter() - before
 
 
-def launcher(module: str, fast: str, extensions: str) -> str:
-    """The text of a launcher for `relaynode.cli.MODULE`, run by the Python `fast`."""
+def launcher(fast: str, extensions: str) -> str:
+    """The text of a launcher for `sendmail`, run by the Python `fast`."""
     return _SCRIPT.format(
         fast=fast,
         python=sys.executable,
         mark=_MARK,
         folder=str(Path(__file__).parent),
         extensions=extensions,
-        module=module,
     )
+
+
+def other_launcher(name: str) -> str:
+    """The text of a launcher for one of the other names."""
+    # No module is looked for in the folder that the caller happens to be in (-P).
+    return _OTHER_SCRIPT.format(mark=_MARK, python=shlex.quote(sys.executable), name=name)
 
 
 def _install(path: Path, text: str) -> None:

@@ -16,19 +16,29 @@ from relaynode.node import make_node
 if TYPE_CHECKING:
     import argparse
 
+    from relaynode.config.loader import Config
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises: ConfigError, StoreError, ConnectFailed, BusyError."""
+    return in_foreground(load(find(arguments.config)))
+
+
+def in_foreground(config: Config) -> int:
+    """Serve until told to stop, and log to standard error.
+
+    Raises: StoreError, ConnectFailed, BusyError.
+    """
     logging.basicConfig(
         level=logging.INFO,
         stream=sys.stderr,
         # The journal and syslog put the time in front themselves.
         format="%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s",
     )
-    config = load(find(arguments.config))
-
-    async def serve() -> None:
-        await Daemon(make_node(config)).run()
-
-    asyncio.run(serve())
+    asyncio.run(serve(config))
     return EX_OK
+
+
+async def serve(config: Config) -> None:
+    """The daemon itself. Raises: StoreError, ConnectFailed, BusyError."""
+    await Daemon(make_node(config)).run()

@@ -24,11 +24,24 @@ from relaynode.config.toml_lines import key_lines, line_of
 from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
 from relaynode.errors import AddressError, ConfigError, Problem
 from relaynode.mail.address import parse_path
+from relaynode.tables.relay_value import relay_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from relaynode.config.values import Password
+
+_DOMAIN_LISTS = (
+    ("node", "local_domains"),
+    ("masquerade", "domains"),
+    ("masquerade", "exceptions"),
+    ("masquerade", "generics_domains"),
+    ("routing", "virtual_domains"),
+    ("routing", "uucp_old"),
+    ("routing", "uucp_new"),
+    ("routing", "uucp_uudom"),
+)
+"""Lists of domains; one that begins with a slash is a file of them."""
 
 DEFAULT_LINK = "default"
 """The link of everything that names none: always up."""
@@ -52,6 +65,15 @@ class Config:
     def control_socket(self) -> Path:
         """Where the daemon takes commands."""
         return self.spool / "control"
+
+    @property
+    def aliases(self) -> Path:
+        """The aliases file: that of [local], or the one among the tables."""
+        named = self.file.local.aliases
+        if named is None:
+            return self.tables / "aliases"
+        folder = self.path.parent if self.path is not None else Path.cwd()
+        return folder / _expanded(named)
 
     @property
     def default_smart_host(self) -> str | None:
@@ -151,6 +173,7 @@ class _Checker:
         self._check_remotes(file)
         self._check_listeners(file)
         self._check_domains(file)
+        self._check_relays(file)
         if self._problems:
             self._problems.sort(key=lambda problem: problem.line or 0)
             raise ConfigError(self._problems)
@@ -158,7 +181,8 @@ class _Checker:
 
     def _finish(self, file: schema.File) -> Config:
         hostname = (file.node.hostname or socket.gethostname()).rstrip(".")
-        own = {hostname, "localhost", *file.node.local_domains}
+        # sendmail answers to its first name too.
+        own = {hostname, hostname.partition(".")[0], "localhost", *file.node.local_domains}
         spool = file.node.spool or default_spool(self._path)
         return Config(
             path=self._path,
@@ -307,16 +331,28 @@ class _Checker:
         self._problem(path, text, 'name the LAN it serves: networks = ["192.168.1.0/24"]')
 
     def _check_domains(self, file: schema.File) -> None:
-        domains = [("node", "local_domains", domain) for domain in file.node.local_domains]
-        if file.node.hostname is not None:
-            domains.append(("node", "hostname", file.node.hostname))
-        if file.masquerade.as_domain is not None:
-            domains.append(("masquerade", "as", file.masquerade.as_domain))
-        for table, key, domain in domains:
-            try:
-                parse_path(f"x@{domain}", allow_utf8=True)
-            except AddressError as error:
-                self._problem((table, key), f'"{domain}" is no domain: {error}')
+        for table, key in (("node", "hostname"), ("masquerade", "as_domain")):
+            domain = getattr(getattr(file, table), key)
+            if domain is not None:
+                self._check_domain(domain, (table, key.removesuffix("_domain")))
+        for table, key in _DOMAIN_LISTS:
+            for domain in getattr(getattr(file, table), key):
+                if not domain.startswith("/"):
+                    self._check_domain(domain, (table, key))
+
+    def _check_domain(self, domain: str, path: tuple[str, ...]) -> None:
+        try:
+            parse_path(f"x@{domain}", allow_utf8=True)
+        except AddressError as error:
+            self._problem(path, f'"{domain}" is no domain: {error}')
+
+    def _check_relays(self, file: schema.File) -> None:
+        for key in ("smart_host", "uucp_relay", "mail_hub", "local_relay", "luser_relay"):
+            value = getattr(file.routing, key)
+            wrong = relay_problem(value) if value is not None else None
+            if wrong is not None:
+                what, remedy = wrong
+                self._problem(("routing", key), f"routing.{key}: {what}", remedy)
 
 
 def _convert(value: Any, kind: Any) -> Any:

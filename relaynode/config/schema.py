@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
+ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]
@@ -75,8 +76,12 @@ class RoutingSection(Section, frozen=True, kw_only=True):
 
 
 class AccessSection(Section, frozen=True, kw_only=True):
-    """[access]: whom we take mail from and relay for; sendmail's FEATUREs of the same names."""
+    """[access]: whom we take mail from and relay for; sendmail's FEATUREs of the same names.
 
+    `look_up_dot_domain` and `relay_to_full_address` are arguments of its FEATURE(access_db).
+    """
+
+    relay_domains: list[ClientName] = field(default_factory=list)
     relay_entire_domain: bool = False
     relay_hosts_only: bool = False
     relay_local_from: bool = False
@@ -89,6 +94,8 @@ class AccessSection(Section, frozen=True, kw_only=True):
     blocklist_recipients: bool = True
     delay_checks: Literal["no", "yes", "friend", "hater"] = "no"
     look_up_clients: bool = False
+    look_up_dot_domain: bool = False
+    relay_to_full_address: bool = False
 
 
 class LinkSection(Section, frozen=True, kw_only=True):
@@ -143,6 +150,10 @@ class LocalSection(Section, frozen=True, kw_only=True):
     forward: list[str] = field(default_factory=lambda: ["~/.forward+{detail}", "~/.forward"])
     always_add_domain: bool = False
     preserve_plus_detail: bool = False
+    dash_details: bool = False
+    subdomains_of: list[Name] = field(default_factory=list)
+    default_user: Name | None = None
+    program_timeout_seconds: Positive = 600
 
 
 class UserSection(Section, frozen=True, kw_only=True):

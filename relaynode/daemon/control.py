@@ -4,6 +4,7 @@
     body        only of "submit": pieces of the message, each behind its length in four bytes
                 (big-endian), and a length of 0: a caller that dies does not seem to have finished
     answer      to "submit": exit code NUL text NUL
+                to "smtp": the dialogue, which goes on as long as both sides like
                 to all others: lines of JSON, the last one {"exit": code, "text": text}
 
 The kernel says who is calling. The fast `sendmail` (cli/launcher.py) speaks this too, with nothing

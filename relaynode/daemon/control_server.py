@@ -1,4 +1,5 @@
-"""The daemon's end of the control socket: submissions of any local user, commands of its own."""
+"""The daemon's end of the control socket: any local user may submit and list, commands are its own
+user's."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ from relaynode.errors import (
     WireError,
 )
 from relaynode.links.linkrun import Wish
+from relaynode.links.queuelist import queue_text
+from relaynode.node import deliver_here
+from relaynode.queue.model import RecipientState
 from relaynode.sources.sendmail_options import parse_options
+from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.sources.submit import local_submitter, submit
 from relaynode.wire.unix import UnixListener, UnixStream, is_served
 
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
     from relaynode.links.linkrun import Summary
     from relaynode.node import Node
+    from relaynode.queue.model import QueuedMessage
 
 REQUEST_SECONDS = 30.0
 BODY_SECONDS = 3600.0
@@ -69,6 +75,10 @@ class ControlServer:
                 return
             if request.verb == "submit":
                 await self._submit(stream, request, uid)
+            elif request.verb == "smtp":
+                await self._smtp(stream, uid)
+            elif request.verb == "mailq":
+                await self._list(stream, request)
             elif uid not in (0, os.geteuid()):
                 await self._end(stream, EX_NOPERM, "only root and the daemon's user may do this")
             else:
@@ -95,8 +105,11 @@ class ControlServer:
         node = self._node()
         try:
             options = parse_options(list(request.arguments))
+            if options.mode not in ("m", "a"):
+                raise UsageError(f"sendmail: -b{options.mode} is not for the daemon to do")
         except UsageError as error:
-            await stream.write(f"{EX_USAGE}\0{error}\0".encode())
+            answer = f"{error.exit_code}\0{error}\0"
+            await stream.write(answer.encode("utf-8", "surrogateescape"))
             return
         submission = await submit(
             node.intake,
@@ -104,9 +117,40 @@ class ControlServer:
             local_submitter(uid),
             _body(stream, request.body_start),
             node.config.hostname,
+            lambda queue_id: self._deliver(node, queue_id),
         )
         answer = f"{submission.exit_code}\0{submission.complaint}\0"
         await stream.write(answer.encode("utf-8", "surrogateescape"))
+
+    async def _smtp(self, stream: UnixStream, uid: int) -> None:
+        """`sendmail -bs`: SMTP with any local user; the socket takes the place of a terminal."""
+        node = self._node()
+        source = SmtpSource(
+            node.intake,
+            node.rules,
+            hostname=node.config.hostname,
+            networks=[],
+            max_size_bytes=node.config.file.queue.message_size_bytes,
+        )
+        await source.serve(stream, "127.0.0.1", trusted_user=local_submitter(uid).name)
+
+    async def _list(self, stream: UnixStream, request: Request) -> None:
+        """What waits, for any local user. Arguments: the command line of mailq."""
+        node = self._node()
+        try:
+            options = parse_options(list(request.arguments), "mailq")
+            text = await queue_text(node.store, node.config.spool, options)
+        except RelaynodeError as error:
+            await self._end(stream, error.exit_code, str(error))
+            return
+        await self._end(stream, EX_OK, text)
+
+    async def _deliver(self, node: Node, queue_id: str) -> QueuedMessage | None:
+        message = await deliver_here(node, queue_id)
+        states = {one.state for one in message.recipients} if message is not None else set()
+        if RecipientState.FAILED in states:
+            self._wake()  # there is a DSN about it
+        return message
 
     # --- commands
 

@@ -92,6 +92,7 @@ class Daemon:
                 hostname=config.hostname,
                 networks=section.networks,
                 max_size_bytes=config.file.queue.message_size_bytes,
+                looks_up_clients=config.file.access.look_up_clients,
             )
             service = Pop3Service(self.node.users, self._passwords(), hostname=config.hostname)
             for where in section.smtp:

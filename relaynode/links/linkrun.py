@@ -88,7 +88,8 @@ class Wish:
 
     `only`: (kind, text) pairs, kind being "I" (queue id), "R" (a recipient) or "S" (sender): the
     messages in which the text occurs, case-blind, as sendmail's -qI, -qR and -qS have it; pairs of
-    one kind are alternatives. `accounts`: which to poll, all of the link if None.
+    one kind are alternatives. With "!I" and so on, the messages in which it does not occur; of
+    several such pairs, none may. `accounts`: which to poll, all of the link if None.
     """
 
     flush: bool = True
@@ -96,22 +97,26 @@ class Wish:
     only: tuple[tuple[str, str], ...] = ()
     accounts: tuple[str, ...] | None = None
 
-    def takes(self, message: QueuedMessage, recipient: QueuedRecipient) -> bool:
+    @property
+    def names_recipients(self) -> bool:
+        """Is it mail for certain recipients that is asked for (-qR, ETRN)?"""
+        return any(kind == "R" for kind, _ in self.only)
+
+    def takes(self, message: QueuedMessage, recipient: QueuedRecipient | None = None) -> bool:
         """Is this message to be tried? With one recipient that fits, all of them are."""
         fields = {
             "I": [message.queue_id],
             "R": [one.forward_path.address for one in message.recipients],
             "S": [message.envelope.reverse_path],
         }
-        return all(
-            any(
-                text.lower() in value.lower()
-                for kind, text in self.only
-                if kind == wanted
-                for value in fields[wanted]
-            )
-            for wanted in {kind for kind, _ in self.only}
-        )
+        fits: dict[str, bool] = {}
+        for kind, text in self.only:
+            occurs = any(text.lower() in value.lower() for value in fields[kind[-1]])
+            if kind.startswith("!"):
+                fits[kind] = fits.get(kind, True) and not occurs
+            else:
+                fits[kind] = fits.get(kind, False) or occurs
+        return all(fits.values())
 
     def to_json(self) -> str:
         """For the control socket."""
@@ -261,7 +266,10 @@ class LinkRun:
         return QueueRun(
             self._parts,
             summary.count,
-            takes_way=lambda way: self._parts.ways.link_of(way) == link,
+            takes_way=lambda way: (
+                self._parts.ways.link_of(way) == link
+                and (not way.waits_to_be_asked or wish.names_recipients)
+            ),
             takes=wish.takes,
             due_only=due_only,
             queue_ids=queue_ids,

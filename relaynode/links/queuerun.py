@@ -22,6 +22,7 @@ from relaynode.errors import (
 )
 from relaynode.mail.status import Status, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.policy.expand import final_route
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, Outcome, QueuedMessage, QueuedRecipient, Result
 from relaynode.sources.dsn import Failed
@@ -144,7 +145,7 @@ class QueueRun:
             if recipient.id in self._tried or not self._takes(message, recipient):
                 continue
             try:
-                route = self._parts.rules.routing.route(recipient.forward_path.address).route
+                route = final_route(self._parts.rules.routing, recipient.forward_path)
             except TableError as error:
                 self._problem(str(error))
                 continue
@@ -152,7 +153,7 @@ class QueueRun:
             if self._takes_way(way):
                 wanted = found.setdefault(way, _Wanted(message, [], {}))
                 wanted.recipients.append(recipient)
-                wanted.addresses[recipient.id] = route.address
+                wanted.addresses[recipient.id] = route.user
         return found
 
     # --- claim and try
@@ -196,24 +197,29 @@ class QueueRun:
 
     # --- record
 
-    async def record(self, attempts: Sequence[Attempt]) -> None:
-        """Write down attempts, with the DSNs of those that failed, in one commit."""
+    async def record(self, attempts: Sequence[Attempt], host: str) -> None:
+        """Write down attempts, with the DSNs of those that failed, in one commit.
+
+        `host`: the next hop, for the host status.
+        """
         now = self._parts.clock()
         outcomes = []
         failures: dict[str, tuple[Delivery, list[Failed]]] = {}
         for attempt in attempts:
-            outcome = self._verdict(attempt, now)
+            outcome = self._verdict(attempt, host, now)
             outcomes.append(outcome)
             self._tally(outcome)
             if outcome.result is Result.FAILED:
                 _, failed = failures.setdefault(outcome.queue_id, (attempt.delivery, []))
-                failed.append(Failed(attempt.recipient, attempt.status, attempt.relay))
+                failed.append(
+                    Failed(attempt.recipient, attempt.status, attempt.relay, attempt.dialogue)
+                )
         dsns = [self._notice(delivery, failed, now) for delivery, failed in failures.values()]
         new = [notice for notice in dsns if notice is not None]
         await self._parts.store.record(outcomes, now, new)
         self._on_progress(self.result)
 
-    def _verdict(self, attempt: Attempt, now: float) -> Outcome:
+    def _verdict(self, attempt: Attempt, host: str, now: float) -> Outcome:
         """What a status means for a recipient: the one place where that is decided."""
         status = attempt.status
         if status.is_success:
@@ -232,6 +238,7 @@ class QueueRun:
             attempt.relay,
             attempt.in_doubt,
             self._parts.retry.next_attempt_at(attempt.recipient.attempts + 1, now),
+            host,
         )
 
     def _tally(self, outcome: Outcome) -> None:
@@ -258,7 +265,11 @@ class QueueRun:
         attempts = recipient.attempts + 1
         return self._parts.retry.is_too_old(message.arrived_at, attempts, now)
 
-    async def defer(self, wanted: Sequence[_Wanted], status: Status) -> None:
+    def host_of(self, way: Way) -> str:
+        """The next hop's name in the host status."""
+        return self._parts.ways.host_of(way)
+
+    async def defer(self, wanted: Sequence[_Wanted], status: Status, host: str) -> None:
         """The next hop cannot be used: a try for all that was to go there."""
         now = self._parts.clock()
         retry = self._parts.retry
@@ -270,7 +281,8 @@ class QueueRun:
         # Their failing makes DSNs, for which the content is needed: claim them.
         claimed = [one.delivery for one in await self.claim(old)]
         await self.record(
-            [Attempt(delivery, one, status) for delivery in claimed for one in delivery.recipients]
+            [Attempt(delivery, one, status) for delivery in claimed for one in delivery.recipients],
+            host,
         )
         outcomes = [
             Outcome(
@@ -279,6 +291,7 @@ class QueueRun:
                 Result.DEFERRED,
                 status,
                 next_attempt_at=retry.next_attempt_at(recipient.attempts + 1, now),
+                host=host,
             )
             for one in wanted
             for recipient in one.recipients
@@ -321,7 +334,7 @@ class _Session:
         await finish(self._record(attempts))
 
     async def _record(self, attempts: Sequence[Attempt]) -> None:
-        await self._run.record(attempts)
+        await self._run.record(attempts, self._run.host_of(self._way))
         for attempt in attempts:
             self._claimed.pop(attempt.recipient.id, None)
 
@@ -334,7 +347,7 @@ class _Session:
             untried.append(_Wanted(delivery.message, recipients, {}))
         self._wanted = []
         await self.give_back()  # what is too old is claimed again, with its content for the DSN
-        await self._run.defer(untried, status)
+        await self._run.defer(untried, status, self._run.host_of(self._way))
 
     async def give_back(self) -> None:
         """Claims that came to nothing."""

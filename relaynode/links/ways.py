@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.config.values import HostPort
-from relaynode.errors import TableError
-from relaynode.mail.status import Status, permanent
-from relaynode.mailers.error import ErrorMailer
+from relaynode.errors import TableError, WireError
+from relaynode.mail.status import Status, ok, permanent
+from relaynode.mailers.file import FileMailer
 from relaynode.mailers.local import LocalMailer
+from relaynode.mailers.program import ProgramMailer
+from relaynode.mailers.same_for_all import SameForAll
 from relaynode.mailers.smtp import NextHop, SmtpMailer
 from relaynode.wire import tcp, tls
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 60.0
 """A thin line answers a call within seconds or not at all; RFC 5321 would allow five minutes."""
 
+_HOST_LIST = re.compile(r"[^:]*[^0-9:][^:]*(?::[^:]*[^0-9:][^:]*)+")
+"""Hosts with colons in between: a last part of digits only is a port."""
+
 _USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
 
 
@@ -36,15 +43,22 @@ _USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
 class Way:
     """A next hop: recipients with equal ways share a session.
 
-    `kind`: "local", "error" or "smtp". `name`: the smart host's name or the host as written.
+    `kind`: "local", "prog", "*file*", "error", "discard" or "smtp". `name`: the smart host's name
+    or the host as written. `mailer`: the route's, where it tells how addresses are written.
     """
 
     kind: str
     name: str = ""
+    mailer: str = ""
     status: Status | None = None
 
     def __str__(self) -> str:
         return self.name or self.kind
+
+    @property
+    def waits_to_be_asked(self) -> bool:
+        """Is its mail sent only when somebody asks for it by recipient (mailer dsmtp)?"""
+        return self.mailer == "dsmtp"
 
 
 class Ways:
@@ -61,9 +75,17 @@ class Ways:
 
     def way_of(self, route: Route) -> Way:
         """The way that a route takes."""
-        if route.mailer in ("local", "error"):
+        if route.mailer in ("local", "error", "discard", "prog", "*file*"):
             return Way(route.mailer, status=route.status)
-        return Way("smtp", route.smart_host or self._named_like(route.host) or route.host)
+        host = route.host.removesuffix(".")
+        return Way("smtp", route.smart_host or self._named_like(host) or host, route.mailer)
+
+    def host_of(self, way: Way) -> str:
+        """The next hop's name as `hoststat` shows it; "" for a way that leads nowhere."""
+        if way.kind != "smtp":
+            return "local" if way.kind == "local" else ""
+        section = self._config.file.smart_host.get(way.name)
+        return way.name if section is None else section.host.host
 
     def link_of(self, way: Way) -> str | None:
         """The link a way leads over; None for what stays on this machine."""
@@ -80,11 +102,24 @@ class Ways:
         Raises: TableError.
         """
         if way.kind == "error":
-            return ErrorMailer(way.status or permanent("Mail for this domain is refused"))
+            return SameForAll(way.status or permanent("Mail for this domain is refused"))
+        if way.kind == "discard":
+            return SameForAll(ok("discarded"), "discard")
         masquerade = self._rules.masquerade
         hostname = self._config.hostname
         if way.kind == "local":
             return LocalMailer(self._users, hostname=hostname, masquerade=masquerade)
+        local = self._config.file.local
+        default_user = local.default_user or ""
+        if way.kind == "*file*":
+            return FileMailer(self._users, masquerade=masquerade, default_user=default_user)
+        if way.kind == "prog":
+            return ProgramMailer(
+                self._users,
+                masquerade=masquerade,
+                default_user=default_user,
+                timeout_seconds=local.program_timeout_seconds,
+            )
         return SmtpMailer(
             self._next_hop(way, count),
             hostname=hostname,
@@ -107,11 +142,34 @@ class Ways:
         section = self._config.file.smart_host.get(way.name)
         if section is None:
             try:
-                where = _host_port(way.name)
+                hosts = _hosts(way.name)
             except ValueError as error:  # the mailertable has it so; `check` names the line
                 raise TableError(f"next hop {way.name}: {error}") from error
-            return NextHop(where.host, opener(where, 25, count))
-        return _smart_host(self._config, way.name, section, count)
+            openers = [opener(where, 25, count) for where in hosts]
+            return NextHop(way.name, _first_that_answers(openers), way.mailer)
+        return _smart_host(self._config, way, section, count)
+
+
+def _hosts(text: str) -> list[HostPort]:
+    """The hosts of a table's value, in the order in which they are tried: `h1:h2`, or one host,
+    with a port. Raises: ValueError."""
+    if _HOST_LIST.fullmatch(text):
+        return [_host_port(host) for host in text.split(":")]
+    return [_host_port(text)]
+
+
+def _first_that_answers(
+    openers: list[Callable[[], Awaitable[Stream]]],
+) -> Callable[[], Awaitable[Stream]]:
+    """Something that connects to the first of several hosts that can be reached."""
+
+    async def connect() -> Stream:
+        for open_one in openers[:-1]:
+            with contextlib.suppress(WireError):
+                return await open_one()
+        return await openers[-1]()
+
+    return connect
 
 
 def _host_port(text: str) -> HostPort:
@@ -122,14 +180,15 @@ def _host_port(text: str) -> HostPort:
     return HostPort.parse(text)
 
 
-def _smart_host(config: Config, name: str, section: SmartHostSection, count: ByteCount) -> NextHop:
+def _smart_host(config: Config, way: Way, section: SmartHostSection, count: ByteCount) -> NextHop:
     return NextHop(
         name=section.host.host,
         open=opener(section.host, _USUAL_PORTS[section.tls], count),
+        mailer=way.mailer,
         tls=section.tls,
         tls_context=context_maker(config, section),
         user=section.user,
-        password=config.passwords.get(("smart_host", name)),
+        password=config.passwords.get(("smart_host", way.name)),
         timeout_seconds=section.timeout_seconds,
         max_in_flight=section.max_in_flight,
     )

@@ -20,12 +20,22 @@ class Recipient:
     `notify`: RFC 3461 4.1, a comma list of NEVER, SUCCESS, FAILURE, DELAY; "" when not given.
     `orcpt`: RFC 3461 4.2, "type;address", or "".
     `expanded_from`: the address that an alias or table turned into this one, or "".
+    `mailer`: "" where the tables decide at each try where it goes. What is decided once, when the
+    message is accepted, names its mailer: "prog" and "*file*", whose `address` is the command or
+    the path and `run_as` the user ("" for the default one); a hub's mailer and its `host`; "error",
+    whose `host` is the status.
+    `owner`: until it is queued, the reverse-path that takes the place of the sender's because it
+    stands on a list, or "".
     """
 
     address: str
     notify: str = ""
     orcpt: str = ""
     expanded_from: str = ""
+    mailer: str = ""
+    host: str = ""
+    run_as: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ order and their forms are sendmail's:
 
     Resent-Date: Date: Resent-From: From: Resent-Message-Id: Message-Id:
 
-The lines are put in front of the header as it came, which is otherwise left alone.
+What is there and empty counts as missing. The lines are put in front of the header as it came,
+which is otherwise left alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ tells us what to put into From."""
 
 MAX_FULL_NAME = 200
 """Longest full name used in From, in characters."""
+
+_DROPPED_IF_EMPTY = frozenset(
+    (b"date", b"from", b"message-id", b"resent-date", b"resent-from", b"resent-message-id")
+)
+"""An empty one says nothing, and would keep us from adding a good one."""
 
 _MAILER_DAEMON = "Mail Delivery Subsystem <MAILER-DAEMON>"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -80,19 +86,28 @@ def missing_fields(
 
 
 def clean_submission(header: bytes) -> bytes:
-    """The header without the fields that only a submission may have."""
-    return remove(header, SUBMISSION_REMOVED)
+    """The header without the fields that only a submission may have, and without empty ones."""
+    return _without_empty(remove(header, SUBMISSION_REMOVED))
+
+
+def _without_empty(header: bytes) -> bytes:
+    for field in reversed(tuple(fields(header))):
+        is_empty = not header[field.value_start : field.end].strip()
+        if is_empty and field.name.lower() in _DROPPED_IF_EMPTY:
+            header = header[: field.start] + header[field.end :]
+    return header
 
 
 def eat_unix_from(content: bytes, *, utc_offset_minutes: int = 0) -> tuple[bytes, float | None]:
     """Take off the line "From SENDER DATE" that mailboxes and rmail put before a message.
 
     Returns the content without it and the moment it names, in epoch seconds (the line has local
-    time). A first line that says "From " without a date is text and stays: the second is None.
+    time), or None if it names none. Without a date it is only taken off where a header follows: it
+    may be the first line of a text.
     """
     match = _UNIX_FROM.match(content)
     if not match:
-        return content, None
+        return _without_dateless(content), None
     try:
         dated = datetime(
             int(match["year"]),
@@ -104,8 +119,15 @@ def eat_unix_from(content: bytes, *, utc_offset_minutes: int = 0) -> tuple[bytes
             tzinfo=timezone(timedelta(minutes=utc_offset_minutes)),
         )
     except ValueError:  # the 31st of February
-        return content, None
+        return _without_dateless(content), None
     return content[match.end() :], dated.timestamp()
+
+
+def _without_dateless(content: bytes) -> bytes:
+    if not content.startswith(b"From "):
+        return content
+    rest = content.partition(CRLF)[2]
+    return rest if any(fields(rest)) else content
 
 
 def _full_name(header: bytes, full_name: str) -> str:

@@ -37,8 +37,13 @@ def smtp_origin(helo: str, client_name: str, address: str, *, may_be_forged: boo
     return f"from {_word(helo)} ({verified}{_literal(address)}{forged})"
 
 
-def user_origin(user: str) -> str:
-    """Where a message that a local user submitted came from."""
+def user_origin(user: str, host: str = "") -> str:
+    """Where a message that a local user submitted came from.
+
+    `host`: the machine that he says it comes from (`sendmail -pUUCP:horus`), or "".
+    """
+    if host:
+        return f"from {_word(host)} ({_word(user)}@localhost)"
     return f"(from {_word(user)}@localhost)"
 
 
@@ -62,20 +67,23 @@ def received(
     utc_offset_minutes: int = 0,
     protocol: str = "",
     recipient: str = "",
+    is_submission: bool = False,
 ) -> bytes:
     """A whole Received field, final CRLF included.
 
     `origin`: made by one of the *_origin functions. `by`: our host name. `program`: our name and
     version, shown in parentheses. `protocol`: ESMTP, SMTP, ESMTPA, ESMTPS, POP3 ..., "" for mail
     that came by none. `recipient`: the forward-path if the message has exactly one, else "". A
-    recipient that holds characters unfit for this place is left out. `now`: epoch seconds.
+    recipient that holds characters unfit for this place is left out. `is_submission`: it was named
+    on a command line, not in the brackets of a RCPT command. `now`: epoch seconds.
     """
-    with_protocol = f" with {protocol}" if protocol else ""
+    # The protocol is a word of strangers too: `sendmail -p` takes any.
+    with_protocol = f" with {_word(protocol)}" if protocol else ""
     by_line = f"by {by} ({program}){with_protocol} id {queue_id}"
     date = rfc5322_date(now, utc_offset_minutes)
     # RFC 5321 7.2: naming one of several recipients would disclose blind copies.
     if recipient and not _UNSAFE.search(recipient) and len(recipient) <= MAX_WORD_OCTETS:
-        path = f"<{recipient}>" if protocol else recipient
+        path = recipient if is_submission or not protocol else f"<{recipient}>"
         last_lines = f"\r\n\tfor {path}; {date}"
     else:
         last_lines = f";\r\n\t{date}"

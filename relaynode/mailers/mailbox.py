@@ -30,6 +30,21 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 _LOCK_TRIES = 3
+_NEVER = frozenset(
+    {
+        errno.EACCES,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENXIO,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""A file that cannot be written for one of these is the wrong file; for others there is a later."""
+
 _FROM_LINE = re.compile(rb"(\n>*+)From ")
 _CUT_FROM_LINE = re.compile(rb"\n>*+(?P<held>F(?:r(?:om?)?)?)?\Z")
 
@@ -115,6 +130,24 @@ def deliver_to_mbox(path: Path, from_line: bytes, pieces: Iterable[bytes]) -> No
             raise
         if before == 0:
             _sync(path.parent)
+
+
+def deliver_to_file(path: Path, from_line: bytes, pieces: Iterable[bytes]) -> bool:
+    """`deliver_to_mbox` for a file that an alias or a .forward names. False if it cannot be one.
+
+    Makes no folders, and touches no programs: a file that can be executed is none to write to.
+    Raises: MailboxBusy, OSError.
+    """
+    try:
+        if path.exists() and path.stat().st_mode & 0o111:
+            return False
+        path.parent.stat()
+        deliver_to_mbox(path, from_line, pieces)
+    except OSError as error:
+        if error.errno in _NEVER:
+            return False
+        raise
+    return True
 
 
 def _gap(descriptor: int, size: int) -> bytes:
@@ -241,8 +274,11 @@ def _main(arguments: list[str]) -> int:
     try:
         if kind == "maildir":
             deliver_to_maildir(Path(path), unique, pieces)
-        else:
+        elif kind == "mbox":
             deliver_to_mbox(Path(path), os.fsencode(unique), pieces)
+        elif not deliver_to_file(Path(path), os.fsencode(unique), pieces):
+            print("Can't create output", file=sys.stderr)
+            return os.EX_CANTCREAT
     except OSError as error:
         print(f"{error.filename or path}: {error.strerror}", file=sys.stderr)
         return os.EX_TEMPFAIL

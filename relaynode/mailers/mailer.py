@@ -31,6 +31,7 @@ class Attempt:
     """How one try for one recipient ended: success, temporary or permanent by its status.
 
     `relay`: who said so. `in_doubt`: the content was sent, the final reply was not read.
+    `dialogue`: lines that the sender may want to see if it failed, such as a program's output.
     """
 
     delivery: Delivery
@@ -38,6 +39,7 @@ class Attempt:
     status: Status
     relay: str = ""
     in_doubt: bool = False
+    dialogue: tuple[str, ...] = ()
 
 
 class Mailer(Protocol):

@@ -11,7 +11,7 @@ from relaynode.policy import rewrite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relaynode.policy.rewrite import Masquerade
+    from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.content import Content
     from relaynode.queue.model import Delivery
 
@@ -35,14 +35,16 @@ class Outgoing:
         yield from self.body.pieces(self.body_start)
 
 
-def compose(delivery: Delivery, masquerade: Masquerade, *, qualify: bool = True) -> Outgoing:
+def compose(delivery: Delivery, masquerade: Masquerade, *, mailer: str, host: str = "") -> Outgoing:
     """The message as it is sent: our trace lines, the rewritten header, the body untouched.
 
-    `qualify`: names without a domain get one. A header longer than MAX_HEADER_BYTES is rewritten
-    that far. Raises: StoreError.
+    `mailer`, `host`: as the route has them; they tell the form of addresses. A header longer
+    than MAX_HEADER_BYTES is rewritten that far. Raises: StoreError.
     """
     content = delivery.content
     start = content.head(MAX_HEADER_BYTES)
     head = locate(start, is_whole=len(start) == content.size_bytes)
-    header = rewrite.header(masquerade, delivery.trace + start[: head.end], qualify=qualify)
+    header = rewrite.header(
+        masquerade, delivery.trace + start[: head.end], mailer=mailer, host=host
+    )
     return Outgoing(header + head.separator, content, head.end)

@@ -27,6 +27,7 @@ from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.policy import rewrite
+from relaynode.policy.mailer_forms import Role
 from relaynode.queue.finish import finish
 from relaynode.smtp import client as smtp
 from relaynode.wire.meter import PipeMeter, Sent
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.values import Password
     from relaynode.mailers.outgoing import Outgoing
-    from relaynode.policy.rewrite import Masquerade
+    from relaynode.policy.masquerade import Masquerade
     from relaynode.wire.stream import Stream
 
 MIN_IN_FLIGHT = 2
@@ -54,11 +55,13 @@ WRITE_BYTES = 16 * 1024
 class NextHop:
     """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
 
-    `open`: makes the connection. `tls_context` is needed unless `tls` is "none".
+    `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
+    connection. `tls_context` is needed unless `tls` is "none".
     """
 
     name: str
     open: Callable[[], Awaitable[Stream]]
+    mailer: str = "esmtp"
     tls: str = "none"
     tls_context: Callable[[], ssl.SSLContext] | None = None
     user: str | None = None
@@ -288,7 +291,9 @@ class _Session:
             # The server may have closed meanwhile: then this consignment is not tried.
             await self._wait_for(lambda: self.client.can_begin)
             try:
-                outgoing = compose(consignment.delivery, self.masquerade)
+                outgoing = compose(
+                    consignment.delivery, self.masquerade, mailer=self.next_hop.mailer
+                )
                 refusal = self._refusal(consignment, outgoing)
             except StoreError as error:
                 refusal = temporary(str(error), "4.3.0")
@@ -358,7 +363,7 @@ class _Session:
         envelope = consignment.delivery.message.envelope
         paths = [
             type(recipient.forward_path)(
-                rewrite.envelope_recipient(self.masquerade, address).result,
+                address,
                 recipient.forward_path.notify,
                 recipient.forward_path.orcpt,
             )
@@ -368,7 +373,7 @@ class _Session:
         ]
         return smtp.Transaction(
             tag=flight,
-            reverse_path=rewrite.envelope_sender(self.masquerade, envelope.reverse_path).result,
+            reverse_path=self._reverse_path(envelope.reverse_path),
             recipients=paths,
             size_bytes=size_bytes,
             is_8bit=envelope.body == "8BITMIME",
@@ -376,6 +381,10 @@ class _Session:
             ret=envelope.ret,
             envid=envelope.envid,
         )
+
+    def _reverse_path(self, path: str) -> str:
+        role, mailer = Role.ENVELOPE_SENDER, self.next_hop.mailer
+        return rewrite.rewrite(self.masquerade, path, role, mailer=mailer).result
 
     async def _wait_for_go(self, transaction: smtp.Transaction) -> None:
         """Without CHUNKING: wait for 354, or for the end of the transaction without it."""

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A local user. `uid` and `gid` are None for one that the system does not know."""
+    """A local user. `uid` and `gid` are None for one that the system does not know. `shell`: what
+    he gets at login."""
 
     name: str
     home: Path | None = None
     uid: int | None = None
     gid: int | None = None
+    shell: str = ""
 
 
 class Users:
@@ -41,7 +43,7 @@ class Users:
             entry = pwd.getpwnam(name)
         except (KeyError, ValueError):  # ValueError: a NUL or a lone surrogate in the name
             return None
-        return User(entry.pw_name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid)
+        return User(entry.pw_name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid, entry.pw_shell)
 
     def exists(self, name: str) -> bool:
         """Is there such a user?"""

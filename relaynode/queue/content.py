@@ -69,6 +69,11 @@ class Content:
         except OSError as error:
             raise store_error(error, str(self.path)) from error
 
+    def discard(self) -> None:
+        """Forget content that no row names."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
     def head(self, limit: int) -> bytes:
         """The first `limit` bytes, or all there are."""
         collected = b""
@@ -156,6 +161,21 @@ class ContentSpool:
     def path_of(self, name: str) -> Path:
         """Where the content file that a row calls `name` lies."""
         return self.folder / name
+
+    def twin(self, content: Content, queue_id: str) -> Content:
+        """The same content for another message: a second name of its file, so nothing is copied.
+
+        Each message deletes its own name. Raises: StoreFull, StoreError.
+        """
+        if content.path is None:
+            return content
+        path = self.folder / f"{queue_id}.{self.owner_token}"
+        try:
+            os.link(content.path, path)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise store_error(error, "spool") from error
+        return Content(content.size_bytes, path=path)
 
     def remove(self, names: list[str]) -> None:
         """Delete content files whose rows no longer need them."""

@@ -11,6 +11,7 @@ from relaynode.queue.model import (
     OPERATOR_MOVES,
     Delivery,
     Event,
+    HostStatus,
     MessageState,
     NewMessage,
     Outcome,
@@ -27,6 +28,8 @@ from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
+
+    from relaynode.queue.content import Content
 
 _OWNER = "memory"
 _NEW_STATE = {
@@ -54,6 +57,8 @@ class _Entry:
             replace(message.envelope, recipients=tuple(r.forward_path for r in recipients)),
             message.content.size_bytes,
             tuple(recipients),
+            message.lines,
+            message.body_bytes,
         )
 
     def free(self, now: float) -> list[QueuedRecipient]:
@@ -75,11 +80,16 @@ class MemoryStore:
         self._entries: dict[str, _Entry] = {}
         self._seen: set[tuple[str, str]] = set()
         self._links: dict[str, bool] = {}
+        self._hosts: dict[str, HostStatus] = {}
         self._next_id = 1
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""
         return Draft(self._spool, queue_id)
+
+    def twin(self, content: Content, queue_id: str) -> Content:
+        """Content for one more message, shared with that which has it."""
+        return self._spool.twin(content, queue_id)
 
     async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
         """Queue `messages` and put `seen` on the seen-lists."""
@@ -92,6 +102,8 @@ class MemoryStore:
             entry.events.append(
                 Event(message.queue_id, message.arrived_at, "queued", "", message.source)
             )
+            if message.hold_reason:
+                self._move(Verb.HOLD, message.queue_id, message.arrived_at, message.hold_reason)
         self._seen.update((mark.account, mark.uid) for mark in seen)
 
     async def waiting(
@@ -150,6 +162,8 @@ class MemoryStore:
         address = recipient.forward_path.address
         text = f"{outcome.status} ({outcome.relay})" if outcome.relay else str(outcome.status)
         entry.events.append(Event(outcome.queue_id, now, outcome.result, address, text))
+        if outcome.host:
+            self._hosts[outcome.host] = HostStatus(outcome.host, now, outcome.status)
         if outcome.in_doubt:
             entry.events.append(Event(outcome.queue_id, now, "in_doubt", address, IN_DOUBT_TEXT))
 
@@ -182,11 +196,18 @@ class MemoryStore:
             if finished or entry.finished_at is None
         ]
 
-    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
-        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
-        return [queue_id for queue_id in queue_ids if self._move(verb, queue_id, now)]
+    async def message(self, queue_id: str) -> QueuedMessage | None:
+        """One message, in whatever state; None if it is not known."""
+        entry = self._entries.get(queue_id)
+        return None if entry is None else entry.seen_as(list(entry.recipients.values()))
 
-    def _move(self, verb: Verb, queue_id: str, now: float) -> bool:
+    async def operate(
+        self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
+    ) -> list[str]:
+        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
+        return [queue_id for queue_id in queue_ids if self._move(verb, queue_id, now, reason)]
+
+    def _move(self, verb: Verb, queue_id: str, now: float, reason: str) -> bool:
         entry = self._entries.get(queue_id)
         target = None if entry is None else OPERATOR_MOVES.get((entry.state, verb))
         if entry is None or target is None:
@@ -199,7 +220,7 @@ class MemoryStore:
                         recipient, state=RecipientState.REMOVED, claim=None
                     )
             self._finish(queue_id, now)
-        entry.events.append(Event(queue_id, now, verb, "", OPERATOR_TEXT))
+        entry.events.append(Event(queue_id, now, verb, "", reason))
         return True
 
     async def history(self, queue_id: str) -> list[Event]:
@@ -225,6 +246,17 @@ class MemoryStore:
     async def forget_seen(self, account: str, uids: Collection[str]) -> None:
         """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
         self._seen -= {(account, uid) for uid in uids}
+
+    async def host_status(self) -> list[HostStatus]:
+        """What each next hop last had to say, the latest first."""
+        return sorted(self._hosts.values(), key=lambda one: (-one.at, one.host))
+
+    async def forget_host_status(self, before: float) -> int:
+        """Forget what hosts said before then. The number of hosts forgotten."""
+        old = [one.host for one in self._hosts.values() if one.at < before]
+        for host in old:
+            del self._hosts[host]
+        return len(old)
 
     async def set_link(self, name: str, is_up: bool, now: float) -> None:
         """Remember what a hook said of a link."""

@@ -1,7 +1,9 @@
 """What the queue holds, and every legal state with who moves it on.
 
 A message owns: one `message` row; one `recipient` row per forward-path; `event` rows, its history;
-and, when its content is longer than INLINE_BYTES, one file in the spool's `content` folder.
+and, when its content is longer than INLINE_BYTES, one file in the spool's `content` folder. A
+message for several reverse-paths (the sender's, and those of the owners of lists) becomes several,
+queued at once; a long content is then one file with a name for each of them.
 
     message    means                                content   moved on by
     ---------  -----------------------------------  --------  ------------------------------
@@ -93,6 +95,9 @@ class NewMessage:
     `trace`: the header lines we put in front (Received, missing fields), CRLF wire form.
     `content`: as it was received, CRLF wire form.
     `source`: where it came from, for people and logs ("smtp 192.0.2.7", "local alice").
+    `lines`: how many lines the content has, so many bytes fewer it is with Unix line ends.
+    `body_bytes`: the length of what follows the header, with Unix line ends, as mailq shows it.
+    `hold_reason`: why it is held from the start (quarantined), "" if it is not.
     """
 
     queue_id: str
@@ -101,6 +106,9 @@ class NewMessage:
     content: Content
     source: str
     arrived_at: float
+    lines: int = 0
+    body_bytes: int = 0
+    hold_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,10 @@ class QueuedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
-    """One message as the queue knows it, without its content. `size_bytes` counts the content."""
+    """One message as the queue knows it, without its content.
+
+    `size_bytes` counts the content. `lines`, `body_bytes`: see NewMessage.
+    """
 
     queue_id: str
     state: MessageState
@@ -137,6 +148,8 @@ class QueuedMessage:
     envelope: Envelope
     size_bytes: int
     recipients: tuple[QueuedRecipient, ...]
+    lines: int = 0
+    body_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +168,8 @@ class Outcome:
 
     `relay`: who gave the status ("relay.example.net [192.0.2.25]", "maildir"), or "".
     `in_doubt`: the content may have been accepted, its final reply was not read.
-    `next_attempt_at`: for DEFERRED, epoch seconds.
+    `next_attempt_at`: for DEFERRED, epoch seconds. `host`: the next hop, for the host status; ""
+    for what concerns none.
     """
 
     queue_id: str
@@ -165,6 +179,16 @@ class Outcome:
     relay: str = ""
     in_doubt: bool = False
     next_attempt_at: float = 0.0
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What a next hop last had to say, and when (epoch seconds): for `hoststat`."""
+
+    host: str
+    at: float
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)

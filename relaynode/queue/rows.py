@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 MESSAGE = (
     "m.queue_id, m.state, m.arrived_at, m.source, m.reverse_path, m.body, m.smtputf8, m.ret,"
-    " m.envid, m.size_bytes"
+    " m.envid, m.size_bytes, m.lines, m.body_bytes"
 )
 RECIPIENT = (
     "r.id, r.address, r.notify, r.orcpt, r.expanded_from, r.state, r.attempts, r.next_attempt_at,"
-    " r.claim, r.in_doubt, r.status_code, r.status_enhanced, r.status_text, r.relay"
+    " r.claim, r.in_doubt, r.status_code, r.status_enhanced, r.status_text, r.relay, r.mailer,"
+    " r.host, r.run_as"
 )
-MESSAGE_COLUMNS = 10
+MESSAGE_COLUMNS = 12
 
 
 def grouped(rows: Iterable[tuple[Any, ...]]) -> list[QueuedMessage]:
@@ -44,11 +45,21 @@ def _message(
     ret: str,
     envid: str,
     size_bytes: int,
+    lines: int,
+    body_bytes: int,
 ) -> QueuedMessage:
     paths = tuple(recipient.forward_path for recipient in recipients)
     envelope = Envelope(reverse_path, paths, body, bool(smtputf8), ret, envid)
     return QueuedMessage(
-        queue_id, MessageState(state), arrived_at, source, envelope, size_bytes, recipients
+        queue_id,
+        MessageState(state),
+        arrived_at,
+        source,
+        envelope,
+        size_bytes,
+        recipients,
+        lines,
+        body_bytes,
     )
 
 
@@ -67,13 +78,16 @@ def _recipient(
     status_enhanced: str,
     status_text: str,
     relay: str,
+    mailer: str,
+    host: str,
+    run_as: str,
 ) -> QueuedRecipient:
     status = None
     if status_code is not None:
         status = Status(status_code, status_enhanced, status_text)
     return QueuedRecipient(
         identity,
-        Recipient(address, notify, orcpt, expanded_from),
+        Recipient(address, notify, orcpt, expanded_from, mailer, host, run_as),
         RecipientState(state),
         attempts,
         next_attempt_at,

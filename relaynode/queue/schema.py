@@ -67,4 +67,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             since REAL NOT NULL
         )""",
     ),
+    (
+        "ALTER TABLE message ADD COLUMN lines INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE message ADD COLUMN body_bytes INTEGER NOT NULL DEFAULT 0",
+        "UPDATE message SET body_bytes = size_bytes",
+        """CREATE TABLE host_status (
+            host TEXT PRIMARY KEY,
+            at REAL NOT NULL,
+            status_code INTEGER NOT NULL,
+            status_enhanced TEXT NOT NULL,
+            status_text TEXT NOT NULL
+        )""",
+    ),
+    (
+        "ALTER TABLE recipient ADD COLUMN mailer TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE recipient ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE recipient ADD COLUMN run_as TEXT NOT NULL DEFAULT ''",
+    ),
 )

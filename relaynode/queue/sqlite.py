@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
+from relaynode.mail.status import Status
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.model import (
     OPERATOR_MOVES,
     Delivery,
     Event,
+    HostStatus,
     MessageState,
     NewMessage,
     Outcome,
@@ -130,12 +132,19 @@ class SqliteStore:
         """A place to write content that is still coming in."""
         return Draft(self._spool, queue_id)
 
+    def twin(self, content: Content, queue_id: str) -> Content:
+        """Content for one more message, shared with that which has it."""
+        return self._spool.twin(content, queue_id)
+
     async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
         """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
         self._spool.require_room(self._min_free_bytes)
 
         def work(db: sqlite3.Connection) -> None:
             _insert_messages(db, messages)
+            for message in messages:
+                if message.hold_reason:
+                    _move(db, Verb.HOLD, message.queue_id, message.arrived_at, message.hold_reason)
             db.executemany(
                 "INSERT OR IGNORE INTO seen (account, uid) VALUES (?, ?)",
                 [(mark.account, mark.uid) for mark in seen],
@@ -282,11 +291,28 @@ class SqliteStore:
 
         return await self._read(work)
 
-    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
+    async def message(self, queue_id: str) -> QueuedMessage | None:
+        """One message, in whatever state; None if it is not known."""
+
+        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
+            return grouped(
+                db.execute(
+                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
+                    " JOIN recipient r ON r.queue_id = m.queue_id"
+                    " WHERE m.queue_id = ? ORDER BY r.id",
+                    (queue_id,),
+                )
+            )
+
+        return next(iter(await self._read(work)), None)
+
+    async def operate(
+        self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
+    ) -> list[str]:
         """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
 
         def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            moved = [queue_id for queue_id in queue_ids if _move(db, verb, queue_id, now)]
+            moved = [queue_id for queue_id in queue_ids if _move(db, verb, queue_id, now, reason)]
             return moved, _finish(db, moved, now) if verb is Verb.REMOVE else []
 
         moved, files = await self._committer.run(work)
@@ -339,6 +365,28 @@ class SqliteStore:
             )
 
         await self._committer.run(work)
+
+    # --- host status
+
+    async def host_status(self) -> list[HostStatus]:
+        """What each next hop last had to say, the latest first."""
+
+        def work(db: sqlite3.Connection) -> list[HostStatus]:
+            rows = db.execute(
+                "SELECT host, at, status_code, status_enhanced, status_text FROM host_status"
+                " ORDER BY at DESC, host"
+            )
+            return [HostStatus(host, at, Status(*status)) for host, at, *status in rows]
+
+        return await self._read(work)
+
+    async def forget_host_status(self, before: float) -> int:
+        """Forget what hosts said before then. The number of hosts forgotten."""
+
+        def work(db: sqlite3.Connection) -> int:
+            return db.execute("DELETE FROM host_status WHERE at < ?", (before,)).rowcount
+
+        return await self._committer.run(work)
 
     # --- the links
 
@@ -408,8 +456,8 @@ def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> 
         envelope, content = message.envelope, message.content
         db.execute(
             "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body,"
-            " smtputf8, ret, envid, trace, size_bytes, content, content_file)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " smtputf8, ret, envid, trace, size_bytes, content, content_file, lines, body_bytes)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message.queue_id,
                 MessageState.QUEUED,
@@ -424,11 +472,14 @@ def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> 
                 content.size_bytes,
                 content.inline,
                 content.path.name if content.path is not None else None,
+                message.lines,
+                message.body_bytes,
             ),
         )
         db.executemany(
             "INSERT INTO recipient (queue_id, address, notify, orcpt, expanded_from, state,"
-            " attempts, next_attempt_at, in_doubt, relay) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, '')",
+            " mailer, host, run_as, attempts, next_attempt_at, in_doubt, relay)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, '')",
             [
                 (
                     message.queue_id,
@@ -437,6 +488,9 @@ def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> 
                     recipient.orcpt,
                     recipient.expanded_from,
                     RecipientState.WAITING,
+                    recipient.mailer,
+                    recipient.host,
+                    recipient.run_as,
                 )
                 for recipient in envelope.recipients
             ],
@@ -471,8 +525,21 @@ def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float
         return  # removed by the operator meanwhile, or being delivered by somebody else
     text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
     _note(db, outcome.queue_id, now, outcome.result, row[0], text)
+    if outcome.host:
+        _note_host(db, outcome, now)
     if outcome.in_doubt:
         _note(db, outcome.queue_id, now, "in_doubt", row[0], IN_DOUBT_TEXT)
+
+
+def _note_host(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
+    status = outcome.status
+    db.execute(
+        "INSERT INTO host_status (host, at, status_code, status_enhanced, status_text)"
+        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (host) DO UPDATE SET at = excluded.at,"
+        " status_code = excluded.status_code, status_enhanced = excluded.status_enhanced,"
+        " status_text = excluded.status_text",
+        (outcome.host, now, status.code, status.enhanced, status.text),
+    )
 
 
 def _finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> list[str]:
@@ -499,7 +566,7 @@ def _finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> lis
     return files
 
 
-def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float) -> bool:
+def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float, reason: str) -> bool:
     row = db.execute("SELECT state FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
     target = None if row is None else OPERATOR_MOVES.get((MessageState(row[0]), verb))
     if target is None:
@@ -511,7 +578,7 @@ def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float) -> bool
             " WHERE queue_id = ? AND state = 'waiting'",
             (queue_id,),
         )
-    _note(db, queue_id, now, verb, "", OPERATOR_TEXT)
+    _note(db, queue_id, now, verb, "", reason)
     return True
 
 

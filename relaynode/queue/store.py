@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from relaynode.queue.texts import OPERATOR_TEXT
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from relaynode.queue.content import Draft
+    from relaynode.queue.content import Content, Draft
     from relaynode.queue.model import (
         Delivery,
         Event,
+        HostStatus,
         NewMessage,
         Outcome,
         QueuedMessage,
@@ -31,6 +34,11 @@ class Store(Protocol):
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""
+        ...
+
+    def twin(self, content: Content, queue_id: str) -> Content:
+        """Content for one more message, shared with that which has it. Call it off the event loop
+        for content in a file."""
         ...
 
     async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
@@ -80,8 +88,17 @@ class Store(Protocol):
         """All queued and held messages, oldest first; with `finished`, the others too."""
         ...
 
-    async def operate(self, verb: Verb, queue_ids: Collection[str], now: float) -> list[str]:
-        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
+    async def message(self, queue_id: str) -> QueuedMessage | None:
+        """One message, in whatever state; None if it is not known."""
+        ...
+
+    async def operate(
+        self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
+    ) -> list[str]:
+        """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES).
+
+        `reason` is what the history says.
+        """
         ...
 
     async def history(self, queue_id: str) -> list[Event]:
@@ -100,6 +117,16 @@ class Store(Protocol):
 
     async def forget_seen(self, account: str, uids: Collection[str]) -> None:
         """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
+        ...
+
+    # --- host status
+
+    async def host_status(self) -> list[HostStatus]:
+        """What each next hop last had to say, the latest first."""
+        ...
+
+    async def forget_host_status(self, before: float) -> int:
+        """Forget what hosts said before then. The number of hosts forgotten."""
         ...
 
     # --- the links

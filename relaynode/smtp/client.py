@@ -112,6 +112,10 @@ class Transaction:
         self.statuses = [known or status for known in self.statuses]
 
 
+# What sendmail says. It gives the mail back; we keep it, since the mistake is ours to mend.
+_LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
+
+
 @dataclass(frozen=True, slots=True)
 class Greeted:
     """The server's greeting has come: say `hello`."""
@@ -441,6 +445,9 @@ class Client:
             case _Owed.GREETING if is_good:
                 self.state = State.GREETED
                 return [Greeted()]
+            case _Owed.EHLO | _Owed.HELO if is_good and self._is_us(reply):
+                self.state = State.CLOSED
+                return [Refused("EHLO", _LOOP)]
             case _Owed.EHLO if is_good:
                 self.extensions = _extensions(reply)
                 self.state = State.READY
@@ -471,6 +478,11 @@ class Client:
         self.state = State.CLOSED
         what = "greeting" if owed is _Owed.GREETING else "EHLO"
         return [Refused(what, reply.status)]
+
+    def _is_us(self, reply: Reply) -> bool:
+        """Does the server give our own name as its own (RFC 5321 4.1.1.1 says which word)?"""
+        name = reply.lines[0].split(" ", 1)[0].lower().rstrip(".")
+        return name == self.hostname.lower() and name != "localhost"
 
     def _answer_challenge(self, reply: Reply) -> None:
         assert self._mechanism is not None

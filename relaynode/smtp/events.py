@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,19 +24,21 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A transaction is asked for. Answer with `reply`."""
+    """A transaction is asked for. Answer with `reply`. `given`: the path as it was typed."""
 
     reverse_path: str
     size_bytes: int | None
     body: str
     smtputf8: bool
+    given: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """A recipient is asked for. Answer with `reply`."""
+    """A recipient is asked for. Answer with `reply`. `given`: the path as it was typed."""
 
     forward_path: str
+    given: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def parse_mail(argument: str) -> Mail:
     body = _body(_value("BODY", parameters))
     smtputf8 = _flag("SMTPUTF8", parameters)
     _nothing_left(parameters)
-    return Mail(_path(path, "5.1.7", allow_utf8=smtputf8), size, body, smtputf8)
+    return Mail(_path(path, "5.1.7", allow_utf8=smtputf8), size, body, smtputf8, path)
 
 
 def parse_rcpt(argument: str) -> Rcpt:
@@ -40,7 +40,7 @@ def parse_rcpt(argument: str) -> Rcpt:
     forward_path = _path(path, "5.1.3", allow_utf8=True)
     if not forward_path:
         raise ParameterError(553, "5.1.3", "A recipient cannot be the null path")
-    return Rcpt(forward_path)
+    return Rcpt(forward_path, path)
 
 
 def _split(pattern: re.Pattern[str], argument: str) -> tuple[str, dict[str, str | None]]:

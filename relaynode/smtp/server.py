@@ -60,7 +60,11 @@ MAX_COMMAND_BYTES = 2048
 """With the line end. RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
 
 MAX_ERRORS = 20
-"""Refused commands in a session before it is ended: a client gone mad, or a guesser."""
+"""Wrong commands in a session before it is ended: a client gone mad."""
+
+MAX_REFUSALS = 200
+"""Commands that the driver said no to before the session is ended: a guesser. A list with many
+members who are gone is none."""
 
 
 class Phase(Enum):
@@ -108,10 +112,18 @@ class Session:
 
     `hostname`: our name. `max_size_bytes`: the largest content accepted (RFC 1870).
     `max_recipients`: accepted recipients of one transaction; the next is told to come again
-    (RFC 5321 4.5.3.1.8 asks for 100 at least).
+    (RFC 5321 4.5.3.1.8 asks for 100 at least). `denial`: what a client that is not welcome is
+    told for each command that would serve it; with 421 it is told at once and the session is over.
     """
 
-    def __init__(self, hostname: str, *, max_size_bytes: int, max_recipients: int = 1000) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        *,
+        max_size_bytes: int,
+        max_recipients: int = 1000,
+        denial: Status | None = None,
+    ) -> None:
         self.hostname = hostname
         self.max_size_bytes = max_size_bytes
         self.max_recipients = max_recipients
@@ -123,8 +135,10 @@ class Session:
         self._outgoing = bytearray()
         self._pending: Mail | Rcpt | ContentEnd | None = None
         self._errors = 0
+        self._refusals = 0
+        self._denial = denial
         self._is_skipping_line = False
-        self._say(Status(220, "", f"{hostname} ESMTP relaynode"))
+        self._greet()
 
     # --- the driver's side
 
@@ -154,7 +168,7 @@ class Session:
             raise LocalProtocolError("no event waits for an answer")
         self._say(status)
         if not status.is_success:
-            self._count_error()
+            self._count_refusal()
         if isinstance(pending, ContentEnd):
             self._end_transaction()
         elif isinstance(pending, Mail) and status.is_success:
@@ -171,6 +185,13 @@ class Session:
             self.phase = Phase.CLOSED
 
     # --- the dialogue
+
+    def _greet(self) -> None:
+        if self._denial is not None and self._denial.code == 421:
+            self._say(self._denial)
+            self.phase = Phase.CLOSED
+        else:
+            self._say(Status(220, "", f"{self.hostname} ESMTP relaynode"))
 
     def _step(self) -> Event | None:
         if self.phase is Phase.CLOSED:
@@ -206,6 +227,8 @@ class Session:
             return None
         word, _, rest = text.strip(" \t").partition(" ")
         verb = _VERBS.get(word.upper())
+        if self._denial is not None and word.upper() in _DENIED:
+            return self._deny(word.upper(), rest.strip(" \t"))
         if verb is None:
             kind = "not implemented" if word.upper() in _NOT_IMPLEMENTED else "unrecognized"
             code = 502 if kind == "not implemented" else 500
@@ -215,6 +238,14 @@ class Session:
             self._refuse(verb.refusal(self.phase))
             return None
         return verb.run(self, rest.strip(" \t"))
+
+    def _deny(self, word: str, rest: str) -> Event | None:
+        assert self._denial is not None
+        if word == "BDAT":  # the bytes that it announces are read all the same
+            self._transaction.refusal = self._denial
+            return self._start_chunk(rest)
+        self._refuse(self._denial)
+        return None
 
     def _hello(self, name: str, is_extended: bool) -> Event | None:
         word = "EHLO" if is_extended else "HELO"
@@ -231,6 +262,8 @@ class Session:
         return Hello(name, is_extended)
 
     def _extensions(self) -> tuple[str, ...]:
+        if self._denial is not None:
+            return ("ENHANCEDSTATUSCODES",)
         return (
             "ENHANCEDSTATUSCODES",
             "PIPELINING",
@@ -392,6 +425,11 @@ class Session:
         if self._errors >= MAX_ERRORS:
             self.shut_down("too many errors")
 
+    def _count_refusal(self) -> None:
+        self._refusals += 1
+        if self._refusals >= MAX_REFUSALS:
+            self.shut_down("too many errors")
+
     def _end_transaction(self) -> None:
         self._transaction = _Transaction()
         if self.phase is not Phase.CLOSED:
@@ -448,4 +486,8 @@ _VERBS: dict[str, _Verb] = {
     "HELP": _Verb(_ANY, Session._help, _rcpt_first),
     "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
 }
+_DENIED = frozenset(
+    {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "HELP", "AUTH", "STARTTLS"}
+)
+"""What a client that is not welcome asks in vain; it may still say hello and goodbye."""
 _NOT_IMPLEMENTED = frozenset({"EXPN", "TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS"})

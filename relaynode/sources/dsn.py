@@ -13,6 +13,7 @@ from relaynode.errors import TableError
 from relaynode.mail import dsn, trace
 from relaynode.mail.address import split
 from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
+from relaynode.mail.header import find_header_end
 from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import Delivery, NewMessage, QueuedRecipient
@@ -32,6 +33,7 @@ class Failed:
     recipient: QueuedRecipient
     status: Status
     relay: str
+    dialogue: tuple[str, ...] = ()
 
 
 class DsnSource:
@@ -91,7 +93,17 @@ class DsnSource:
             smtputf8=not told.isascii(),
         )
         content = Content.of(report.content)
-        return NewMessage(queue_id, envelope, received, content, "DSN", now)
+        body = report.content[find_header_end(report.content) :]
+        return NewMessage(
+            queue_id,
+            envelope,
+            received,
+            content,
+            "DSN",
+            now,
+            lines=report.content.count(b"\n"),
+            body_bytes=len(body) - body.count(b"\n"),
+        )
 
     @staticmethod
     def _is_wanted(failed: Failed) -> bool:
@@ -121,6 +133,7 @@ class DsnSource:
             expanded_from=path.expanded_from,
             orcpt=path.orcpt,
             remote_mta=remote.strip("[]"),
+            dialogue=failed.dialogue,
         )
 
     @staticmethod

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode import __version__
-from relaynode.errors import RelaynodeError
+from relaynode.errors import AddressError, RelaynodeError
 from relaynode.mail import trace
+from relaynode.mail.address import parse_path, split
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.fixing import missing_fields
 from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end
@@ -24,11 +25,15 @@ from relaynode.queue.model import NewMessage, SeenMark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from relaynode.policy.expand import Expansion
     from relaynode.queue.content import Content, Draft
     from relaynode.queue.store import Store
     from relaynode.rules import Rules
 
 PROGRAM = f"relaynode {__version__}"
+
+TRUSTED_USERS = frozenset(("root", "daemon", "uucp"))
+"""Who is trusted by any sendmail (class t), whatever the table trusted-users says."""
 
 _IS_8BIT = re.compile(rb"[\x80-\xff]")
 
@@ -48,7 +53,9 @@ class Arrival:
     `origin`: from mail/trace.py. `protocol`: as in Received ("ESMTP", "POP3", ""). `source`: for
     people. `fix_header`: add Date, From and Message-Id if they are missing; From is made of
     `header_sender` (the reverse-path if None) and `full_name`. `dated`: epoch seconds of a unix
-    From line. `warnings`: the texts of X-Authentication-Warning fields.
+    From line. `warnings`: the texts of X-Authentication-Warning fields. `hops`: those it has behind
+    it at least, whatever its header says. `is_submission`: its recipients stood on a command line.
+    `hold_reason`: why it is to be held (quarantined), "" if it is not.
     """
 
     origin: str
@@ -59,6 +66,15 @@ class Arrival:
     full_name: str = ""
     dated: float | None = None
     warnings: tuple[str, ...] = ()
+    hops: int = 0
+    is_submission: bool = False
+    hold_reason: str = ""
+
+    @property
+    def via(self) -> str:
+        """Who brought it, for people."""
+        kind, _, who = self.source.partition(" ")
+        return "localhost" if kind == "local" else who or kind
 
 
 class Collector:
@@ -68,6 +84,7 @@ class Collector:
         self.queue_id = queue_id
         self.head = b""
         self.is_8bit = False
+        self.lines = 0
         self._draft = draft
 
     @property
@@ -81,6 +98,7 @@ class Collector:
         if len(self.head) < MAX_HEADER_BYTES:
             self.head += piece[: MAX_HEADER_BYTES - len(self.head)]
         self.is_8bit = self.is_8bit or _IS_8BIT.search(piece) is not None
+        self.lines += piece.count(b"\n")
 
     async def finish(self) -> Content:
         """The content, on the disk if it is long. Raises: StoreFull, StoreError."""
@@ -119,24 +137,32 @@ class Intake:
         queue_id = new_queue_id()
         return Collector(queue_id, self._store.draft(queue_id))
 
+    def trusts(self, user: str) -> bool:
+        """May this user be anybody in `-f` without a warning? Raises: TableError."""
+        return user in TRUSTED_USERS or user.lower() in self._rules.tables.trusted_users
+
     def expand(self, addresses: Iterable[str]) -> list[Recipient]:
         """The recipients that addresses stand for, each once.
 
         Raises: Rejected for the first address that nobody can have; TableError.
         """
-        found: dict[tuple[str, str], Recipient] = {}
+        found: dict[tuple[str, ...], Recipient] = {}
         expander = self._rules.expander
         for address in addresses:
             expansion = expander.expand(address)
             if expansion.refusal is not None:
                 raise Rejected(expansion.refusal)
             for recipient in expansion.recipients:
-                found.setdefault(expander.identity(recipient.address), recipient)
+                found.setdefault(expander.identity(recipient), recipient)
         return list(found.values())
 
-    def identity(self, recipient: Recipient) -> tuple[str, str]:
+    def expand_words(self, words: Iterable[str], *, uses_aliases: bool = True) -> Expansion:
+        """The same for the words of a command line, with all that is wrong. Raises: TableError."""
+        return replace(self._rules.expander, uses_aliases=uses_aliases).expand_lists(words)
+
+    def identity(self, recipient: Recipient) -> tuple[str, ...]:
         """What tells a recipient from others, however it is written. Raises: TableError."""
-        return self._rules.expander.identity(recipient.address)
+        return self._rules.expander.identity(recipient)
 
     async def accept(
         self,
@@ -146,64 +172,92 @@ class Intake:
         *,
         given: Sequence[str] = (),
         seen: Sequence[SeenMark] = (),
+        announce: Callable[[str], None] | None = None,
     ) -> str:
         """Queue a message for good; its queue id.
 
+        Recipients that stand on a list with an owner get it from the owner, in a message with a
+        queue id of its own, queued at the same moment.
         `envelope`: recipients expanded. `given`: the forward-paths as they were given.
+        `announce`: told of each queue id, instead of the workers (`on_queued`).
         Raises: Rejected (too many hops), StoreFull, StoreError; the content is then discarded.
         """
-        message = None
+        messages: list[NewMessage] = []
         try:
-            message = await self._message(collector, envelope, arrival, given)
-            await self._store.add([message], seen)
+            await self._collect(messages, collector, envelope, arrival, given)
+            await self._store.add(messages, seen)
         except (RelaynodeError, OSError):
             collector.discard()
+            for message in messages:
+                message.content.discard()
             raise
-        self.on_queued(message.queue_id)
-        return message.queue_id
+        for message in messages:
+            (announce or self.on_queued)(message.queue_id)
+        return messages[0].queue_id
 
-    async def _message(
+    async def _collect(
         self,
+        messages: list[NewMessage],
         collector: Collector,
         envelope: Envelope,
         arrival: Arrival,
         given: Sequence[str],
-    ) -> NewMessage:
+    ) -> None:
+        """Append a message for each reverse-path to `messages`; they share their content."""
         now = self._clock()
         header = collector.head[: find_header_end(collector.head)]
-        self._check_hops(header, envelope)
-        lines = self._trace(collector, header, envelope, arrival, given, now)
+        self._check_hops(header, envelope, arrival, given)
+        added = self._added_fields(collector, header, envelope, arrival, now)
         if collector.is_8bit and envelope.body != "8BITMIME":
             envelope = replace(envelope, body="8BITMIME")
         content = await collector.finish()
-        return NewMessage(collector.queue_id, envelope, lines, content, arrival.source, now)
+        body_bytes = content.size_bytes - collector.lines - (len(header) - header.count(b"\n"))
+        for part in by_reverse_path(envelope, self._hostname):
+            queue_id = new_queue_id() if messages else collector.queue_id
+            if messages:
+                content = await asyncio.to_thread(self._store.twin, content, queue_id)
+            messages.append(
+                NewMessage(
+                    queue_id,
+                    part,
+                    self._received(queue_id, arrival, given, now) + added,
+                    content,
+                    arrival.source,
+                    now,
+                    lines=collector.lines,
+                    body_bytes=body_bytes,
+                    hold_reason=arrival.hold_reason,
+                )
+            )
 
-    def _trace(
+    def _received(self, queue_id: str, arrival: Arrival, given: Sequence[str], now: float) -> bytes:
+        return trace.received(
+            arrival.origin,
+            by=self._hostname,
+            program=PROGRAM,
+            queue_id=queue_id,
+            now=now,
+            utc_offset_minutes=self._utc_offset_minutes(now),
+            protocol=arrival.protocol,
+            recipient=given[0] if len(given) == 1 else "",
+            is_submission=arrival.is_submission,
+        )
+
+    def _added_fields(
         self,
         collector: Collector,
         header: bytes,
         envelope: Envelope,
         arrival: Arrival,
-        given: Sequence[str],
         now: float,
     ) -> bytes:
-        """The lines that go in front of the header, in sendmail's order."""
-        utc_offset_minutes = self._utc_offset_minutes(now)
-        lines = trace.received(
-            arrival.origin,
-            by=self._hostname,
-            program=PROGRAM,
-            queue_id=collector.queue_id,
-            now=now,
-            utc_offset_minutes=utc_offset_minutes,
-            protocol=arrival.protocol,
-            recipient=given[0] if len(given) == 1 else "",
-        )
+        """The lines that follow ours of Received, in sendmail's order."""
+        lines = b""
         if arrival.fix_header:
             lines += missing_fields(
                 header,
                 now=now,
-                utc_offset_minutes=utc_offset_minutes,
+                utc_offset_minutes=self._utc_offset_minutes(now),
                 queue_id=collector.queue_id,
                 hostname=self._hostname,
                 sender=(
@@ -218,9 +272,42 @@ class Intake:
             lines += f"X-Authentication-Warning: {self._hostname}: {warning}\r\n".encode()
         return lines
 
-    def _check_hops(self, header: bytes, envelope: Envelope) -> None:
-        hops = trace.count_received(header)
-        if hops > self._max_hops:
-            # RFC 5321 6.3: a message that has come round so often is in a loop.
-            text = f"Too many hops {hops} ({self._max_hops} max): from {envelope.reverse_path}"
-            raise Rejected(Status(554, "5.4.6", text))
+    def _check_hops(
+        self, header: bytes, envelope: Envelope, arrival: Arrival, given: Sequence[str]
+    ) -> None:
+        """RFC 5321 6.3: a message that has come round so often is in a loop. Ours is a hop too."""
+        hops = max(trace.count_received(header) + 1, arrival.hops)
+        if hops <= self._max_hops:
+            return
+        first = given[0] if given else envelope.recipients[0].address
+        raise Rejected(
+            Status(
+                554,
+                "5.4.6",
+                f"Too many hops {hops} ({self._max_hops} max):"
+                f" from {envelope.reverse_path or '<>'} via {arrival.via}, to {first}",
+            )
+        )
+
+
+def by_reverse_path(envelope: Envelope, hostname: str) -> list[Envelope]:
+    """An envelope for the sender's own recipients, and one for those of each list's owner."""
+    groups: dict[str, list[Recipient]] = {}
+    for recipient in sorted(envelope.recipients, key=lambda one: bool(one.owner)):
+        path = _owner_path(recipient.owner, hostname, envelope.reverse_path)
+        groups.setdefault(path, []).append(replace(recipient, owner=""))
+    return [
+        replace(envelope, reverse_path=path, recipients=tuple(recipients))
+        for path, recipients in groups.items()
+    ]
+
+
+def _owner_path(owner: str, hostname: str, sender: str) -> str:
+    """The reverse-path that an owner's name stands for; the sender's if it stands for none."""
+    try:
+        path = parse_path(owner, allow_utf8=True) if owner else ""
+    except AddressError:
+        path = ""
+    if not path:
+        return sender
+    return path if split(path)[1] else f"{path}@{hostname}"

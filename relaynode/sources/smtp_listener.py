@@ -1,32 +1,42 @@
 """The SMTP source: drives `smtp.server.Session` for each client of the LAN.
 
-Serves this machine and the networks the configuration names, takes mail for local users from
-whoever can connect, and relays for nobody else.
+Who may send what is decided in `policy/access.py`, asked through `smtp_gate.py`; the replies are
+sendmail's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import RelaynodeError, StoreError, StoreFull, TableError, WireError
 from relaynode.mail import trace
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import Status, ok, temporary
-from relaynode.policy.relay import may_relay
+from relaynode.policy.client import NameState
+from relaynode.policy.verdict import addressed, refusal_of
+from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
+from relaynode.sources.smtp_gate import Gatekeeper
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
+    from relaynode.policy.client import Client
+    from relaynode.policy.route import Route
+    from relaynode.policy.verdict import Verdict
     from relaynode.rules import Rules
+    from relaynode.sources.smtp_gate import NameServer
     from relaynode.wire.stream import Stream
 
 COMMAND_SECONDS = 300.0
 """RFC 5321 4.5.3.2.7: how long a client may think."""
+
+log = logging.getLogger("relaynode")
 
 _FULL = Status(452, "4.3.1", "Insufficient disk space; try again later")
 _OUR_FAULT = temporary("Local error; try again later", "4.3.0")
@@ -34,13 +44,24 @@ _OUR_FAULT = temporary("Local error; try again later", "4.3.0")
 
 @dataclass(slots=True)
 class _Transaction:
+    """`shown`: how each recipient was written first, by the route it has. `is_discarded`,
+    `quarantine`: see policy/verdict.py; what holds for one recipient holds for the message."""
+
     reverse_path: str
     body: str
     smtputf8: bool
     given: list[str] = field(default_factory=list)
-    recipients: dict[tuple[str, str], Recipient] = field(default_factory=dict)
+    recipients: dict[tuple[str, ...], Recipient] = field(default_factory=dict)
+    shown: dict[tuple[str, str, str], str] = field(default_factory=dict)
     collector: Collector | None = None
     failure: Status | None = None
+    is_discarded: bool = False
+    quarantine: str = ""
+
+    def note(self, verdict: Verdict) -> None:
+        """Remember what an accepted client, sender or recipient does to the message."""
+        self.is_discarded = self.is_discarded or verdict.is_discarded
+        self.quarantine = self.quarantine or verdict.quarantine
 
     def envelope(self) -> Envelope:
         recipients = tuple(self.recipients.values())
@@ -52,7 +73,10 @@ class _Transaction:
 
 
 class SmtpSource:
-    """Serves SMTP connections. `networks`: who may relay besides this machine."""
+    """Serves SMTP connections. `networks`: who may relay besides this machine.
+
+    `looks_up_clients`: whether clients' names are looked up, in `dns` (the system's by default).
+    """
 
     def __init__(
         self,
@@ -62,47 +86,52 @@ class SmtpSource:
         hostname: str,
         networks: Sequence[Container[Any]],
         max_size_bytes: int,
+        looks_up_clients: bool = False,
+        dns: NameServer | None = None,
     ) -> None:
         self._intake = intake
         self._rules = rules
         self._hostname = hostname
-        self._networks = networks
         self._max_size_bytes = max_size_bytes
+        self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
         """Talk to one client until it leaves. Never raises but CancelledError.
 
         `client`: its IP address. `trusted_user`: for SMTP on standard input, the user who calls.
         """
-        session = server.Session(self._hostname, max_size_bytes=self._max_size_bytes)
-        dialogue = _Dialogue(self, session, stream, client, trusted_user)
+        try:
+            known = await self.gate.identify(client, trusted_user)
+            verdict = await self.gate.check_relay(known)
+            session = server.Session(
+                self._hostname, max_size_bytes=self._max_size_bytes, denial=verdict.status
+            )
+            await self._talk(_Dialogue(self, session, stream, known, trusted_user, verdict))
+        finally:
+            await stream.close()
+
+    async def _talk(self, dialogue: _Dialogue) -> None:
         try:
             await dialogue.run()
         except WireError:
             pass  # the client went away or fell asleep; what it was told stays true
         except asyncio.CancelledError:
-            session.shut_down("closing")
+            dialogue.session.shut_down("closing")
             with contextlib.suppress(WireError):
-                await stream.write(session.data_to_send(), timeout=1)
+                await dialogue.stream.write(dialogue.session.data_to_send(), timeout=1)
             raise
         finally:
             dialogue.reset()
-            await stream.close()
 
-    def permit(self, client: str, address: str, trusted_user: str) -> Status | None:
-        """Why `client` may not send to `address`, or None. Raises: TableError."""
-        if trusted_user:
-            return None
-        permission = may_relay(client, self._networks, address, self._rules.routing)
-        if permission.is_allowed:
-            return None
-        return Status(550, "5.7.1", f"<{address}>... Relaying denied")
+    def route(self, address: str) -> Route:
+        """Where mail for an address would go now. Raises: Rejected (`error:`), TableError."""
+        route = self._rules.routing.route(address).route
+        refusal = refusal_of(route)
+        if refusal is not None:
+            raise Rejected(refusal)
+        return route
 
-    def route_refusal(self, address: str) -> Status | None:
-        """What the mailertable says against an address (`error:`). Raises: TableError."""
-        return self._rules.routing.route(address).route.status
-
-    def expand(self, address: str) -> dict[tuple[str, str], Recipient]:
+    def expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
         """Whom an address stands for, by identity. Raises: Rejected, TableError."""
         return {self._intake.identity(one): one for one in self._intake.expand([address])}
 
@@ -110,8 +139,17 @@ class SmtpSource:
         """A place for content."""
         return self._intake.collector()
 
+    def trusts(self, user: str) -> bool:
+        """May this user bring mail of others without a warning? Raises: TableError."""
+        return self._intake.trusts(user)
+
     async def accept(self, transaction: _Transaction, arrival: Arrival) -> str:
-        """Queue it. Raises: Rejected, StoreError."""
+        """Queue it, or throw it away if the access table says so. Raises: Rejected, StoreError."""
+        if transaction.is_discarded:
+            sender, recipients = transaction.reverse_path, ", ".join(transaction.given)
+            log.info("discarded: from <%s> to %s (%s)", sender, recipients, arrival.source)
+            transaction.discard()
+            return new_queue_id()
         assert transaction.collector is not None
         return await self._intake.accept(
             transaction.collector, transaction.envelope(), arrival, given=transaction.given
@@ -120,13 +158,14 @@ class SmtpSource:
 
 @dataclass(slots=True)
 class _Dialogue:
-    """One client."""
+    """One client. `welcome`: what the access table said of it."""
 
     source: SmtpSource
     session: server.Session
     stream: Stream
-    client: str
+    client: Client
     trusted_user: str
+    welcome: Verdict
     transaction: _Transaction | None = None
 
     async def run(self) -> None:
@@ -140,9 +179,9 @@ class _Dialogue:
                         return
                     self.session.receive(data)
                 case events.Mail():
-                    self._mail(event)
+                    await self._mail(event)
                 case events.Rcpt():
-                    self._rcpt(event)
+                    await self._rcpt(event)
                 case events.ContentStart():
                     self._content_start()
                 case events.ContentData():
@@ -175,37 +214,46 @@ class _Dialogue:
             self.transaction.discard()
             self.transaction = None
 
-    def _mail(self, event: events.Mail) -> None:
+    async def _mail(self, event: events.Mail) -> None:
         self.reset()
-        self.transaction = _Transaction(event.reverse_path, event.body, event.smtputf8)
-        self.session.reply(ok(f"<{event.reverse_path}>... Sender ok", "2.1.0"))
+        path = event.reverse_path
+        try:
+            if path:
+                self.source.route(path)  # whom nobody may write to may not write either
+            verdict = _accepted(await self.source.gate.check_mail(self.client, path))
+        except (Rejected, TableError) as error:
+            self.session.reply(_refusal(error, path, event.given))
+            return
+        self.transaction = _Transaction(path, event.body, event.smtputf8)
+        self.transaction.note(self.welcome)
+        self.transaction.note(verdict)
+        self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
 
-    def _rcpt(self, event: events.Rcpt) -> None:
+    async def _rcpt(self, event: events.Rcpt) -> None:
         transaction = self.transaction
         assert transaction is not None
-        address = event.forward_path
-        try:
-            refusal = self.source.permit(self.client, address, self.trusted_user)
-            refusal = refusal or self.source.route_refusal(address)
-            recipients = {} if refusal is not None else self.source.expand(address)
-        except Rejected as error:
-            refusal = error.status
-        except TableError as error:
-            refusal = temporary(str(error), "4.3.5")
-        if refusal is not None:
-            self.session.reply(refusal)
-            return
-        if not address.isascii() and not transaction.smtputf8:
+        path = event.forward_path
+        if not path.isascii() and not transaction.smtputf8:
             self.session.reply(Status(553, "5.6.7", "Address outside ASCII without SMTPUTF8"))
             return
-        transaction.given.append(address)
-        for identity, recipient in recipients.items():
-            transaction.recipients.setdefault(identity, recipient)
-        self.session.reply(ok(f"<{address}>... Recipient ok", "2.1.5"))
+        try:
+            route = self.source.route(path)
+            gate, sender = self.source.gate, transaction.reverse_path
+            transaction.note(_accepted(await gate.check_rcpt(self.client, sender, path)))
+            if not transaction.is_discarded:
+                for identity, recipient in self.source.expand(path).items():
+                    transaction.recipients.setdefault(identity, recipient)
+        except (Rejected, TableError) as error:
+            self.session.reply(_refusal(error, path, event.given))
+            return
+        transaction.given.append(path)
+        shown = transaction.shown.setdefault(_sameness(route), event.given)
+        self.session.reply(ok(f"{shown}... Recipient ok", "2.1.5"))
 
     def _content_start(self) -> None:
         assert self.transaction is not None
-        self.transaction.collector = self.source.collector()
+        if not self.transaction.is_discarded:
+            self.transaction.collector = self.source.collector()
 
     def _content_data(self, data: bytes) -> None:
         transaction = self.transaction
@@ -226,7 +274,8 @@ class _Dialogue:
             self.reset()
             return transaction.failure
         try:
-            queue_id = await self.source.accept(transaction, self._arrival())
+            arrival = self._arrival(transaction.quarantine)
+            queue_id = await self.source.accept(transaction, arrival)
         except Rejected as error:
             return error.status
         except StoreFull:
@@ -237,15 +286,38 @@ class _Dialogue:
             self.transaction = None
         return ok(f"{queue_id} Message accepted for delivery")
 
-    def _arrival(self) -> Arrival:
-        if self.trusted_user:
-            origin, source = trace.user_origin(self.trusted_user), f"local {self.trusted_user}"
+    def _arrival(self, hold_reason: str) -> Arrival:
+        client, hello = self.client, self.session.hello_name
+        warnings: tuple[str, ...] = ()
+        if user := self.trusted_user:
+            origin, source = trace.user_origin(user, hello), f"local {user}"
+            if not self.source.trusts(user):
+                warnings = (f"{user} owned process doing -bs",)
         else:
-            origin = trace.smtp_origin(self.session.hello_name, "", self.client)
-            source = f"smtp {self.client}"
-        return Arrival(origin, "ESMTP" if self.session.is_extended else "SMTP", source)
+            is_forged = client.name_state is NameState.FORGED
+            origin = trace.smtp_origin(hello, client.name, client.address, may_be_forged=is_forged)
+            source = f"smtp {client.address}"
+        protocol = "ESMTP" if self.session.is_extended else "SMTP"
+        return Arrival(origin, protocol, source, warnings=warnings, hold_reason=hold_reason)
 
 
-def unmapped(address: str) -> str:
-    """An IPv4 client of a dual-stack socket under its own address."""
-    return address.removeprefix("::ffff:") if address.startswith("::ffff:") else address
+def _accepted(verdict: Verdict) -> Verdict:
+    """Raises: Rejected."""
+    if verdict.status is not None:
+        raise Rejected(verdict.status)
+    return verdict
+
+
+def _refusal(error: Rejected | TableError, address: str, given: str) -> Status:
+    """What is said to MAIL or RCPT; `given` is the address as it was typed there."""
+    if isinstance(error, TableError):
+        return temporary(str(error), "4.3.5")
+    text = error.status.text.removeprefix(f"<{address}>... ")
+    return addressed(replace(error.status, text=text), given)
+
+
+def _sameness(route: Route) -> tuple[str, str, str]:
+    """What two ways to write one recipient have in common."""
+    is_local = route.mailer == "local"
+    user = route.user.lower() if is_local else route.user
+    return route.mailer, route.host, user

@@ -2,17 +2,25 @@
 
 The same code serves the command that works by itself and the daemon that is handed a message over
 its control socket; only where the bytes come from differs.
+
+What is printed and how it ends is sendmail's, but for one thing. A message that was given with bad
+recipients is mailed back to its sender where sendmail would save it in his dead.letter: the daemon
+writes into nobody's home.
+
+    -oe    printed   mailed back   exit code
+    p      yes       yes           of the first bad recipient
+    m, w   no        yes           the same
+    e      no        yes           0
+    q      no        no            of the first bad recipient
 """
 
 from __future__ import annotations
 
 import pwd
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import (
-    EX_DATAERR,
-    EX_NOUSER,
     EX_OK,
     EX_TEMPFAIL,
     EX_UNAVAILABLE,
@@ -26,27 +34,39 @@ from relaynode.mail import trace
 from relaynode.mail.address import addresses, parse_path, split, unread
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.fixing import clean_submission, eat_unix_from
-from relaynode.mail.header import MAX_HEADER_BYTES, fields, find_header_end, locate
+from relaynode.mail.header import (
+    CRLF,
+    MAX_HEADER_BYTES,
+    fields,
+    find_header_end,
+    first_value,
+    locate,
+)
 from relaynode.mail.lines import ToCrlf
+from relaynode.mail.sysexits import exit_code
 from relaynode.mail.xtext import xtext_encode
+from relaynode.queue.model import RecipientState
 from relaynode.sources.intake import Arrival, Rejected
+from relaynode.sources.verify import expansion_exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from relaynode.queue.model import QueuedMessage, QueuedRecipient
     from relaynode.sources.intake import Collector, Intake
     from relaynode.sources.sendmail_options import SendmailOptions
+
+    Deliver = Callable[[str], Awaitable[QueuedMessage | None]]
 
 _LONE_DOT = b"\r\n.\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """The local user who submits. `is_trusted`: may be anybody in `-f` without a warning."""
+    """The local user who submits."""
 
     name: str
     full_name: str = ""
-    is_trusted: bool = False
 
 
 def local_submitter(uid: int) -> Submitter:
@@ -55,8 +75,11 @@ def local_submitter(uid: int) -> Submitter:
         entry = pwd.getpwuid(uid)
     except KeyError:
         return Submitter(f"uid{uid}")
-    full_name = entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
-    return Submitter(entry.pw_name, full_name, is_trusted=uid == 0)
+    return Submitter(entry.pw_name, _full_name(entry))
+
+
+def _full_name(entry: pwd.struct_passwd) -> str:
+    return entry.pw_gecos.partition(",")[0].replace("&", entry.pw_name.capitalize())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +97,52 @@ class _Refused(Exception):
         super().__init__(complaint)
 
 
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """Whom names stand for, and what is wrong with them."""
+
+    recipients: tuple[Recipient, ...]
+    exit_code: int
+    complaints: tuple[str, ...]
+
+
 async def submit(
     intake: Intake,
     options: SendmailOptions,
     submitter: Submitter,
     pieces: AsyncIterator[bytes],
     hostname: str,
+    deliver: Deliver | None = None,
 ) -> Submission:
-    """Queue one message. Never raises an error of ours: all is in the exit code and complaint."""
-    if not options.recipients and not options.reads_recipients:
-        return Submission(EX_USAGE, "Recipient names must be specified")
+    """Queue one message. Never raises an error of ours: all is in the exit code and complaint.
+
+    `deliver`: tries now what stays on this machine of the message with that queue id, and gives it
+    as it is then; used where the caller wants to wait for that.
+    """
+    if not options.reads_recipients and not any(map(str.strip, options.recipients)):
+        return _ended(options, EX_USAGE, ["Recipient names must be specified"])
     collector = intake.collector()
     try:
-        return await _submit(intake, collector, options, submitter, pieces, hostname)
+        return await _submit(intake, collector, options, submitter, pieces, hostname, deliver)
     except _Refused as refused:
         collector.discard()
-        return Submission(refused.exit_code, str(refused))
+        return _ended(options, refused.exit_code, [str(refused)])
     except Rejected as rejected:
-        return Submission(EX_UNAVAILABLE, str(rejected.status))
+        return _ended(options, EX_UNAVAILABLE, [str(rejected.status)])
     except (StoreError, TableError) as error:
         collector.discard()
-        return Submission(EX_TEMPFAIL, str(error))
+        return _ended(options, EX_TEMPFAIL, [f"sendmail: {error}"])
     except RelaynodeError as error:
         collector.discard()
-        return Submission(error.exit_code, str(error))
+        return _ended(options, error.exit_code, [f"sendmail: {error}"])
+
+
+def _ended(
+    options: SendmailOptions, code: int, lines: list[str] | tuple[str, ...], queue_id: str = ""
+) -> Submission:
+    """With what was wrong with the options said first; that counts if nothing else went wrong."""
+    text = "\n".join(line for line in (*options.remarks, *lines) if line)
+    return Submission(code or options.exit_code, text, queue_id)
 
 
 async def _submit(
@@ -107,15 +152,11 @@ async def _submit(
     submitter: Submitter,
     pieces: AsyncIterator[bytes],
     hostname: str,
+    deliver: Deliver | None,
 ) -> Submission:
     reverse_path = _reverse_path(options, submitter, hostname)
     lines = _content_lines(pieces, options.ignores_dots)
-    start = b""
-    async for piece in lines:
-        start += piece
-        if len(start) >= MAX_HEADER_BYTES or find_header_end(start) < len(start):
-            break
-    start, dated = eat_unix_from(start)
+    start, dated = eat_unix_from(await _head(lines))
     head = locate(start[:MAX_HEADER_BYTES], is_whole=len(start) <= MAX_HEADER_BYTES)
     header = start[: head.end]
     given = list(options.recipients)
@@ -124,59 +165,134 @@ async def _submit(
     if not given:
         # Seen: sendmail says so and exits 0.
         raise _Refused(EX_OK, "No recipient addresses found in header")
-    recipients = _recipients(intake, given, options.notify)
+    resolved = _resolve(intake, given, options)
+    if not resolved.recipients:
+        collector.discard()
+        return _told(options, resolved)
     collector.write(clean_submission(header) + start[head.end :])
     async for piece in lines:
         collector.write(piece)
-    envelope = Envelope(
-        reverse_path,
-        tuple(recipients),
-        smtputf8=not all(map(str.isascii, (reverse_path, *(r.address for r in recipients)))),
-        ret=options.ret,
-        envid=xtext_encode(options.envid) if options.envid else "",
+    envelope = _envelope(options, reverse_path, resolved.recipients)
+    arrival = _arrival(intake, options, submitter, hostname, dated, header)
+    is_waited_for = options.delivery == "i" or (options.is_verbose and options.delivery == "b")
+    queue_ids: list[str] = []
+    goes_on = not is_waited_for and options.delivery == "b"
+    queue_id = await intake.accept(
+        collector,
+        envelope,
+        arrival,
+        given=_only_name(options),
+        announce=None if goes_on else queue_ids.append,
     )
-    arrival = _arrival(options, submitter, hostname, dated)
-    queue_id = await intake.accept(collector, envelope, arrival, given=given)
-    return Submission(EX_OK, queue_id=queue_id)
+    if not is_waited_for or deliver is None:
+        return _told(options, resolved, queue_id)
+    messages = [await _tried(intake, one, deliver) for one in queue_ids]
+    return _waited(options, resolved, [one for one in messages if one is not None], queue_id)
+
+
+async def _head(lines: AsyncIterator[bytes]) -> bytes:
+    """The start of what comes, with the whole header in it unless that is too long."""
+    start = b""
+    async for piece in lines:
+        start += piece
+        if len(start) >= MAX_HEADER_BYTES or _is_header_over(start):
+            break
+    return start
+
+
+def _is_header_over(start: bytes) -> bool:
+    """Is the end of the header seen? A line that may still become a field has not ended it."""
+    text = start.partition(CRLF)[2] if start.startswith(b"From ") else start
+    end = find_header_end(text)
+    return CRLF in text[end:] or text[:end].endswith(CRLF + CRLF) or text[:end] == CRLF
+
+
+def _told(options: SendmailOptions, resolved: _Resolved, queue_id: str = "") -> Submission:
+    """What the caller sees of bad recipients, by error mode."""
+    code = EX_OK if options.errors == "e" else resolved.exit_code
+    return _ended(options, code, resolved.complaints if options.errors == "p" else [], queue_id)
+
+
+# --- who sends
 
 
 def _reverse_path(options: SendmailOptions, submitter: Submitter, hostname: str) -> str:
     if options.sender is None:
         return f"{submitter.name}@{hostname}"
-    if not options.sender:
+    path = _sender(options)
+    return path if not path or split(path)[1] else f"{path}@{hostname}"
+
+
+def _sender(options: SendmailOptions) -> str:
+    """The address that -f names, as it was written or out of a `Phrase <address>`."""
+    given = options.sender or ""
+    if not given:
         return ""
     try:
-        path = parse_path(options.sender, allow_utf8=True)
+        return parse_path(given, allow_utf8=True)
     except AddressError as error:
-        raise _Refused(EX_DATAERR, f"{options.sender}: {error}") from error
-    return path if split(path)[1] else f"{path}@{hostname}"
+        value = given.encode("utf-8", "surrogateescape")
+        found = addresses(value)
+        if len(found) != 1 or unread(value):
+            raise _Refused(EX_USAGE, f"{given}... {error}") from error
+        return found[0]
 
 
 def _arrival(
-    options: SendmailOptions, submitter: Submitter, hostname: str, dated: float | None
+    intake: Intake,
+    options: SendmailOptions,
+    submitter: Submitter,
+    hostname: str,
+    dated: float | None,
+    header: bytes,
 ) -> Arrival:
+    own = (submitter.name.lower(), f"{submitter.name}@{hostname}".lower())
+    sender = submitter.name if options.sender is None else _sender(options)
+    is_another = sender.lower() not in own
     warnings: tuple[str, ...] = ()
-    sender = submitter.name if options.sender is None else options.sender
-    claims_another = options.sender is not None and options.sender.lower() not in (
-        submitter.name.lower(),
-        f"{submitter.name}@{hostname}".lower(),
-    )
-    if claims_another and not submitter.is_trusted:
-        shown = options.sender or "<>"
-        warnings = (f"{submitter.name} set sender to {shown} using -f",)
+    if is_another and not intake.trusts(submitter.name):
+        warnings = (f"{submitter.name} set sender to {sender or '<>'} using -f",)
+    known_name = _name_of(sender, hostname) if is_another else submitter.full_name
+    given_name = (first_value(header, b"full-name") or b"").decode("utf-8", "surrogateescape")
     return Arrival(
-        origin=trace.user_origin(submitter.name),
-        protocol="",
+        origin=trace.user_origin(submitter.name, options.host),
+        protocol=options.protocol,
         source=f"local {submitter.name}",
         header_sender=sender,
-        full_name=options.full_name or ("" if claims_another else submitter.full_name),
+        full_name=given_name or options.full_name or known_name,
         dated=dated,
         warnings=warnings,
+        hops=options.hops,
+        is_submission=True,
     )
+
+
+def _name_of(sender: str, hostname: str) -> str:
+    """The full name of a local user that -f names, "" for anybody else."""
+    local, domain = split(sender)
+    if domain.lower() not in ("", hostname.lower()):
+        return ""
+    try:
+        return _full_name(pwd.getpwnam(local))
+    except (KeyError, ValueError):
+        return ""
+
+
+# --- who gets it
+
+
+def header_recipients(content: bytes) -> list[str]:
+    """Whom `-t` finds in the header of a message with Unix or wire line ends."""
+    start, _ = eat_unix_from(ToCrlf().feed(content))
+    return _header_recipients(start[: find_header_end(start)])
 
 
 def _header_recipients(header: bytes) -> list[str]:
-    """The addresses of To, Cc and Bcc; of the Resent- ones if there are any (RFC 5322 3.6.6)."""
+    """The addresses of To, Cc and Bcc; of the Resent- ones if there are any (RFC 5322 3.6.6).
+
+    A value that does not follow RFC 5322 (`To: alice bob`) is given as it is, to be divided as a
+    word of the command line would be: that is what sendmail does with all of them.
+    """
     names: tuple[bytes, ...] = (b"to", b"cc", b"bcc")
     resent = tuple(b"resent-" + name for name in names)
     found = list(fields(header))
@@ -186,40 +302,105 @@ def _header_recipients(header: bytes) -> list[str]:
     for field in found:
         if field.name.lower() in names:
             value = header[field.value_start : field.end]
-            if doubtful := unread(value):
-                name = field.name.decode("ascii", "replace")
-                raise _Refused(EX_DATAERR, f"{name}: no address: {', '.join(doubtful)}")
-            given += addresses(value)
+            given += [_unfolded(value)] if unread(value) else addresses(value)
     return given
 
 
-def _recipients(intake: Intake, given: list[str], notify: str) -> list[Recipient]:
-    """The recipients that names stand for.
+def _unfolded(value: bytes) -> str:
+    return value.replace(CRLF, b"").decode("utf-8", "surrogateescape").strip()
 
-    One that nobody has is kept while others are good: the sender gets a DSN about it.
+
+def _resolve(intake: Intake, given: list[str], options: SendmailOptions) -> _Resolved:
+    """Whom to queue the message for. Raises: TableError."""
+    expansion = intake.expand_words(given, uses_aliases=options.uses_aliases)
+    wrong = [complaint for complaint in expansion.complaints if complaint.is_final]
+    if expansion.refusal is not None and not expansion.complaints:
+        raise _Refused(exit_code(expansion.refusal), str(expansion.refusal))
+    recipients = expansion.recipients or tuple(
+        Recipient(_subject(complaint.text), mailer="error", host=str(complaint.status))
+        for complaint in wrong
+    )
+    if options.errors == "q":
+        recipients = tuple(one for one in recipients if not _is_bad(one))
+    return _Resolved(
+        tuple(replace(one, notify=options.notify) for one in recipients),
+        expansion_exit_code(expansion),
+        tuple(complaint.text for complaint in expansion.complaints),
+    )
+
+
+def _is_bad(recipient: Recipient) -> bool:
+    """Will it fail for good? One that only cannot be served now is tried again."""
+    return recipient.mailer == "error" and recipient.host.startswith("5")
+
+
+def _subject(complaint: str) -> str:
+    """The address that a complaint "FILE: line N: ADDRESS... what is wrong" is about."""
+    return complaint.partition("... ")[0].rpartition(": ")[2]
+
+
+def _envelope(
+    options: SendmailOptions, reverse_path: str, recipients: tuple[Recipient, ...]
+) -> Envelope:
+    return Envelope(
+        reverse_path,
+        recipients,
+        body=options.body,
+        smtputf8=not all(map(str.isascii, (reverse_path, *(r.address for r in recipients)))),
+        ret=options.ret,
+        envid=xtext_encode(options.envid) if options.envid else "",
+    )
+
+
+def _only_name(options: SendmailOptions) -> list[str]:
+    """The recipient, if the command line names just one: Received shows it, and no other."""
+    words = [word.strip() for word in options.recipients]
+    is_one = len(words) == 1 and not any(char in words[0] for char in ",;<( \t")
+    return words if is_one else []
+
+
+# --- delivery that is waited for
+
+
+async def _tried(intake: Intake, queue_id: str, deliver: Deliver) -> QueuedMessage | None:
+    """`-odi` and `-v`: what stays on this machine is tried before we say how it went.
+
+    What goes over a link is queued for good, which is all that can be said at once.
     """
-    found: dict[tuple[str, str], Recipient] = {}
-    refusals = []
-    for name in given:
-        try:
-            path = parse_path(name, allow_utf8=True)
-        except AddressError as error:
-            raise _Refused(EX_DATAERR, f"{name}: {error}") from error
-        if not path:
-            raise _Refused(EX_USAGE, "A recipient cannot be the null path")
-        try:
-            recipients = intake.expand([path])
-        except Rejected as rejected:
-            refusals.append(rejected.status)
-            recipients = [Recipient(path)]
-        for recipient in recipients:
-            kept = Recipient(recipient.address, notify, "", recipient.expanded_from)
-            found.setdefault(intake.identity(recipient), kept)
-    if len(refusals) == len(given):
-        status = refusals[-1]
-        code = EX_TEMPFAIL if status.is_temporary else EX_UNAVAILABLE
-        raise _Refused(EX_NOUSER if status.enhanced == "5.1.1" else code, str(status))
-    return list(found.values())
+    try:
+        return await deliver(queue_id)
+    except RelaynodeError:
+        return None  # it is queued, so it goes on later
+    finally:
+        intake.on_queued(queue_id)
+
+
+def _waited(
+    options: SendmailOptions,
+    resolved: _Resolved,
+    messages: list[QueuedMessage],
+    queue_id: str,
+) -> Submission:
+    lines = list(resolved.complaints) if options.errors == "p" else []
+    code = resolved.exit_code
+    for recipient in [recipient for message in messages for recipient in message.recipients]:
+        if options.is_verbose and recipient.forward_path.mailer != "error":
+            lines.append(f"{recipient.forward_path.address}... {_fate(recipient)}")
+        if recipient.state is RecipientState.FAILED and recipient.last_status is not None:
+            code = code or exit_code(recipient.last_status)
+    return _ended(options, EX_OK if options.errors == "e" else code, lines, queue_id)
+
+
+def _fate(recipient: QueuedRecipient) -> str:
+    status = recipient.last_status
+    if recipient.state is RecipientState.DELIVERED:
+        return "Sent"
+    if recipient.state is RecipientState.FAILED:
+        return status.text if status is not None else "failed"
+    return f"Deferred: {status.text}" if status is not None else "queued"
+
+
+# --- what was given
 
 
 async def _content_lines(pieces: AsyncIterator[bytes], ignores_dots: bool) -> AsyncIterator[bytes]:

@@ -7,16 +7,20 @@ TableError at each use until it can: mail waits, it is never routed as if the ta
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from relaynode.errors import Problem, TableError
+from relaynode.tables.access import Access, parse_access
 from relaynode.tables.aliases import Aliases, parse_aliases
+from relaynode.tables.genericstable import Genericstable, parse_genericstable
 from relaynode.tables.mailertable import Mailertable, parse_mailertable
 from relaynode.tables.names import parse_names
+from relaynode.tables.relay_domains import RelayDomains, parse_relay_domains
+from relaynode.tables.virtusertable import Virtusertable, parse_virtusertable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
 
@@ -25,10 +29,11 @@ _ABSENT = (0, 0, 0, 0)
 
 @dataclass(slots=True)
 class TableFile(Generic[T]):
-    """One file and the table parsed from it."""
+    """One file and the table parsed from it. `is_required`: it is an error that it is not there."""
 
     path: Path
     parse: Callable[[str, str], tuple[T, list[Problem]]]
+    is_required: bool = False
     _stamp: tuple[int, ...] | None = None
     _table: T | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -38,9 +43,11 @@ class TableFile(Generic[T]):
         try:
             stamp = self._current_stamp()
             if stamp != self._stamp or self._table is None:
-                text = "" if stamp == _ABSENT else self._read()
+                text = "" if stamp == _ABSENT else self._read(stamp)
                 self._table, self.problems = self.parse(text, str(self.path))
                 self._stamp = stamp
+        except FileNotFoundError as error:
+            raise TableError(f"{self.path}: the settings name it and it is not there") from error
         except OSError as error:
             self._stamp = None
             raise TableError(f"{self.path}: cannot be read: {error.strerror}") from error
@@ -50,26 +57,62 @@ class TableFile(Generic[T]):
         try:
             found = self.path.stat()
         except (FileNotFoundError, NotADirectoryError):
+            if self.is_required:
+                raise
             return _ABSENT
         return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
-    def _read(self) -> str:
+    def _read(self, stamp: tuple[int, ...]) -> str:
+        content = self.path.read_bytes()
+        if self._current_stamp() != stamp:  # half of it would send mail astray: ask again later
+            self._stamp = None
+            raise TableError(f"{self.path}: is being written")
         # Tables are ASCII or UTF-8; other bytes are kept, they match nothing.
-        return self.path.read_bytes().decode("utf-8", "surrogateescape")
+        return content.decode("utf-8", "surrogateescape")
 
 
 class Tables:
-    """All tables of one folder (/etc/mail)."""
+    """All tables of one folder (/etc/mail). `aliases`: where these are, if they are elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, aliases: Path | None = None) -> None:
         self._mailertable = TableFile[Mailertable](folder / "mailertable", parse_mailertable)
-        self._aliases = TableFile[Aliases](folder / "aliases", parse_aliases)
+        self._virtusertable = TableFile[Virtusertable](
+            folder / "virtusertable", parse_virtusertable
+        )
+        self._genericstable = TableFile[Genericstable](
+            folder / "genericstable", parse_genericstable
+        )
+        self._access = TableFile[Access](folder / "access", parse_access)
+        self._relay_domains = TableFile[RelayDomains](folder / "relay-domains", parse_relay_domains)
+        self._aliases = TableFile[Aliases](aliases or folder / "aliases", parse_aliases)
         self._local_host_names = TableFile[frozenset[str]](folder / "local-host-names", parse_names)
+        self._named: dict[str, TableFile[frozenset[str]]] = {}
+        self._trusted_users = TableFile[frozenset[str]](folder / "trusted-users", parse_names)
 
     @property
     def mailertable(self) -> Mailertable:
         """Raises: TableError."""
         return self._mailertable.get()
+
+    @property
+    def virtusertable(self) -> Virtusertable:
+        """Raises: TableError."""
+        return self._virtusertable.get()
+
+    @property
+    def genericstable(self) -> Genericstable:
+        """Raises: TableError."""
+        return self._genericstable.get()
+
+    @property
+    def access(self) -> Access:
+        """Raises: TableError."""
+        return self._access.get()
+
+    @property
+    def relay_domains(self) -> RelayDomains:
+        """Raises: TableError."""
+        return self._relay_domains.get()
 
     @property
     def aliases(self) -> Aliases:
@@ -81,13 +124,51 @@ class Tables:
         """Raises: TableError."""
         return self._local_host_names.get()
 
+    @property
+    def trusted_users(self) -> frozenset[str]:
+        """Raises: TableError."""
+        return self._trusted_users.get()
+
+    def listed(self, entries: Iterable[str]) -> frozenset[str]:
+        """The names in a list of settings, in lower case: an entry `/...` is a file of such.
+
+        Raises: TableError.
+        """
+        names: set[str] = set()
+        for entry in entries:
+            if not entry.startswith("/"):
+                names.add(entry.lower().rstrip("."))
+                continue
+            if entry not in self._named:
+                path = Path(entry)
+                self._named[entry] = TableFile[frozenset[str]](path, parse_names, is_required=True)
+            names |= self._named[entry].get()
+        return frozenset(names)
+
+    def files(self) -> list[Path]:
+        """All table files that may be there, also those that settings have named so far."""
+        return [table.path for table in self._all()]
+
     def problems(self) -> list[Problem]:
         """All that is wrong in all tables, read now."""
         found: list[Problem] = []
-        for table in (self._local_host_names, self._mailertable, self._aliases):
+        for table in self._all():
             try:
                 table.get()
                 found += table.problems
             except TableError as error:
                 found.append(Problem(str(table.path), None, str(error).partition(": ")[2]))
         return found
+
+    def _all(self) -> list[TableFile[Any]]:
+        return [
+            self._local_host_names,
+            self._trusted_users,
+            self._mailertable,
+            self._virtusertable,
+            self._genericstable,
+            self._access,
+            self._relay_domains,
+            self._aliases,
+            *self._named.values(),
+        ]

@@ -10,27 +10,21 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.errors import Problem
-from relaynode.tables.keyed import Entry, parse_keyed
+from relaynode.tables.keyed import Entry, fill, parse_keyed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-MAILERS = frozenset({"smtp", "esmtp", "smtp8", "relay", "local", "error"})
+    from relaynode.errors import Problem
+
+MAILERS = frozenset(
+    """smtp esmtp smtp8 dsmtp relay local error discard
+    uucp uucp-old suucp uucp-new uucp-dom uucp-uudom""".split()
+)
 """The mailers an entry may name."""
 
 _HOST = re.compile(r"(?:[^\s@]*@)?(?:\[[^\s\[\]]+\]|[^\s:@\[\]]+)(?::[0-9]{1,5})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The right-hand side of an entry: `mailer:host`, with the arguments filled in.
-
-    For `local` the host is a user or empty; for `error` it is the rest of the text.
-    """
-
-    mailer: str
-    host: str
+_HOSTS = re.compile(r"[^\s:@]+(?::[^\s:@]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,89 +32,41 @@ class Mailertable:
     """A mailertable. `file` is its name, for trails and messages."""
 
     file: str
-    entries: dict[str, Entry]
+    entries: Mapping[str, Entry]
 
     @staticmethod
-    def keys(host: str) -> Iterator[str]:
-        """The keys that are tried for a host, in order."""
-        host = host.lower()
-        yield host
-        _, dot, rest = host.partition(".")
-        while dot:
-            yield f".{rest}"
-            _, dot, rest = rest.partition(".")
-        if host != ".":
-            yield "."
-
-    def target(self, host: str, entry: Entry) -> Target:
-        """What an entry found for `host` says, `%0` to `%2` replaced.
+    def value(entry: Entry, arguments: tuple[str, ...]) -> str:
+        """What an entry says, %0, %1 and %2 replaced.
 
         For a suffix key `%1` is all that stands before the suffix and `%2` the label next to it;
-        for `.` `%1` is the whole host; for an exact key both are empty.
+        for `.` `%1` is the whole host; for an exact key both are empty. `%0` is the key.
         """
-        first = second = ""
-        if entry.key == ".":
-            first = host
-        elif entry.key.startswith("."):
-            first = host[: -len(entry.key)]
-            second = first.rpartition(".")[2]
-        mailer, _, rest = entry.value.strip().partition(":")
-        return Target(mailer.lower(), _fill(rest.strip(), (entry.key, first, second)))
+        return fill(entry.value, arguments)
 
 
 def parse_mailertable(text: str, file: str) -> tuple[Mailertable, list[Problem]]:
     """A mailertable and what was wrong in its text.
 
-    An entry without a usable mailer is left out. One whose host is wrong stays: its mail waits.
+    An entry that is wrong stays: mail for its key must wait for the administrator, and not take
+    another way. sendmail passes over a value without a mailer, and so does routing.
     """
-    entries, problems = parse_keyed(text, file)
-    good = {}
-    for key, entry in entries.items():
-        problem = _mailer_problem(entry, file)
-        if problem is None:
-            good[key] = entry
-            problem = _host_problem(entry, file)
-        if problem is not None:
-            problems.append(problem)
-    problems.sort(key=lambda problem: problem.line or 0)
-    return Mailertable(file, good), problems
+    entries, problems = parse_keyed(text, file, _wrong)
+    return Mailertable(file, entries), problems
 
 
-def _mailer_problem(entry: Entry, file: str) -> Problem | None:
-    mailer, colon, host = entry.value.strip().partition(":")
+def _wrong(key: str, value: str) -> tuple[str, str] | None:
+    mailer, colon, host = value.strip().partition(":")
+    mailer, host = mailer.lower(), host.strip()
     if not colon:
-        text = f"{entry.key}: {entry.value} names no mailer"
-        return Problem(file, entry.line, text, f"write smtp:{entry.value}")
-    if mailer.lower() not in MAILERS:
-        known = ", ".join(sorted(MAILERS))
-        return Problem(file, entry.line, f"{entry.key}: unknown mailer {mailer}", f"known: {known}")
-    if not host.strip() and mailer.lower() != "local":
-        what, example = "host", "host.example.net"
-        if mailer.lower() == "error":
-            what, example = "text", "550 No such host"
-        text = f"{entry.key}: {mailer}: names no {what}"
-        return Problem(file, entry.line, text, f"write {mailer}:{example}")
-    return None
-
-
-def _host_problem(entry: Entry, file: str) -> Problem | None:
-    mailer, _, host = entry.value.strip().partition(":")
-    if mailer.lower() in ("local", "error") or _HOST.fullmatch(host.strip()):
+        return f"{key}: {value} names no mailer", f"write smtp:{value}"
+    if mailer not in MAILERS:
+        return f"{key}: unknown mailer {mailer}", f"known: {', '.join(sorted(MAILERS))}"
+    if mailer in ("local", "discard"):
         return None
-    text = f"{entry.key}: {host.strip()} is no host or host:port"
-    return Problem(file, entry.line, text, "write one host and nothing behind it")
-
-
-def _fill(text: str, arguments: tuple[str, ...]) -> str:
-    """Replace %0 ... %9 (missing ones by nothing) and %%."""
-    pieces = []
-    position = 0
-    while (percent := text.find("%", position)) >= 0:
-        pieces.append(text[position:percent])
-        letter = text[percent + 1 : percent + 2]
-        if letter.isascii() and letter.isdigit():
-            pieces.append(arguments[int(letter)] if int(letter) < len(arguments) else "")
-        else:
-            pieces.append("%" if letter == "%" else f"%{letter}")
-        position = percent + 1 + len(letter)
-    return "".join(pieces) + text[position:]
+    if mailer == "error":
+        return None if host else (f"{key}: error: names no text", "write error:550 No such host")
+    if not host:
+        return f"{key}: {mailer}: names no host", f"write {mailer}:host.example.net"
+    if _HOST.fullmatch(host) or _HOSTS.fullmatch(host):
+        return None
+    return f"{key}: {host} is no host", "write one host, or hosts with colons in between"

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from relaynode.cli.names import FAST_NAMES, OTHER_NAMES
 from relaynode.config import schema
 from relaynode.config.loader import load
 from relaynode.tables.loader import Tables
@@ -110,7 +111,7 @@ def test_the_sample_tables_have_no_mistake_and_say_something(tmp_path):
     tables = Tables(tmp_path)
     assert tables.problems() == []
     assert tables.mailertable.entries
-    assert tables.aliases.values["postmaster"] == ("root",)
+    assert tables.aliases.entries["postmaster"].value == "root"
     assert "bsd.home" in tables.local_host_names
 
 
@@ -119,3 +120,12 @@ def test_the_sample_tables_have_no_mistake_in_what_is_commented_out(tmp_path, na
     text = (CONF / name).read_text()
     (tmp_path / name).write_text(re.sub(r"^#(?=[^# \n])|^#(?=\t)", "", text, flags=re.MULTILINE))
     assert Tables(tmp_path).problems() == []
+
+
+def test_mailer_conf_names_all_that_install_names_puts_in_place():
+    lines = (CONF / "mailer.conf").read_text(encoding="utf-8").splitlines()
+    entries = [line.split() for line in lines if line and not line.startswith("#")]
+    assert {name for name, *_ in entries} == {*FAST_NAMES, *OTHER_NAMES}
+    for name, *command in entries:  # mailwrapper wants an absolute path
+        assert command == [f"/usr/local/libexec/relaynode/{name}"]
+    assert any("install-names /usr/local/libexec/relaynode" in line for line in lines)

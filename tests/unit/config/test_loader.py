@@ -122,7 +122,7 @@ def test_every_section_is_read(write, tmp_path):
     assert config.spool == tmp_path / "spool"
     assert config.control_socket == tmp_path / "spool" / "control"
     assert config.tables == Path("/etc/mail2")
-    assert config.local_domains == {"bsd.home", "localhost", "hosted.example"}
+    assert config.local_domains == {"bsd.home", "bsd", "localhost", "hosted.example"}
     assert config.default_smart_host == "backup"
     assert config.mailbox == Mailbox("~/Maildir/")
     file = config.file
@@ -586,3 +586,41 @@ def test_any_values_give_a_configuration_or_complaints(write, text):
     except ConfigError as error:
         assert error.problems
         assert all(problem.line for problem in error.problems)
+
+
+# ---- [routing]
+
+
+@pytest.mark.parametrize(
+    "key", ["smart_host", "uucp_relay", "mail_hub", "local_relay", "luser_relay"]
+)
+def test_a_relay_with_an_unknown_mailer_is_named(complaints, key):
+    (told,) = complaints(f'[routing]\n{key} = "smpt:relay.example.net"\n')
+    assert told == f":2: routing.{key}: unknown mailer smpt; did you mean smtp?"
+
+
+def test_a_relay_without_a_host_is_named(complaints):
+    (told,) = complaints('[routing]\nsmart_host = "uucp-dom:"\n')
+    assert told.startswith(":2: routing.smart_host: uucp-dom: names no host; ")
+
+
+@pytest.mark.parametrize("value", ["relay.example.net", "[h]", "uucp-dom:isp", "error:5.1.1:550 x"])
+def test_relays_that_sendmail_takes_are_taken(write, value):
+    path = write(f'[routing]\nsmart_host = "{value}"\n')
+    assert load(path).file.routing.smart_host == value
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("masquerade", "domains"),
+        ("masquerade", "exceptions"),
+        ("masquerade", "generics_domains"),
+        ("routing", "virtual_domains"),
+        ("routing", "uucp_old"),
+    ],
+)
+def test_a_list_of_domains_takes_domains_and_files_of_them(write, complaints, table, key):
+    assert load(write(f'[{table}]\n{key} = ["lan.example", "/etc/mail/more"]\n'))
+    (told,) = complaints(f'[{table}]\n{key} = ["lan.example", ".example"]\n')
+    assert told == ':2: ".example" is no domain: the domain has an empty label'

@@ -134,6 +134,27 @@ def test_what_is_no_unix_from_line_stays(content: bytes) -> None:
     assert eat_unix_from(content) == (content, None)
 
 
+@pytest.mark.parametrize(
+    ("content", "rest"),
+    [
+        (b"From a b c\r\nSubject: x\r\n\r\nb\r\n", b"Subject: x\r\n\r\nb\r\n"),
+        (b"From a Sat Feb 31 16:32:40 2026\r\nTo: x\r\n", b"To: x\r\n"),
+        (b"From x\r\n\r\nbody\r\n", b"From x\r\n\r\nbody\r\n"),
+        (b"From x\r\nand so on\r\n", b"From x\r\nand so on\r\n"),
+    ],
+)
+def test_a_unix_from_line_without_a_date_is_eaten_where_a_header_follows(
+    content: bytes, rest: bytes
+) -> None:
+    assert eat_unix_from(content) == (rest, None)
+
+
+def test_empty_fields_that_we_would_add_are_taken_for_missing() -> None:
+    header = b"Date: \r\nFrom:\r\n \r\nTo:\r\nMessage-Id:\t\r\nSubject:\r\nResent-From:\r\n\r\n"
+    assert clean_submission(header) == b"To:\r\nSubject:\r\n\r\n"
+    assert clean_submission(b"From: a\r\nFrom:\r\n\r\n") == b"From: a\r\n\r\n"
+
+
 def test_a_submission_loses_bcc_return_path_and_full_name() -> None:
     header = (
         b"Return-Path: <evil@x>\r\nBcc: dave,\r\n\terin\r\nTo: bob\r\nFull-Name: S\r\n"

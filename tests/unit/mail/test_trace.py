@@ -64,6 +64,8 @@ def test_several_recipients_are_not_disclosed() -> None:
         (smtp_origin("x", "", "IPv6:2001:db8::1"), "from x ([IPv6:2001:db8::1])"),
         (smtp_origin("", "", "192.0.2.1"), "from unknown ([192.0.2.1])"),
         (user_origin("alice"), "(from alice@localhost)"),
+        (user_origin("alice", "horus"), "from horus (alice@localhost)"),
+        (user_origin("alice", "a\r\nb (c"), "from a??b??c (alice@localhost)"),
         (
             poll_origin("pop.example.net", "198.51.100.7"),
             "from pop.example.net [198.51.100.7]",
@@ -82,6 +84,21 @@ def test_a_submission_names_its_recipient_without_brackets() -> None:
         "\tby gate.example.org (relaynode 1.0) id 6ALGbPYc019600\r\n"
         "\tfor bob; Sat, 21 Nov 2026 16:37:25 +0000\r\n"
     )
+
+
+def test_a_protocol_of_the_command_line_is_cleaned_and_brackets_stay_with_rcpt() -> None:
+    text = received(
+        user_origin("root", "horus"),
+        by="gate.example.org",
+        program="relaynode 1.0",
+        queue_id="Q",
+        now=NOW,
+        protocol="UU\r\nCP",
+        recipient="bob",
+        is_submission=True,
+    ).decode()
+    assert text.startswith("Received: from horus (root@localhost)\r\n\tby gate.example.org ")
+    assert " with UU??CP id Q\r\n\tfor bob; " in text
 
 
 def test_a_poll_says_pop3_and_for_whom() -> None:

@@ -15,16 +15,17 @@ import pytest
 
 from relaynode.config.values import Mailbox
 from relaynode.mail.envelope import Envelope, Recipient
-from relaynode.mailers import local
+from relaynode.mailers import as_user
 from relaynode.mailers.local import LocalMailer
 from relaynode.mailers.mailer import Consignment
 from relaynode.mailers.users import Users
-from relaynode.policy.rewrite import Masquerade
+from relaynode.policy.masquerade import Masquerade
+from relaynode.policy.names import Names
 from relaynode.queue.content import Content
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
 
 NOW = 1_800_000_000.0
-HOME = Masquerade(hostname="bsd.home", as_domain="example.net", all_headers=True)
+HOME = Masquerade(names=Names(hostname="bsd.home"), as_domain="example.net", all_headers=True)
 CONTENT = b"From: joe\r\nTo: alice@bsd.home\r\n\r\nbody\r\n"
 STORED = b"From: joe\nTo: alice@example.net\n\nbody\n"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root delivers for other users")
@@ -218,7 +219,7 @@ def test_a_full_disk_is_temporary(maildirs, monkeypatch):
     def full(folder, unique, pieces):
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
-    monkeypatch.setattr(local, "deliver_to_maildir", full)
+    monkeypatch.setattr(as_user, "deliver_to_maildir", full)
     status = only_status(maildirs, delivery())
     assert status.is_temporary
     assert status.enhanced == "4.2.0"

@@ -8,16 +8,12 @@ from relaynode.errors import StoreError
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.header import MAX_HEADER_BYTES
 from relaynode.mailers.outgoing import compose
-from relaynode.policy.rewrite import Masquerade
+from relaynode.policy.masquerade import Masquerade
+from relaynode.policy.names import Names
 from relaynode.queue.content import Content
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
 
-HOME = Masquerade(
-    hostname="bsd.home",
-    as_domain="example.net",
-    all_headers=True,
-    local_domains=frozenset({"bsd.home"}),
-)
+HOME = Masquerade(names=Names(hostname="bsd.home"), as_domain="example.net", all_headers=True)
 TRACE = b"Received: by bsd.home\r\n"
 
 
@@ -34,7 +30,7 @@ def composed(content, trace=TRACE, masquerade=HOME, **more):
     """The message as it goes out; its size is checked on the way."""
     if isinstance(content, bytes):
         content = Content.of(content)
-    outgoing = compose(delivery(content, trace), masquerade, **more)
+    outgoing = compose(delivery(content, trace), masquerade, **{"mailer": "esmtp", **more})
     whole = b"".join(outgoing.pieces())
     assert outgoing.size_bytes == len(whole)
     return whole
@@ -57,7 +53,7 @@ def test_fields_that_we_put_in_front_are_rewritten_too():
 
 def test_names_without_domain_stay_so_where_that_is_wished():
     content = b"From: joe\r\nTo: alice@bsd.home\r\n\r\n"
-    assert composed(content, b"", qualify=False) == (b"From: joe\r\nTo: alice@example.net\r\n\r\n")
+    assert composed(content, b"", mailer="local") == (b"From: joe\r\nTo: alice@example.net\r\n\r\n")
 
 
 def test_what_looks_like_a_field_in_the_body_is_not_touched():
@@ -114,7 +110,7 @@ def test_a_long_body_comes_in_pieces_that_are_not_long(tmp_path):
     file = tmp_path / "content"
     content = b"From: joe\r\n\r\n" + b"0123456789abcde\r\n" * 100_000
     file.write_bytes(content)
-    outgoing = compose(delivery(Content(len(content), path=file)), HOME)
+    outgoing = compose(delivery(Content(len(content), path=file)), HOME, mailer="esmtp")
     assert max(map(len, outgoing.pieces())) <= 64 * 1024
     assert b"".join(outgoing.pieces()).endswith(content[13:])
 
@@ -122,15 +118,15 @@ def test_a_long_body_comes_in_pieces_that_are_not_long(tmp_path):
 def test_content_that_is_shorter_than_it_should_be_is_an_error(tmp_path):
     file = tmp_path / "content"
     file.write_bytes(b"From: joe\r\n\r\n" + b"x" * 100_000)
-    outgoing = compose(delivery(Content(200_000, path=file)), HOME)
+    outgoing = compose(delivery(Content(200_000, path=file)), HOME, mailer="esmtp")
     with pytest.raises(StoreError, match="shorter than its queue entry says"):
         list(outgoing.pieces())
     file.unlink()
     with pytest.raises(StoreError):
-        compose(delivery(Content(200_000, path=file)), HOME)
+        compose(delivery(Content(200_000, path=file)), HOME, mailer="esmtp")
 
 
-STRANGE = Masquerade(hostname="a.b.c.d.e")
+STRANGE = Masquerade(names=Names(hostname="a.b.c.d.e"))
 PARTS = st.sampled_from(
     [
         b"From: x@y.example\r\n",

@@ -24,7 +24,8 @@ from relaynode.errors import (
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.smtp import MIN_IN_FLIGHT, NextHop, SmtpMailer
-from relaynode.policy.rewrite import Masquerade
+from relaynode.policy.masquerade import Masquerade
+from relaynode.policy.names import Names
 from relaynode.queue.content import Content
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
@@ -390,7 +391,7 @@ class Visit:
             timeout_seconds=LONG,
             max_in_flight=self.max_in_flight,
         )
-        masquerade = Masquerade(hostname="pc.lan", local_domains=frozenset({"pc.lan"}))
+        masquerade = Masquerade(names=Names(hostname="pc.lan"))
         return SmtpMailer(next_hop, hostname="pc.lan", masquerade=masquerade, clock=self.clock)
 
     @asynccontextmanager

@@ -223,6 +223,22 @@ def test_an_operator_can_do_what_the_table_of_moves_says(run, state, verb):
     assert run(scenario) == (([], state) if target is None else (["A1"], target))
 
 
+def test_mail_may_be_held_from_the_start_with_the_reason(run):
+    async def scenario(store):
+        await store.add([replace(message("A1"), hold_reason="looks odd"), message("A2")])
+        assert [waiting.queue_id for waiting in await store.waiting()] == ["A2"]
+        held = (await store.messages())[0]
+        assert (held.queue_id, held.state) == ("A1", MessageState.HELD)
+        assert [(event.kind, event.text) for event in await store.history("A1")] == [
+            ("queued", "test"),
+            ("hold", "looks odd"),
+        ]
+        assert await store.operate(Verb.RELEASE, ["A1"], NOW) == ["A1"]
+        assert len(await store.waiting()) == 2
+
+    run(scenario)
+
+
 def test_held_mail_is_not_waiting_and_cannot_be_claimed(run):
     async def scenario(store):
         await store.add([message()])
@@ -313,3 +329,104 @@ def test_a_discarded_draft_leaves_nothing(run, tmp_path):
     run(scenario)
     assert list((tmp_path / "content").iterdir()) == []
     assert list((tmp_path / "incoming").iterdir()) == []
+
+
+def test_lines_and_body_size_are_kept_for_listings(run):
+    async def scenario(store):
+        await store.add([replace(message(), lines=3, body_bytes=17)])
+        (waiting,) = await store.waiting()
+        (listed,) = await store.messages()
+        assert (waiting.lines, waiting.body_bytes) == (listed.lines, listed.body_bytes) == (3, 17)
+
+    run(scenario)
+
+
+def test_one_message_is_found_in_whatever_state(run):
+    async def scenario(store):
+        await store.add([message(), message("A2")])
+        (delivery, _) = await claim_all(store)
+        (recipient,) = delivery.recipients
+        await store.record([outcome(recipient, Result.FAILED, permanent("no"))], NOW)
+        found = await store.message("A1")
+        assert found.state is MessageState.DONE
+        assert [one.state for one in found.recipients] == [RecipientState.FAILED]
+        assert await store.message("A9") is None
+
+    run(scenario)
+
+
+def test_a_host_is_known_by_what_it_said_last_until_that_is_forgotten(run):
+    async def scenario(store):
+        await store.add([message(), message("A2"), message("A3")])
+        first, second, third = await claim_all(store)
+
+        async def say(delivery, status, host, at):
+            (recipient,) = delivery.recipients
+            queue_id = delivery.message.queue_id
+            result = Result.DELIVERED if status.is_success else Result.DEFERRED
+            said = outcome(recipient, result, status, queue_id, host=host)
+            await store.record([said], at)
+
+        await say(first, ok("accepted"), "relay.example", NOW)
+        await say(second, temporary("busy"), "relay.example", NOW + 5)
+        await say(third, ok("here"), "local", NOW + 1)
+        found = [(one.host, one.at, str(one.status)) for one in await store.host_status()]
+        assert found == [
+            ("relay.example", NOW + 5, "451 4.0.0 busy"),
+            ("local", NOW + 1, "250 2.0.0 here"),
+        ]
+        assert await store.forget_host_status(NOW + 2) == 1
+        assert [one.host for one in await store.host_status()] == ["relay.example"]
+
+    run(scenario)
+
+
+def test_the_reason_for_a_move_is_in_the_history(run):
+    async def scenario(store):
+        await store.add([message()])
+        await store.operate(Verb.HOLD, ["A1"], NOW, "suspicious")
+        assert [(one.kind, one.text) for one in await store.history("A1")][1:] == [
+            ("hold", "suspicious")
+        ]
+
+    run(scenario)
+
+
+def test_what_was_decided_about_a_recipient_is_kept(run):
+    decided = (
+        Recipient("|vacation joe", expanded_from="joe", mailer="prog", run_as="joe"),
+        Recipient("joe@hub", mailer="relay", host="hub.example.net"),
+        Recipient("plain@example.net"),
+    )
+
+    async def scenario(store):
+        one = message()
+        await store.add([replace(one, envelope=replace(one.envelope, recipients=decided))])
+        (found,) = await store.waiting()
+        return tuple(recipient.forward_path for recipient in found.recipients)
+
+    assert run(scenario) == decided
+
+
+@pytest.mark.parametrize("size", [10, INLINE_BYTES + 1])
+def test_messages_that_share_their_content_end_one_after_the_other(run, size):
+    async def scenario(store):
+        draft = store.draft("A1")
+        draft.write(b"x" * size)
+        content = draft.finish()
+        twin = store.twin(content, "A2")
+        await store.add(
+            [
+                replace(message("A1"), content=content),
+                replace(message("A2"), content=twin),
+            ]
+        )
+        first, second = await claim_all(store)
+        for delivery in (first, second):
+            assert b"".join(delivery.content.pieces()) == b"x" * size
+            (recipient,) = delivery.recipients
+            queue_id = delivery.message.queue_id
+            await store.record([outcome(recipient, Result.DELIVERED, ok("x"), queue_id)], NOW)
+        return [path for path in (content.path, twin.path) if path is not None and path.exists()]
+
+    assert run(scenario) == []

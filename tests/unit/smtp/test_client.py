@@ -115,6 +115,26 @@ def test_ehlo_and_helo_can_be_refused(replies: bytes) -> None:
     assert client.state is State.CLOSED
 
 
+@pytest.mark.parametrize(
+    "reply", [b"250-PC.lan Hello\r\n250 SIZE\r\n", b"502 what?\r\n250 pc.lan.\r\n"]
+)
+def test_a_server_with_our_own_name_is_ourselves_and_gets_nothing(reply: bytes) -> None:
+    client = Client("pc.lan")
+    client.receive(b"220 hi\r\n")
+    client.hello()
+    (refused,) = client.receive(reply)
+    assert isinstance(refused, Refused)
+    assert str(refused.status) == "451 4.3.5 config error: mail loops back to me (MX problem?)"
+    assert client.state is State.CLOSED
+
+
+def test_two_hosts_without_a_name_may_talk() -> None:
+    client = Client("localhost")
+    client.receive(b"220 hi\r\n")
+    client.hello()
+    assert client.receive(b"250 localhost\r\n") == [Ready()]
+
+
 def test_replies_may_come_in_any_pieces() -> None:
     greeting, reply = b"220-mx\r\n220 hi\r\n", ehlo_reply("PIPELINING", "CHUNKING")
     for cut in range(len(reply)):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaynode.errors import LocalProtocolError
-from relaynode.mail.status import ok
+from relaynode.mail.status import Status, ok
 from relaynode.smtp import server
 from relaynode.smtp.events import (
     Closed,
@@ -23,7 +23,13 @@ from relaynode.smtp.events import (
     Rcpt,
     TransactionReset,
 )
-from relaynode.smtp.server import MAX_COMMAND_BYTES, MAX_ERRORS, Phase, Session
+from relaynode.smtp.server import (
+    MAX_COMMAND_BYTES,
+    MAX_ERRORS,
+    MAX_REFUSALS,
+    Phase,
+    Session,
+)
 from unit.smtp.talk import (
     HELLO,
     MAIL,
@@ -511,16 +517,72 @@ def test_too_many_errors_end_the_session() -> None:
     assert desk.events == [Closed()]
 
 
-def test_what_the_driver_refuses_counts_as_an_error_too() -> None:
+def test_what_the_driver_refuses_ends_the_session_too_but_not_so_soon() -> None:
     desk = desk_in(Phase.MAIL)
-    said = desk.says(b"RCPT TO:<nobody@x>\r\n" * (MAX_ERRORS + 5))
-    assert [line[:3] for line in said.splitlines()] == [b"550"] * MAX_ERRORS + [b"421"]
+    said = desk.says(b"RCPT TO:<nobody@x>\r\n" * (MAX_REFUSALS + 5))
+    assert [line[:3] for line in said.splitlines()] == [b"550"] * MAX_REFUSALS + [b"421"]
     assert desk.session.phase is Phase.CLOSED
-    desk = desk_in(Phase.DATA)
-    desk.says(b"x\r\n.\r\n" + b"FOO\r\n" * (MAX_ERRORS - 1) + MAIL + RCPT + b"BDAT 0 LAST\r\n")
+    desk = desk_in(Phase.MAIL)
+    desk.says(b"RCPT TO:<nobody@x>\r\n" * (MAX_REFUSALS - 1) + RCPT + b"BDAT 0 LAST\r\n")
     desk.refuses_content = NO_ROOM
     said = desk.says(MAIL + RCPT + b"BDAT 0 LAST\r\n")
     assert [line[:3] for line in said.splitlines()] == [b"250", b"250", b"452", b"421"]
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        (b"MAIL FROM: <a@b.>", "<a@b.>"),
+        (b"MAIL FROM:a@b SIZE=5", "a@b"),
+        (b"MAIL FROM:<>", "<>"),
+        (b"MAIL FROM:<@x,@y:a@b>", "<@x,@y:a@b>"),
+    ],
+)
+def test_the_driver_is_told_a_path_as_it_was_typed(command: bytes, given: str) -> None:
+    desk = desk_in(Phase.READY)
+    desk.says(command + b"\r\nRCPT TO: " + given.replace("<>", "joe").encode() + b"\r\n")
+    mail, rcpt = desk.events[-2:]
+    assert isinstance(mail, Mail) and isinstance(rcpt, Rcpt)
+    assert (mail.given, rcpt.given) == (given, given.replace("<>", "joe"))
+
+
+DENIAL = Status(550, "5.7.1", "Access denied")
+
+
+def denied(denial: Status = DENIAL) -> Session:
+    return Session("mx.example.net", max_size_bytes=1000, denial=denial)
+
+
+def answers(session: Session, data: bytes) -> list[bytes]:
+    session.receive(data)
+    while not isinstance(session.next_event(), NeedData | Closed):
+        pass
+    return session.data_to_send().splitlines()
+
+
+def test_a_client_that_is_not_welcome_hears_so_at_each_command_that_would_serve_it() -> None:
+    session = denied()
+    assert session.data_to_send() == b"220 mx.example.net ESMTP relaynode\r\n"
+    assert answers(session, b"EHLO x\r\n")[1:] == [b"250 ENHANCEDSTATUSCODES"]
+    for command in ("MAIL FROM:<>", "MAIL nonsense", "RCPT TO:<a>", "DATA", "HELP", "VRFY a"):
+        assert answers(session, command.encode() + b"\r\n") == [b"550 5.7.1 Access denied"]
+    for command in ("EXPN a", "ETRN a", "AUTH PLAIN", "STARTTLS"):
+        assert answers(session, command.encode() + b"\r\n") == [b"550 5.7.1 Access denied"]
+    codes = [line[:3] for line in answers(session, b"HELO x\r\nNOOP\r\nRSET\r\nFOO\r\nQUIT\r\n")]
+    assert codes == [b"250", b"250", b"250", b"500", b"221"]
+
+
+def test_the_bytes_of_a_chunk_that_is_not_welcome_are_no_commands() -> None:
+    session = denied()
+    session.data_to_send()
+    said = answers(session, b"EHLO x\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n")
+    assert [line[:3] for line in said[2:]] == [b"550", b"250"]
+
+
+def test_421_ends_the_session_at_the_greeting() -> None:
+    session = denied(Status(421, "4.0.0", "go away"))
+    assert session.next_event() == Closed()
+    assert session.data_to_send() == b"421 4.0.0 go away\r\n"
 
 
 @pytest.mark.parametrize("phase", [*ALLOWED, Phase.DATA, Phase.CHUNK], ids=lambda phase: phase.name)

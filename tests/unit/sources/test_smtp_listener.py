@@ -160,3 +160,151 @@ def test_a_client_from_elsewhere_may_write_to_us_and_to_nobody_else(tmp_path):
         return codes(answer)
 
     assert asyncio.run(run()) == [b"220", b"250", b"250", b"550", b"550", b"250", b"221"]
+
+
+# --- whom mail is taken from, and what is said
+
+
+def talk(tmp_path, lines, client="192.0.2.9", *, sections="", tables=None, store=None, user=""):
+    """The replies to `lines` and what is in the queue afterwards."""
+
+    async def run():
+        kept = store or MemoryStore(tmp_path / "scratch")
+        node = TestNode(tmp_path, sections, tables=tables).open(store=kept)
+        source = SmtpSource(
+            node.intake, node.rules, hostname="bsd.home", networks=[], max_size_bytes=10**6
+        )
+        ours, stream = pair("client", "server")
+        serving = asyncio.ensure_future(source.serve(ours, client, trusted_user=user))
+        await stream.write(("\r\n".join([*lines, "QUIT"]) + "\r\n").encode())
+        said = (await all_of(stream)).decode()
+        await serving
+        return said.splitlines(), await kept.messages(), kept
+
+    return asyncio.run(run())
+
+
+LETTER = ["DATA", "Subject: s", "", "body", "."]
+
+
+def test_addresses_are_echoed_as_they_were_typed(tmp_path):
+    lines = [
+        "HELO x",
+        "MAIL FROM:A@b.Example",
+        "RCPT TO:<@bsd.home:User@BSD.home.>",
+        "RCPT TO:user",
+    ]
+    said, _, _ = talk(tmp_path, lines)
+    assert said[2:5] == [
+        "250 2.1.0 A@b.Example... Sender ok",
+        "250 2.1.5 <@bsd.home:User@BSD.home.>... Recipient ok",
+        "250 2.1.5 <@bsd.home:User@BSD.home.>... Recipient ok",
+    ]
+
+
+def test_refusals_name_the_address_where_sendmail_does(tmp_path):
+    access = "From:bad@a.example REJECT\nTo:full@bsd.home 452 over quota\nTo:out@bsd.home REJECT\n"
+    lines = [
+        *("HELO x", "MAIL FROM:<Bad@a.example>", "RCPT TO:<user>", "MAIL FROM:<a@a.example>"),
+        *("RCPT TO:<full@bsd.home>", "RCPT TO:<out@bsd.home>", "RCPT TO:<Nobody1>"),
+        *("RCPT TO:<x@far.example>", "DATA"),
+    ]
+    said, _, _ = talk(tmp_path, lines, tables={"access": access})
+    assert said[2:10] == [
+        "550 5.7.1 <Bad@a.example>... Access denied",
+        "503 5.0.0 Need MAIL before RCPT",
+        "250 2.1.0 <a@a.example>... Sender ok",
+        "452 4.0.0 over quota",
+        "550 5.2.1 <out@bsd.home>... Mailbox disabled for this recipient",
+        "550 5.1.1 <Nobody1>... User unknown",
+        "550 5.7.1 <x@far.example>... Relaying denied",
+        "503 5.0.0 Need RCPT (recipient)",
+    ]
+
+
+def test_a_client_that_is_rejected_is_told_so_and_offered_nothing(tmp_path):
+    lines = ["EHLO x", "MAIL FROM:<a@b.example>", "RCPT TO:<user>", "RSET"]
+    said, _, _ = talk(tmp_path, lines, tables={"access": "Connect:192.0.2 REJECT\n"})
+    assert said[1:] == [
+        "250-bsd.home Hello x, pleased to meet you",
+        "250 ENHANCEDSTATUSCODES",
+        "550 5.7.1 Access denied",
+        "550 5.7.1 Access denied",
+        "250 2.0.0 Reset state",
+        "221 2.0.0 bsd.home closing connection",
+    ]
+
+
+def test_a_client_may_be_sent_away_at_once(tmp_path):
+    said, _, _ = talk(tmp_path, [], tables={"access": "Connect:192.0.2 421 not now\n"})
+    assert said == ["421 4.0.0 not now"]
+
+
+@pytest.mark.parametrize("entry", ["Connect:192.0.2", "From:a@b.example", "To:user@bsd.home"])
+def test_discarded_mail_is_accepted_logged_and_gone(tmp_path, caplog, entry):
+    caplog.set_level("INFO", "relaynode")
+    lines = ["HELO x", "MAIL FROM:<a@b.example>", "RCPT TO:<user@bsd.home>", "RCPT TO:<nobody1>"]
+    said, queued, _ = talk(tmp_path, [*lines, *LETTER], tables={"access": f"{entry} DISCARD\n"})
+    assert [line[:3] for line in said[2:]] == ["250", "250", "250", "354", "250", "221"]
+    assert said[6].endswith(" Message accepted for delivery")
+    assert queued == []
+    (logged,) = [record.message for record in caplog.records if "discarded" in record.message]
+    assert logged == "discarded: from <a@b.example> to user@bsd.home, nobody1 (smtp 192.0.2.9)"
+
+
+def test_the_next_message_of_a_session_is_not_discarded_with_the_one_before(tmp_path):
+    first = ["MAIL FROM:<bad@b.example>", "RCPT TO:<user>", *LETTER]
+    second = ["MAIL FROM:<good@b.example>", "RCPT TO:<user>", *LETTER]
+    tables = {"access": "From:bad@b.example DISCARD\n"}
+    _, queued, _ = talk(tmp_path, ["HELO x", *first, *second], tables=tables)
+    assert [message.envelope.reverse_path for message in queued] == ["good@b.example"]
+
+
+def test_quarantined_mail_is_accepted_and_held_with_the_reason(tmp_path):
+    lines = ["HELO x", "MAIL FROM:<a@b.example>", "RCPT TO:<user>", *LETTER]
+    tables = {"access": "From:b.example QUARANTINE:looks odd\n"}
+    said, (queued,), store = talk(tmp_path, lines, tables=tables)
+    assert said[-2].startswith("250 2.0.0 ")
+    assert queued.state == "held"
+    assert asyncio.run(store.waiting()) == []
+    assert asyncio.run(store.history(queued.queue_id))[-1].text == "looks odd"
+
+
+def test_what_a_table_refuses_is_refused_before_relaying_is_asked_about(tmp_path):
+    mailertable = "shut.example error:5.7.1:550 Mail to this host is refused\n"
+    lines = ["HELO x", "MAIL FROM:<>", "RCPT TO:<x@shut.example>", "MAIL FROM:<x@shut.example>"]
+    said, _, _ = talk(tmp_path, [*lines[:3], "RSET", lines[3]], tables={"mailertable": mailertable})
+    refusal = "550 5.7.1 <x@shut.example>... Mail to this host is refused"
+    assert (said[3], said[5]) == (refusal, refusal)
+
+
+def test_a_program_of_this_machine_may_send_anywhere(tmp_path):
+    lines = ["HELO x", "MAIL FROM:<joe>", "RCPT TO:<x@far.example>"]
+    tables = {"access": "Connect:127 REJECT\n"}
+    said, _, _ = talk(tmp_path, lines, "127.0.0.1", tables=tables, user="joe")
+    assert [line[:3] for line in said] == ["220", "250", "250", "250", "221"]
+
+
+def test_an_unreadable_access_table_lets_nothing_pass(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "access").mkdir()
+    said, _, _ = talk(tmp_path, ["HELO x", "MAIL FROM:<a@b.example>", "RCPT TO:<user>"])
+    text = "451 4.3.0 Temporary system failure. Please try again later."
+    assert said[2:4] == [text, text]
+
+
+def test_settings_of_the_access_section_are_heeded(tmp_path):
+    lines = ["HELO x", "MAIL FROM:<joe@bsd.home>", "RCPT TO:<x@far.example>", "RCPT TO:<user>"]
+    access = {"access": "Connect:192.0.2 REJECT\nSpam:user@ FRIEND\n"}
+    sections = '[access]\ndelay_checks = "friend"\nrelay_domains = ["far.example"]\n'
+    said, _, _ = talk(tmp_path, lines, sections=sections, tables=access)
+    assert said[2:5] == [
+        "250 2.1.0 <joe@bsd.home>... Sender ok",
+        "550 5.7.1 <x@far.example>... Access denied",
+        "250 2.1.5 <user>... Recipient ok",
+    ]
+
+
+def test_an_address_outside_ascii_is_not_echoed_to_a_client_that_could_not_read_it(tmp_path):
+    said, _, _ = talk(tmp_path, ["EHLO x", "MAIL FROM:<a@b.example>", "RCPT TO:<ä@bsd.home>"])
+    assert said[-2] == "553 5.6.7 Address outside ASCII without SMTPUTF8"

@@ -1,6 +1,7 @@
 """Tables follow their files; a file that cannot be read is an error, never an empty table."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_each_table_is_read_from_its_own_file(tmp_path, tables):
     (tmp_path / "aliases").write_text("root: alice\n")
     (tmp_path / "local-host-names").write_text("home.example\n")
     assert list(tables.mailertable.entries) == ["x.example"]
-    assert tables.aliases.values == {"root": ("alice",)}
+    assert tables.aliases.entries["root"].value == "alice"
     assert tables.local_host_names == {"home.example"}
 
 
@@ -37,25 +38,25 @@ def test_trails_can_name_the_file(tmp_path, tables):
 
 def test_a_changed_file_is_read_again(tmp_path, tables):
     file = tmp_path / "aliases"
-    assert tables.aliases.values == {}
+    assert tables.aliases.entries == {}
     file.write_text("root: alice\n")
-    assert tables.aliases.values == {"root": ("alice",)}
+    assert tables.aliases.entries["root"].value == "alice"
     file.write_text("root: bob, carol\n")
-    assert tables.aliases.values == {"root": ("bob", "carol")}
+    assert tables.aliases.entries["root"].value == "bob, carol"
     file.unlink()
-    assert tables.aliases.values == {}
+    assert tables.aliases.entries == {}
 
 
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path, tables):
     file = tmp_path / "aliases"
     file.write_text("root: alice\n")
-    assert tables.aliases.values == {"root": ("alice",)}
+    assert tables.aliases.entries["root"].value == "alice"
     found = file.stat()
     other = tmp_path / "aliases.new"
     other.write_text("root: carol\n")
     os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
     other.replace(file)
-    assert tables.aliases.values == {"root": ("carol",)}
+    assert tables.aliases.entries["root"].value == "carol"
 
 
 def test_an_unchanged_file_is_not_parsed_again(tmp_path, tables):
@@ -65,7 +66,7 @@ def test_an_unchanged_file_is_not_parsed_again(tmp_path, tables):
 
 def test_bytes_that_are_not_utf8_do_not_harm_the_rest(tmp_path, tables):
     (tmp_path / "aliases").write_bytes(b"caf\xe9: x\nroot: alice\n")
-    assert tables.aliases.values["root"] == ("alice",)
+    assert tables.aliases.entries["root"].value == "alice"
 
 
 @pytest.mark.parametrize("name", ["mailertable", "aliases", "local-host-names"])
@@ -84,14 +85,14 @@ def test_an_unreadable_file_raises_at_every_use_until_it_can_be_read(tmp_path, t
 def test_a_file_that_became_unreadable_is_not_served_from_memory(tmp_path, tables):
     file = tmp_path / "aliases"
     file.write_text("root: alice\n")
-    assert tables.aliases.values == {"root": ("alice",)}
+    assert tables.aliases.entries["root"].value == "alice"
     file.rename(tmp_path / "aside")
     file.mkdir()
     with pytest.raises(TableError):
         _ = tables.aliases
     file.rmdir()
     (tmp_path / "aside").rename(file)
-    assert tables.aliases.values == {"root": ("alice",)}
+    assert tables.aliases.entries["root"].value == "alice"
 
 
 def test_a_link_that_leads_round_in_a_circle_is_unreadable_and_not_missing(tmp_path, tables):
@@ -113,3 +114,60 @@ def test_all_problems_of_all_tables_are_told_at_once(tmp_path, tables):
     (tmp_path / "mailertable").write_text("x.example smtp:gw\n")
     (tmp_path / "aliases").rmdir()
     assert tables.problems() == []
+
+
+def test_a_list_of_settings_may_name_files_which_are_read_again_when_changed(tmp_path, tables):
+    file = tmp_path / "virtual"
+    file.write_text("One.Example\n# a comment\n")
+    assert tables.listed(["Two.Example.", str(file)]) == {"one.example", "two.example"}
+    file.write_text("three.example\n")
+    assert tables.listed([str(file)]) == {"three.example"}
+
+
+def test_a_file_that_the_settings_name_must_be_there(tmp_path, tables):
+    with pytest.raises(TableError, match="none: the settings name it and it is not there"):
+        tables.listed([str(tmp_path / "none")])
+    (tmp_path / "none").write_text("a.example\n")
+    assert tables.listed([str(tmp_path / "none")]) == {"a.example"}
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_half_a_table(tmp_path, tables, monkeypatch):
+    file = tmp_path / "mailertable"
+    file.write_text("x.example smtp:gw\n")
+    read_bytes = Path.read_bytes
+
+    def read_while_somebody_writes(path):
+        content = read_bytes(path)
+        file.write_text("x.example smtp:gw\ny.example smtp:gw\n")
+        return content
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Path, "read_bytes", read_while_somebody_writes)
+        with pytest.raises(TableError, match="mailertable: is being written"):
+            _ = tables.mailertable
+    assert list(tables.mailertable.entries) == ["x.example", "y.example"]
+
+
+def test_a_file_of_names_that_cannot_be_read_makes_mail_wait(tmp_path, tables):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(TableError):
+        tables.listed([str(tmp_path / "folder")])
+
+
+def test_who_may_send_what_is_read_from_two_files(tmp_path, tables):
+    assert dict(tables.access.entries) == dict(tables.relay_domains.lines) == {}
+    (tmp_path / "access").write_text("Connect:a.example RELAY\nb.example Nonsense\n")
+    (tmp_path / "relay-domains").write_text("c.example d.example\n")
+    assert list(tables.access.entries) == ["connect:a.example", "b.example"]
+    assert list(tables.relay_domains.lines) == ["c.example"]
+    assert [(problem.file, problem.line) for problem in tables.problems()] == [
+        (f"{tmp_path}/access", 2),
+        (f"{tmp_path}/relay-domains", 1),
+    ]
+
+
+@pytest.mark.parametrize("name", ["access", "relay-domains"])
+def test_who_may_send_what_is_never_nobody_because_it_cannot_be_read(tmp_path, tables, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(TableError):
+        _ = getattr(tables, name.replace("-", "_"))

@@ -1,4 +1,5 @@
-"""The error mailer: what a table refuses (`error:` in the mailertable) fails with its own words."""
+"""The mailers error and discard: mail that a table refuses fails with the table's own words, mail
+that a table throws away is done with."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ if TYPE_CHECKING:
     from relaynode.mail.status import Status
 
 
-class ErrorMailer:
-    """A `Mailer` that gives every recipient the same status."""
+class SameForAll:
+    """A `Mailer` that gives every recipient the same status. `relay`: who is said to give it."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(self, status: Status, relay: str = "") -> None:
         self._status = status
+        self._relay = relay
 
     async def deliver(
         self,
@@ -26,4 +28,6 @@ class ErrorMailer:
         """See Mailer."""
         async for consignment in consignments:
             delivery = consignment.delivery
-            await report([Attempt(delivery, one, self._status) for one in delivery.recipients])
+            await report(
+                [Attempt(delivery, one, self._status, self._relay) for one in delivery.recipients]
+            )

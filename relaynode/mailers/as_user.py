@@ -1,0 +1,80 @@
+"""Writes a message into a mailbox or file as the user it is for.
+
+A node that runs as root does it in a process of that user's own (`mailbox.py`): root follows no
+path that a user controls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from relaynode.mailers.mailbox import deliver_to_file, deliver_to_maildir, deliver_to_mbox, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from relaynode.mailers.users import User
+
+DELIVER_SECONDS = 120
+
+
+class CannotCreate(OSError):
+    """The path is wrong, or not for this user: no later try will do better."""
+
+
+def write(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes]) -> None:
+    """Write as the user. `kind`: "maildir", "mbox" or "file"; `unique`: the message's name for a
+    Maildir, its From line for the others. Raises: CannotCreate, OSError, StoreError."""
+    if user.uid is not None and os.geteuid() == 0 and user.uid != 0:
+        _write_as(user, kind, path, unique, pieces)
+    elif kind == "maildir":
+        deliver_to_maildir(path, unique, pieces)
+    elif kind == "mbox":
+        deliver_to_mbox(path, os.fsencode(unique), pieces)
+    elif not deliver_to_file(path, os.fsencode(unique), pieces):
+        raise CannotCreate(None, "Can't create output", str(path))
+
+
+def _write_as(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes]) -> None:
+    assert user.uid is not None
+    assert user.gid is not None
+    ids = [user.uid, user.gid, *_spool_groups(user, kind, path)]
+    command = [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique]
+    with subprocess.Popen(
+        [*command, *map(str, ids)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env={"PATH": os.defpath, "PYTHONPATH": ":".join(filter(None, sys.path))},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # If it ends early it says why on its standard error, or has the message already. If we do,
+        # for want of a piece, it finds its input cut and delivers nothing.
+        with contextlib.suppress(BrokenPipeError):
+            try:
+                for piece in pieces:
+                    if piece:
+                        process.stdin.write(frame(piece))
+                process.stdin.write(frame(b""))
+            finally:
+                process.stdin.close()
+        complaint = process.stderr.read().decode("utf-8", "replace").strip()
+        code = process.wait(DELIVER_SECONDS)
+        if code != 0:
+            last_line = complaint.splitlines()[-1] if complaint else f"exit {code}"
+            kind_of_error = CannotCreate if code == os.EX_CANTCREAT else OSError
+            raise kind_of_error(None, last_line, str(path))
+
+
+def _spool_groups(user: User, kind: str, path: Path) -> list[int]:
+    """The group that may make files in /var/mail. None is lent below the user's home, where the
+    user decides what a path leads to, nor for a path that a user or an alias named."""
+    if kind != "mbox" or (user.home is not None and path.is_relative_to(user.home)):
+        return []
+    return [path.parent.stat().st_gid] if path.parent.exists() else []

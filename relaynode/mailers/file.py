@@ -1,0 +1,79 @@
+"""The file mailer: appends to the file that an alias or a .forward names, as its user.
+
+The form is that of an mbox. /dev/null takes everything and keeps nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relaynode.errors import RefusedError, StoreError
+from relaynode.mail.status import Status, ok, permanent, temporary
+from relaynode.mailers.as_user import CannotCreate, write
+from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.mailers.outgoing import compose
+from relaynode.mailers.run_as import deliverer
+from relaynode.mailers.stored import from_line, stored
+from relaynode.queue.finish import finish
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from relaynode.mailers.users import Users
+    from relaynode.policy.masquerade import Masquerade
+    from relaynode.queue.model import Delivery
+
+NOWHERE = "/dev/null"
+_RELAY = "*file*"
+
+
+class FileMailer:
+    """A `Mailer` whose next hop is a file. `default_user`: whose files those of aliases are, or ""
+    for the usual one."""
+
+    def __init__(self, users: Users, *, masquerade: Masquerade, default_user: str = "") -> None:
+        self._users = users
+        self._masquerade = masquerade
+        self._default_user = default_user
+
+    async def deliver(
+        self,
+        consignments: AsyncIterator[Consignment],
+        report: Callable[[Sequence[Attempt]], Awaitable[None]],
+    ) -> None:
+        """See Mailer."""
+        async for consignment in consignments:
+            # A thread cannot be called off: what it has written must be recorded.
+            await finish(self._deliver_all(consignment, report))
+
+    async def _deliver_all(
+        self,
+        consignment: Consignment,
+        report: Callable[[Sequence[Attempt]], Awaitable[None]],
+    ) -> None:
+        attempts = []
+        delivery = consignment.delivery
+        for recipient, path in zip(delivery.recipients, consignment.addresses, strict=True):
+            run_as = recipient.forward_path.run_as
+            status = await asyncio.to_thread(self._append, delivery, Path(path), run_as)
+            attempts.append(Attempt(delivery, recipient, status, _RELAY))
+        await report(attempts)
+
+    def _append(self, delivery: Delivery, path: Path, run_as: str) -> Status:
+        if str(path) == NOWHERE:
+            return ok(f"delivered to {NOWHERE}")
+        try:
+            user = deliverer(self._users, run_as, self._default_user)
+            outgoing = compose(delivery, self._masquerade, mailer="local")
+            write(user, "file", path, from_line(delivery), stored(delivery, outgoing))
+        except RefusedError as error:
+            return error.status
+        except CannotCreate as error:
+            return permanent(f"{path}: {error.strerror}", "5.2.0", 550)
+        except StoreError as error:
+            return temporary(str(error), "4.3.0")
+        except OSError as error:
+            return temporary(f"{path}: {error.strerror or error}", "4.2.0")
+        return ok(f"delivered to file {path}")

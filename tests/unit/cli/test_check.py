@@ -1,0 +1,112 @@
+"""`relaynode check`: problems end in EX_CONFIG, warnings are printed and all is well."""
+
+import pytest
+
+from relaynode.cli.main import main
+from relaynode.errors import EX_CONFIG, EX_OK
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Writes tables and settings, and gives exit code, lines of standard error, and output."""
+
+    def run(settings="", **tables):
+        folder = tmp_path / "tables"
+        folder.mkdir(exist_ok=True)
+        for name, text in tables.items():
+            (folder / name.replace("_", "-")).write_bytes(text.encode())
+        path = tmp_path / "relaynode.toml"
+        path.write_text(
+            '[node]\nhostname = "gate.example.org"\nspool = "spool"\ntables = "tables"\n'
+            f'[local]\nmailbox = "{tmp_path}/mail/{{user}}/"\nusers = ["joe"]\n{settings}'
+        )
+        code = main(["--config", str(path), "check"])
+        out, err = capsys.readouterr()
+        return code, err.replace(f"{folder}/", "").splitlines(), out
+
+    return run
+
+
+def test_a_site_without_a_mistake_is_said_to_be_ok(check):
+    code, told, out = check(mailertable="a.example smtp:h\n", aliases="postmaster: joe\n")
+    assert (code, told) == (EX_OK, [])
+    assert "ok (spool" in out
+
+
+def test_a_warning_is_printed_and_the_exit_code_is_good(check):
+    code, told, out = check(mailertable="gate.example.org smtp:h\n")
+    assert code == EX_OK
+    assert told == [
+        "warning: mailertable:1: gate.example.org never matches: mail for this domain is delivered"
+        " here; take it out, or the domain from ours"
+    ]
+    assert "ok (spool" in out
+
+
+def test_an_error_ends_in_ex_config_and_stands_among_the_warnings_in_the_order_of_lines(check):
+    code, told, out = check(
+        mailertable="a.example. smtp:h\nb.example esmtp:localhost\nc.example no:h\nd.example. x:y",
+        virtusertable="a@b.example joe\n",
+    )
+    assert code == EX_CONFIG
+    assert [line.removeprefix("warning: ").partition(": ")[0] for line in told] == [
+        "mailertable:1",
+        "mailertable:2",
+        "mailertable:3",
+        "mailertable:4",
+        "mailertable:4",
+        "virtusertable:1",
+    ]
+    assert [line.startswith("warning") for line in told] == [True, False, False, False, True, True]
+    assert out == ""
+
+
+def test_domains_of_the_other_tables_and_settings_count(check, tmp_path):
+    (tmp_path / "virtual").write_text("three.example\n")
+    code, told, _ = check(
+        f'[routing]\nvirtual_domains = ["two.example", "{tmp_path}/virtual"]\n',
+        local_host_names="one.example\n",
+        virtusertable="".join(f"a@{n}.example joe\n" for n in ("one", "two", "three", "four")),
+    )
+    assert code == EX_OK
+    assert len(told) == 1
+    assert told[0].startswith("warning: virtusertable:4: a@four.example never matches")
+
+
+def test_a_file_that_the_settings_name_must_be_there(check, tmp_path):
+    code, told, _ = check(f'[masquerade]\ndomains = ["{tmp_path}/none"]\n')
+    assert code == EX_CONFIG
+    assert told == [f"{tmp_path}/none: the settings name it and it is not there"]
+
+
+def test_a_table_that_cannot_be_read_is_an_error_and_the_others_are_still_read(check, tmp_path):
+    (tmp_path / "tables" / "access").mkdir(parents=True)
+    code, told, _ = check(mailertable="a.example nosuch:h\n")
+    assert code == EX_CONFIG
+    assert [line.partition(":")[0] for line in told] == ["access", "mailertable"]
+
+
+def test_an_alias_given_twice_is_a_warning_as_with_newaliases(check):
+    code, told, _ = check(aliases="a: joe\na: joe\n")
+    assert code == EX_OK
+    assert told[0].startswith("warning: aliases:2: ")
+
+
+def test_carriage_returns_and_loose_permissions_are_warnings(check, tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "access").write_text("")
+    (tmp_path / "tables" / "access").chmod(0o666)
+    code, told, _ = check(mailertable="a.example smtp:h\r\n")
+    assert code == EX_OK
+    assert told[0].startswith("warning: access: others than its owner may change it")
+    assert told[1].startswith("warning: mailertable:1: the line ends in CR LF")
+
+
+def test_aliases_may_be_elsewhere(check, tmp_path):
+    (tmp_path / "names").write_text("a: nobody2\n")
+    code, told, _ = check('aliases = "names"\n', aliases="b: nobody3\n")
+    assert code == EX_OK
+    assert told == [
+        f"warning: {tmp_path}/names:1: a: nobody here is called nobody2;"
+        " add an alias, or name a user"
+    ]
