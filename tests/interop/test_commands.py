@@ -15,6 +15,7 @@ from peers.dovecot import Dovecot
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until
 from relaynode.cli import demo
+from relaynode.cli.client import DaemonClient
 from relaynode.demo import stage
 
 LETTER = b"Subject: s\n\nbody\n"
@@ -284,10 +285,11 @@ def test_explain_prints_each_look_up_and_the_result(tmp_path):
         (("-t",), LETTER, 0, "No recipient addresses found in header"),
         ((), LETTER, 64, "Recipient names must be specified"),
         (("-Z", "user"), LETTER, 64, "illegal option -- Z"),
-        (("-bz", "user"), LETTER, 64, "Invalid operation mode z"),
+        (("-bz", "user"), LETTER, 64, "Frozen configurations unsupported"),
         (("nobody1",), LETTER, 67, "User unknown"),
-        (("bad address@@x",), LETTER, 65, ""),
-        (("-t",), b"To: one two three\n" + LETTER, 65, "no address"),
+        (("bad address@@x",), LETTER, 64, "address@@x... Invalid route address"),
+        (("-t",), b"To: one two three\n" + LETTER, 67, "one... User unknown"),
+        (("-t",), b"To: user postmaster\n" + LETTER, 0, ""),
     ],
 )
 def test_sendmail_ends_with_the_code_and_words_scripts_expect(
@@ -301,16 +303,16 @@ def test_sendmail_ends_with_the_code_and_words_scripts_expect(
     try:
         if through == "whole way":
             ended = node.sendmail(*words, stdin=stdin)
-            stderr = ended.stderr
+            said = ended.stdout + ended.stderr
         else:
             ended = subprocess.run(
                 [launcher, *words], input=stdin, capture_output=True, env=node.environment
             )
-            stderr = ended.stderr.decode()
+            said = (ended.stdout + ended.stderr).decode()
     finally:
         daemon.stop()
-    assert (ended.returncode, complaint in stderr) == (code, True), stderr
-    assert "Traceback" not in stderr
+    assert (ended.returncode, complaint in said) == (code, True), said
+    assert "Traceback" not in said
 
 
 def test_sendmail_makes_the_header_that_sendmail_makes(tmp_path):
@@ -348,11 +350,175 @@ def test_mailq_has_sendmails_layout(tmp_path):
     assert lines[1] == (
         "-----Q-ID----- --Size-- -----Q-Time----- ------------Sender/Recipient-----------"
     )
-    assert re.fullmatch(r"\w{14}       20 \w{3} \w{3} \d\d \d\d:\d\d ann@bsd\.home", lines[2])
-    assert lines[3] == "          8BITMIME"
-    assert lines[4].startswith("                 (Deferred: ")
-    assert lines[5:7] == ["\t\t\t\t\t x@far.example", "\t\t\t\t\t y@far.example"]
-    assert lines[7] == "\t\tTotal requests: 1"
+    assert re.fullmatch(r"\w{14}        5 \w{3} \w{3} [ \d]\d \d\d:\d\d ann@bsd\.home", lines[2])
+    assert lines[3].startswith("      8BITMIME   (Deferred: ")
+    assert lines[4:6] == ["\t\t\t\t\t x@far.example", "\t\t\t\t\t y@far.example"]
+    assert lines[6] == "\t\tTotal requests: 1"
+    assert "x@far.example" in node.sendmail("-bp", "-qRX@FAR").stdout
+    assert "is empty" in node.sendmail("-bp", "-q!Rfar").stdout
+    assert "is empty" in node.sendmail("-bp", "-qGnosuch").stdout
+
+
+def test_the_daemon_lists_the_queue_for_users_who_cannot_open_it(tmp_path):
+    node = home(tmp_path)
+    with node.daemon():
+        assert node.sendmail("-f", "ann", "x@far.example", stdin=LETTER).returncode == 0
+        answers = [
+            DaemonClient.connect(node.config().control_socket).ask("mailq", words)
+            for words in (["-v"], ["-bP"], ["-q!Rfar"], ["-Z"])
+        ]
+        assert answers[0] == {"exit": 0, "text": node.sendmail("-bp", "-v").stdout}
+        assert "ann@bsd.home" in answers[0]["text"]
+        assert answers[1]["text"].endswith("entries=1\n\t\tTotal requests: 1\n")
+        assert "is empty" in answers[2]["text"]
+        assert answers[3] == {"exit": 64, "text": "mailq: illegal option -- Z"}
+
+
+def test_what_is_quarantined_is_listed_apart_with_its_reason_until_it_is_released(tmp_path):
+    node = home(tmp_path, free_port())
+    for name in ("x@far.example", "y@far.example"):
+        assert node.sendmail(name, stdin=LETTER).returncode == 0
+    assert node.sendmail("-Qoperator hold", "-qRx@far").returncode == 0
+    assert "x@far.example" not in node.sendmail("-bp").stdout
+    held = node.sendmail("-bp", "-qQ").stdout.splitlines()
+    assert held[3:5] == ["     QUARANTINE: operator hold", "\t\t\t\t\t x@far.example"]
+    assert held[5] == "\t\tTotal requests: 1"
+    assert node.sendmail("-Q", "-qQ").returncode == 0
+    assert "is empty" in node.sendmail("-bp", "-qQ").stdout
+    assert "(2 requests)" in node.sendmail("-bp").stdout
+
+
+def test_hoststat_shows_what_each_next_hop_last_said(tmp_path):
+    with Postfix(tmp_path / "p") as postfix:
+        node = home(tmp_path, postfix.port)
+        assert node.sendmail("-bh").stdout == ""
+        assert node.sendmail("x@far.example", "user", stdin=LETTER).returncode == 0
+        assert node.run("flush").returncode == 0
+    lines = node.sendmail("-bh").stdout.splitlines()
+    assert lines[0] == (
+        " -------------- Hostname --------------- How long ago ---------Results---------"
+    )
+    assert {line.split()[0] for line in lines[1:]} == {"127.0.0.1", "local"}
+    (relay,) = (line for line in lines if line.startswith(" 127.0.0.1"))
+    assert re.fullmatch(r" 127\.0\.0\.1 {35}00:00:\d\d 250 2\.0\.0 Ok.{1,13}", relay)
+    assert node.sendmail("x@far.example", stdin=LETTER).returncode == 0
+    node.run("flush")
+    deferred = node.sendmail("-bh", "-v").stdout.splitlines()[1]
+    assert re.match(r" 127\.0\.0\.1 +00:00:\d\d Deferred: .*refused", deferred)
+    assert node.sendmail("-bH").returncode == 0
+    assert len(node.sendmail("-bh").stdout.splitlines()) == 3, "only what is old is purged"
+
+
+def test_newaliases_counts_and_names_wrong_lines(tmp_path):
+    node = home(tmp_path)
+    aliases = node.folder / "tables" / "aliases"
+    assert node.sendmail("-bi").stdout == (
+        f"newaliases: cannot open {aliases}: No such file or directory\n"
+    )
+    aliases.write_text("staff: user\nother: user\nother: user\n")
+    checked = node.sendmail("-bi")
+    assert checked.returncode == 0
+    assert checked.stdout.splitlines() == [
+        f"{aliases}: line 3: other... Warning: duplicate alias name other",
+        f"{aliases}: 3 aliases, longest 4 bytes, 27 bytes total",
+    ]
+    aliases.write_text("staff user\nok: user\n")
+    checked = node.sendmail("-bi")
+    assert checked.returncode == 70
+    assert checked.stdout.splitlines() == [
+        f"{aliases}: line 1: missing colon",
+        f"{aliases}: 1 aliases, longest 4 bytes, 6 bytes total",
+    ]
+
+
+def test_each_installed_name_does_its_work(tmp_path):
+    node = home(tmp_path)
+    (node.folder / "tables" / "aliases").write_text("staff: user\n")
+    folder = node.launcher().parent
+
+    def call(name, *words, stdin=b""):
+        ended = subprocess.run(
+            [folder / name, *words],
+            input=stdin,
+            capture_output=True,
+            env=node.environment,
+            cwd=tmp_path,
+        )
+        return ended.returncode, ended.stdout.decode(), ended.stderr.decode()
+
+    (tmp_path / "asyncio.py").write_text("raise SystemExit('a file of the caller was run')")
+    spool = f"{node.folder}/spool"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "hoststat",
+        "mailq",
+        "newaliases",
+        "purgestat",
+        "send-mail",
+        "sendmail",
+    ]
+    assert call("mailq") == (0, f"{spool} is empty\n\t\tTotal requests: 0\n", "")
+    assert call("mailq", "-Z") == (64, "", "mailq: illegal option -- Z\n")
+    assert call("newaliases") == (
+        0,
+        f"{node.folder}/tables/aliases: 1 aliases, longest 4 bytes, 9 bytes total\n",
+        "",
+    )
+    assert call("send-mail", "-odi", "user", stdin=LETTER) == (0, "", "")
+    assert call("sendmail", "-odi", "user", stdin=LETTER) == (0, "", "")
+    assert len(node.mails("user")) == 2
+    code, table, _ = call("hoststat")
+    assert (code, " local " in table) == (0, True)
+    assert call("purgestat") == (0, "", "")
+
+
+def test_a_start_script_starts_the_daemon_and_is_told_if_one_runs(tmp_path):
+    node = home(tmp_path)
+    started = node.sendmail("-bd", "-q30m")
+    assert (started.returncode, started.stdout, started.stderr) == (0, "", "")
+    try:
+        pid = int((node.folder / "spool" / "daemon.pid").read_text())
+        again = node.sendmail("-bd")
+        assert again.returncode == 75
+        assert "a daemon serves this spool already" in again.stderr
+        assert node.sendmail("-L", "queue", "-Ac", "-q30m").returncode == 0
+        assert node.sendmail("user", stdin=LETTER).returncode == 0
+        assert wait_until(lambda: node.mails("user"), 10)
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    assert wait_until(lambda: node.sendmail("-bD", "-Z").returncode == 64, 10)
+
+
+def test_a_daemon_that_cannot_start_says_why_to_the_start_script(tmp_path):
+    node = home(
+        tmp_path, more='[listen.lan]\nsmtp = ["192.0.2.1:25"]\nnetworks = ["192.0.2.0/24"]\n'
+    )
+    started = node.sendmail("-bd")
+    assert started.returncode == 75
+    assert "cannot listen on 192.0.2.1:25" in started.stderr
+
+
+@pytest.mark.parametrize("with_daemon", [True, False], ids=["daemon", "no daemon"])
+def test_smtp_on_standard_input_says_who_called(tmp_path, with_daemon):
+    node = home(tmp_path)
+    daemon = node.daemon()
+    if with_daemon:
+        daemon.start()
+    dialogue = (
+        b"EHLO pc10\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<user>\r\nDATA\r\n"
+        b"Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n"
+    )
+    try:
+        said = node.sendmail("-bs", stdin=dialogue)
+        assert said.returncode == 0
+        codes = [line[:4] for line in said.stdout.splitlines() if line[3] == " "]
+        assert codes == ["220 ", "250 ", "250 ", "250 ", "354 ", "250 ", "221 "]
+        assert "Message accepted for delivery" in said.stdout
+        assert wait_until(lambda: node.mails("user"), 10)
+        cut = node.sendmail("-bs", stdin=dialogue[:40])
+        assert (cut.returncode, cut.stdout[:4]) == (0, "220 "), "a caller that goes away"
+    finally:
+        daemon.stop()
+    assert re.search(rb"^Received: from pc10 \(\w+@localhost\)$", node.mails("user")[0], re.M)
 
 
 def test_the_demos_two_nodes_lose_and_double_nothing(tmp_path):

@@ -68,6 +68,13 @@ PEERS = {
                 ),
             ),
         ),
+        # Only asked what it would do, never started as a daemon.
+        Peer(
+            "sendmail",
+            programs=("makemap", "mail.local", "m4"),
+            packages=("sendmail-bin", "sendmail-cf", "m4"),
+            needs_root=True,
+        ),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
     )
 }
@@ -83,6 +90,7 @@ _PROGRAM_FOLDERS = (
     "usr/lib/dovecot",
     "usr/libexec/postfix",
     "usr/libexec/dovecot",
+    "usr/libexec/sendmail",
     "usr/local/sbin",
     "usr/local/bin",
     "usr/local/libexec/postfix",
