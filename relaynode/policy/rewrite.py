@@ -22,7 +22,7 @@ from relaynode.policy.canonify import canonify
 from relaynode.policy.forms import Place, written
 from relaynode.policy.mailer_forms import SENDERS, Role, form
 from relaynode.policy.masquerade import Masquerade
-from relaynode.policy.tokens import join, tokenise
+from relaynode.policy.tokens import MAX_ADDRESS_CHARS, join, tokenise
 from relaynode.policy.trail import Passage, Step, Trail
 
 # The fields that sendmail marks as naming senders and recipients. Return-Path is not among them:
@@ -61,11 +61,14 @@ def rewrite(
     """What `address` ("local@domain", "local", "") becomes in `role`.
 
     `mailer`: a name of `mailer_forms.KINDS`. `host`: the next hop it is to reach: a UUCP neighbour
-    is not told its own name. The null path stays. Never raises.
+    is not told its own name. The null path stays, and what no address can be. Never raises.
     """
     trail = Trail()
     if address in ("", "<>"):
         trail.note("the null path", "stays")
+        return Rewrite(address, tuple(trail.steps))
+    if len(address) > MAX_ADDRESS_CHARS:
+        trail.note("too long for an address", "stays")
         return Rewrite(address, tuple(trail.steps))
     place = Place(masq.names, host, masq.uucp_relay, masq.always_add_domain, trail)
     focus = canonify(masq.names, tokenise(address), trail)

@@ -24,6 +24,9 @@ DELIMITERS = frozenset("()<>,;")
 _ALONE = OPERATORS | DELIMITERS
 _BLANKS = frozenset(" \t\r\n")
 
+MAX_ADDRESS_CHARS = 1024
+"""A text that is longer is no address (sendmail's MAXNAME); RFC 5321 has room for 254."""
+
 BLANK_SUBSTITUTE = "."
 """What stands for the blank between two words of an unquoted name (sendmail's BlankSub)."""
 

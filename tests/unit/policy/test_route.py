@@ -312,6 +312,19 @@ def test_programs_files_and_lists_are_told_from_users(name, expected):
 
 # ---- any address
 
+
+@pytest.mark.parametrize(
+    "address", ["a@" + "x." * 600, "<" * 5000, "@a," * 400 + ":b@c", "a!" * 600]
+)
+def test_what_is_too_long_for_an_address_is_refused(address):
+    assert str(route(address).status) == "553 5.1.3 Address too long"
+
+
+def test_a_host_of_very_many_labels_is_looked_up_like_any_other():
+    host = ".".join("x" * 500)
+    assert route(f"a@{host}.example", ".example smtp:gw\n").host == "gw"
+
+
 WORDS = ["joe", "bsd.home", "hosted.example", "virt.example", "x.UUCP", "localhost", "::", "\0"]
 PIECES = st.sampled_from([*'@!%+."\\<>():;,[] |/', *WORDS])
 ODD = st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40)
