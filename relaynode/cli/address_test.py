@@ -22,30 +22,20 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relaynode import __version__
+from relaynode.cli.macros import Macros
 from relaynode.errors import RelaynodeError
 from relaynode.mail.address import scan as scan_field
-from relaynode.policy import forms
-from relaynode.policy.canonify import canonify, focus
-from relaynode.policy.forms import Place
-from relaynode.policy.mailer_forms import KINDS, SENDERS, Family, Role, form
-from relaynode.policy.masquerade import hide, hide_in_envelope
-from relaynode.policy.syntax import resolve_local
-from relaynode.policy.tokens import Tokens, join, scan, show
+from relaynode.policy.mailer_forms import KINDS, Family, Role
+from relaynode.policy.rulesets import OF_FAMILY, Rulesets
+from relaynode.policy.tokens import join, scan, show
 from relaynode.policy.trail import Trail
 from relaynode.tables.access_value import format_value
-from relaynode.tables.keyed import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from relaynode.policy.canonify import Focus
-    from relaynode.policy.masquerade import Masquerade
-    from relaynode.policy.names import Names
-    from relaynode.policy.route import Routing
     from relaynode.policy.trail import Passage
     from relaynode.rules import Rules
-    from relaynode.tables.access import AccessEntry
 
 BANNER = (
     "ADDRESS TEST MODE (ruleset 3 NOT automatically invoked)",
@@ -65,20 +55,6 @@ $X  ${NAME}  $=X            show a macro, a class
 =M                          list the mailers
 /quit                       end
 """
-
-_NUMBERS = {
-    "0": "parse",
-    "3": "canonify",
-    "4": "final",
-    "5": "localaddr",
-    "90": "Mailertable",
-    "93": "MasqHdr",
-    "94": "MasqEnv",
-    "95": "MailerToTriple",
-    "96": "Canonify2",
-    "97": "Recurse",
-    "98": "ParseLocal",
-}
 
 _ROLES = {
     ("H", "S"): Role.HEADER_SENDER,
@@ -113,12 +89,11 @@ class AddressTest:
     def __init__(self, rules: Rules, mail_exchangers: Callable[[str], list[str]]) -> None:
         self._rules = rules
         self._mail_exchangers = mail_exchangers
+        self._macros = Macros(rules)
         self._role = Role.ENVELOPE_RECIPIENT
-        self._macros: dict[str, str] = {}
-        self._added: dict[str, set[str]] = {}
 
     def answer(self, line: str) -> list[str]:
-        """The lines to print for one that was typed. Raises: TableError."""
+        """The lines to print for one that was typed. Raises: TableError, WireError."""
         match line[:1]:
             case "" | "#":
                 return []
@@ -134,21 +109,18 @@ class AddressTest:
                 return self._set(line[1:])
             case "-":
                 return []
-        return self._rulesets(line)
+        return self._pass(line)
 
     @property
-    def _names(self) -> Names:
-        names = self._rules.names
-        added = {
-            "local": frozenset(self._added.get("w", ())),
-            "virtual": frozenset(self._added.get("{VirtHost}", ())),
-        }
-        more = {key: getattr(names, key) | extra for key, extra in added.items() if extra}
-        return replace(names, **more) if more else names
+    def _rulesets(self) -> Rulesets:
+        names = self._macros.names
+        return Rulesets(
+            replace(self._rules.routing, names=names), replace(self._rules.masquerade, names=names)
+        )
 
     # --- addresses through rulesets
 
-    def _rulesets(self, line: str) -> list[str]:
+    def _pass(self, line: str) -> list[str]:
         words = line.split(None, 1)
         if len(words) < 2:
             return ["No address!"] if words else []
@@ -164,61 +136,11 @@ class AddressTest:
         for name in names:
             trail = Trail()
             try:
-                row = self._apply(name, row, trail)
+                row = self._rulesets.apply(name, row, trail)
             except LookupError:
-                return [*printed, *_passages(trail), f"Undefined ruleset {name}"]
-            printed += _passages(trail)
+                return [*printed, f"Undefined ruleset {name}"]
+            printed += passages_of(trail.passages)
         return printed
-
-    def _apply(self, name: str, row: Tokens, trail: Trail) -> Tokens:
-        """Pass a row through one ruleset. Raises: LookupError if there is none of that name."""
-        name = _NUMBERS.get(name, name)
-        if name == "canonify":
-            return canonify(self._names, row, trail).tokens
-        if name == "parse":
-            return self._routing.parse(focus(row), trail).tokens
-        if name == "Recurse":
-            return self._routing.recurse(row, trail).tokens
-        if name == "Parse0":
-            return resolve_local(self._names, focus(row), trail).tokens
-        if name == "final":
-            return forms.written(focus(row), self._place(trail))
-        if name in _RULESETS:
-            return _RULESETS[name](self, focus(row), trail).tokens
-        if name in _EMPTY_RULESETS or name.isdecimal():
-            trail.enter(name, row)
-            trail.leave(name, row)
-            return row
-        raise LookupError(name)
-
-    @property
-    def _routing(self) -> Routing:
-        return replace(self._rules.routing, names=self._names)
-
-    @property
-    def _masquerade(self) -> Masquerade:
-        return replace(self._rules.masquerade, names=self._names)
-
-    def _place(self, trail: Trail) -> Place:
-        masquerade = self._masquerade
-        return Place(
-            masquerade.names,
-            uucp_relay=masquerade.uucp_relay,
-            always_add_domain=masquerade.always_add_domain,
-            trail=trail,
-        )
-
-    def hide(self, address: Focus, trail: Trail) -> Focus:
-        """MasqHdr."""
-        return hide(self._masquerade, address, trail)
-
-    def hide_in_envelope(self, address: Focus, trail: Trail) -> Focus:
-        """MasqEnv."""
-        return hide_in_envelope(self._masquerade, address, trail)
-
-    def form(self, mailer: str, role: Role, address: Focus, trail: Trail) -> Focus:
-        """How a mailer writes an address."""
-        return form(self._masquerade, mailer, role, address, self._place(trail))
 
     # --- commands
 
@@ -245,12 +167,11 @@ class AddressTest:
     def _parse(self, address: str) -> list[str]:
         if not address:
             return ["Usage: /parse address"]
-        scanned = scan(address)
-        decision = self._routing.route(address)
+        decision = self._rulesets.routing.route(address)
         printed = [
             f"Cracked address = {_cracked(address)}",
-            f"Parsing {self._role.value.replace('-', ' ')} address",
-            *(f"{address}... {complaint}" for complaint in scanned.complaints),
+            f"Parsing {_named(self._role)} address",
+            *(f"{address}... {complaint}" for complaint in scan(address).complaints),
             *passages_of(decision.passages),
         ]
         if decision.route.status is not None:
@@ -259,20 +180,16 @@ class AddressTest:
 
     def _try(self, rest: str) -> list[str]:
         mailer, _, address = rest.partition(" ")
-        if not address.strip():
+        address = address.strip()
+        if not address:
             return ["Usage: /try mailer address"]
         if mailer not in KINDS:
             return [f"Unknown mailer {mailer}"]
-        role, trail = self._role, Trail()
-        address = address.strip()
-        found = canonify(self._names, scan(address).tokens, trail)
-        for name in ("1" if role in SENDERS else "2",):
-            trail.enter(name, found.tokens)
-            trail.leave(name, found.tokens)
-        written = forms.written(self.form(mailer, role, found, trail), self._place(trail))
+        trail = Trail()
+        written = self._rulesets.write(mailer, self._role, scan(address).tokens, trail)
         return [
-            f"Trying {role.value.replace('-', ' ')} address {address} for mailer {mailer}",
-            *_passages(trail),
+            f"Trying {_named(self._role)} address {address} for mailer {mailer}",
+            *passages_of(trail.passages),
             f"Rcode = 0, addr = {join(written)}",
         ]
 
@@ -292,33 +209,18 @@ class AddressTest:
             return ["Usage: /map mapname key"]
         if not key.strip():
             return ["No key specified"]
-        entries = self._table(name)
-        if entries is None:
+        key = key.strip()
+        if name not in _MAPS:
             return [f'Map named "{name}" not found']
-        entry = entries.get(key.strip().lower())
-        found = "no match" if entry is None else f"returns {entry.value}"
-        return [f"map_lookup: {name} ({key.strip()}) {found} (0)"]
-
-    def _table(self, name: str) -> Mapping[str, Entry] | None:
-        tables = self._rules.tables
-        match name:
-            case "mailertable":
-                return tables.mailertable.entries
-            case "virtuser" | "virtusertable":
-                return tables.virtusertable.entries
-            case "generics" | "genericstable":
-                return tables.genericstable.entries
-            case "access":
-                return _texts(tables.access.entries)
-            case "aliases" | "alias" | "aliases.files":
-                return tables.aliases.entries
-        return None
+        value = _MAPS[name](self._rules, key.lower())
+        found = "no match" if value is None else f"returns {value}"
+        return [f"map_lookup: {name} ({key}) {found} (0)"]
 
     def _canon(self, host: str) -> list[str]:
         if not host:
             return ["Usage: /canon address"]
-        if host.lower() in self._names.local:
-            return [f"getcanonname({host}) returns {self._names.hostname}"]
+        if host.lower() in self._macros.names.local:
+            return [f"getcanonname({host}) returns {self._macros.names.hostname}"]
         return [f"getcanonname({host}) returns {host}"]
 
     def _mx(self, host: str) -> list[str]:
@@ -334,47 +236,10 @@ class AddressTest:
 
     def _show(self, name: str) -> list[str]:
         if name.startswith("="):
-            return sorted(self._class(name[1:]))
+            return sorted(self._macros.words(name[1:]))
         if not name:
             return ["Name required for macro/class"]
-        return [self._macro(_bare(name))]
-
-    def _macro(self, name: str) -> str:
-        names = self._rules.names
-        masquerade, relays = self._rules.masquerade, self._rules.routing.relays
-        known = {
-            "j": names.hostname,
-            "w": names.hostname.partition(".")[0],
-            "m": names.parent_domain or names.hostname,
-            "k": names.hostname,
-            "M": masquerade.as_domain,
-            "S": relays.smart_host,
-            "Y": relays.uucp_relay,
-            "H": relays.mail_hub,
-            "R": relays.local_relay,
-            "L": relays.luser_relay,
-            "n": join(forms.NOBODY),
-            "Z": __version__,
-            "v": __version__,
-            **self._macros,
-        }
-        return known.get(name) or "Undefined"
-
-    def _class(self, name: str) -> set[str]:
-        names, masquerade = self._names, self._rules.masquerade
-        name = f"{{{_bare(name)}}}" if name.startswith("{") else name
-        known: dict[str, Iterable[object]] = {
-            "w": names.local,
-            "M": names.masqueraded,
-            "G": names.generic,
-            "{VirtHost}": names.virtual,
-            "E": masquerade.exposed_users,
-            "N": masquerade.exceptions,
-            "L": self._rules.routing.local_users,
-            "O": names.separators,
-            "R": self._rules.tables.relay_domains.lines,
-        }
-        return {str(word) for word in known.get(name, ())} | self._added.get(name, set())
+        return [self._macros.value(name.strip("{}")) or "Undefined"]
 
     def _set(self, line: str) -> list[str]:
         if line[:1] not in ("D", "C"):
@@ -384,9 +249,9 @@ class AddressTest:
             return ["Name required for macro/class"]
         value = line[1 + name.end() :].strip()
         if line[0] == "D":
-            self._macros[_bare(name[0])] = value
+            self._macros.define(name[0].strip("{}"), value)
         else:
-            self._added.setdefault(name[0], set()).update(value.lower().split())
+            self._macros.add(name[0], value.split())
         return []
 
     def _list(self, line: str) -> list[str]:
@@ -399,40 +264,32 @@ class AddressTest:
         return [f'Unknown "=" command ={line}']
 
 
-def _at_home(role: Role) -> Callable[[AddressTest, Focus, Trail], Focus]:
-    return lambda test, address, trail: test.form("local", role, address, trail)
+def _in(table: str) -> Callable[[Rules, str], str | None]:
+    def look_up(rules: Rules, key: str) -> str | None:
+        entry = getattr(rules.tables, table).entries.get(key)
+        return None if entry is None else str(entry.value)
+
+    return look_up
 
 
-def _of(mailer: str, role: Role) -> Callable[[AddressTest, Focus, Trail], Focus]:
-    return lambda test, address, trail: test.form(mailer, role, address, trail)
+def _in_access(rules: Rules, key: str) -> str | None:
+    entry = rules.tables.access.entries.get(key)
+    return None if entry is None else format_value(entry.value)
 
 
-def _of_form(one: forms.Form) -> Callable[[AddressTest, Focus, Trail], Focus]:
-    return lambda test, address, trail: one(address, test._place(trail))
-
-
-_RULESETS: dict[str, Callable[[AddressTest, Focus, Trail], Focus]] = {
-    "MasqHdr": AddressTest.hide,
-    "MasqEnv": AddressTest.hide_in_envelope,
-    "MasqSMTP": _of_form(forms.qualified),
-    "PseudoToReal": _of_form(forms.without_pseudo_domain),
-    "AddDomain": _of_form(forms.qualified_at_home),
-    "HdrFromSMTP": _of("esmtp", Role.HEADER_SENDER),
-    "EnvFromSMTP": _of("esmtp", Role.ENVELOPE_SENDER),
-    "EnvToSMTP": _of("esmtp", Role.ENVELOPE_RECIPIENT),
-    "HdrFromL": _of("local", Role.HEADER_SENDER),
-    "HdrToL": _of("local", Role.HEADER_RECIPIENT),
-    "EnvFromL": _of("local", Role.ENVELOPE_SENDER),
-    "EnvToL": _of("local", Role.ENVELOPE_RECIPIENT),
-    "FromU": _of("uucp-old", Role.ENVELOPE_SENDER),
-    "HdrToU": _of("uucp-old", Role.HEADER_RECIPIENT),
-    "EnvToU": _of("uucp-old", Role.ENVELOPE_RECIPIENT),
-    "EnvFromUD": _of("uucp-dom", Role.ENVELOPE_SENDER),
-    "EnvFromUUD": _of("uucp-uudom", Role.ENVELOPE_SENDER),
+_MAPS: dict[str, Callable[[Rules, str], str | None]] = {
+    "mailertable": _in("mailertable"),
+    "virtuser": _in("virtusertable"),
+    "generics": _in("genericstable"),
+    "access": _in_access,
+    "aliases": _in("aliases"),
+    "aliases.files": _in("aliases"),
 }
+"""sendmail's names for the tables."""
 
-_EMPTY_RULESETS = frozenset({"ParseLocal", "Local_check_mail", "Local_check_rcpt"})
-"""Rulesets that only a configuration of one's own fills."""
+
+def _named(role: Role) -> str:
+    return role.value.replace("-", " ")
 
 
 def _addresses(text: str) -> list[str]:
@@ -464,20 +321,6 @@ def _cracked(address: str) -> str:
     return (before + b"$g" + after).decode("utf-8", "surrogateescape").strip()
 
 
-def _texts(entries: Mapping[str, AccessEntry]) -> dict[str, Entry]:
-    return {
-        key: Entry(key, format_value(entry.value), entry.line) for key, entry in entries.items()
-    }
-
-
-def _bare(name: str) -> str:
-    return name.strip("{}")
-
-
-def _passages(trail: Trail) -> list[str]:
-    return passages_of(trail.passages)
-
-
 def passages_of(passages: Iterable[Passage]) -> list[str]:
     """How an address went through rulesets, a line for each way in and out."""
     return [
@@ -486,18 +329,8 @@ def passages_of(passages: Iterable[Passage]) -> list[str]:
     ]
 
 
-_SENDERS_AND_RECIPIENTS = {
-    Family.SMTP: "S=EnvFromSMTP/HdrFromSMTP R=EnvToSMTP/EnvToSMTP",
-    Family.RELAY: "S=EnvFromSMTP/HdrFromSMTP R=MasqSMTP/MasqSMTP",
-    Family.HOME: "S=EnvFromL/HdrFromL R=EnvToL/HdrToL",
-    Family.UUCP_OLD: "S=FromU/FromU R=EnvToU/HdrToU",
-    Family.UUCP_DOM: "S=EnvFromUD/HdrFromSMTP R=EnvToSMTP/EnvToSMTP",
-    Family.UUCP_UUDOM: "S=EnvFromUUD/HdrFromSMTP R=EnvToSMTP/EnvToSMTP",
-}
-"""The rulesets for senders and recipients, in the envelope and in the header."""
-
-
 def _mailers() -> Iterator[str]:
     for number, (name, kind) in enumerate(KINDS.items()):
         way = "uux" if kind.is_uucp else name if kind.family is Family.HOME else "[IPC]"
-        yield f"mailer {number} ({name}): P={way} {_SENDERS_AND_RECIPIENTS[kind.family]}"
+        sender, shown, recipient, listed = OF_FAMILY[kind.family]
+        yield f"mailer {number} ({name}): P={way} S={sender}/{shown} R={recipient}/{listed}"

@@ -66,11 +66,13 @@ def qualified(address: Focus, place: Place) -> Focus:
 
 
 @ruleset("AddDomain")
+def _with_domain(address: Focus, place: Place) -> Focus:
+    return Focus(address.user, LOCAL) if address.host is None and address.user else address
+
+
 def qualified_at_home(address: Focus, place: Place) -> Focus:
     """In local mailboxes a name stays as it is, unless always_add_domain says otherwise."""
-    if address.host is None and address.user and place.always_add_domain:
-        return Focus(address.user, LOCAL)
-    return address
+    return _with_domain(address, place) if place.always_add_domain else address
 
 
 def at_ours(address: Focus, place: Place) -> Focus:

@@ -13,7 +13,7 @@ import pytest
 
 from oracle.site import Site
 from peers.sendmail import Sendmail
-from relaynode.cli.address_test import passages_of
+from relaynode.cli.address_test import passages_of, run
 from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
 
@@ -190,3 +190,56 @@ def test_an_address_is_written_as_sendmail_writes_it(name, both):
             for flags, role in roles.items()
         }
         assert ours == theirs, (mailer, address)
+
+
+NAMED = """\
+3,4 foo@example.com
+EnvToSMTP foo
+3,EnvToSMTP foo@nbr.UUCP
+3,MasqHdr joe
+3,1,HdrFromSMTP,4 joe
+3,HdrFromSMTP foo@far.example
+3,EnvFromSMTP,4 alice@gate.example.org
+canonify,parse joe@exact.example
+97 info@virt.example
+3,EnvToL,final joe+x@localhost
+3,HdrFromL,HdrToL joe
+3,FromU joe@gate.example.org
+3,EnvToU,4 foo@example.com
+3,HdrToU nbr!far!u
+3,EnvFromUD,4 joe
+3,EnvFromUUD,4 foo@nbr.UUCP
+3,PseudoToReal a!b!c
+3,MasqSMTP joe
+11 a
+3,Parse0 "a@b"@localhost
+3,0 a@b, c@d
+NoSuchSet x
+/map mailertable exact.example
+/map virtuser alice@virt.example
+/map virtuser nobody@virt.example
+/map nosuch x
+/tryflags ES
+/try relay joe
+/tryflags HR
+/try uucp-old foo@example.com
+/try nosuch x
+/parse joe D. <joe@x.example>
+$j
+${nothing}
+$=O
+"""
+
+
+def test_named_rulesets_and_maps_answer_as_sendmails(both):
+    real, site = both(MAILERTABLE + VIRTUAL + HIDES)
+    theirs = real.address_test(NAMED.splitlines())
+    ours = "".join(run(site.rules, NAMED.splitlines(), lambda domain: []))
+    assert _lines(ours) == _lines(theirs)
+
+
+def _lines(said):
+    """The lines that answer, in order; those of a class come in any order."""
+    lines = [line.removeprefix("> ").removeprefix("> ") for line in said.split("\n")]
+    lines = [line for line in lines if not line.startswith(("Cracked", "WARNING"))]
+    return lines[:-4] + sorted(lines[-4:])
