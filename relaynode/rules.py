@@ -198,6 +198,11 @@ class Rules:
         )
 
     @property
+    def has_subdomains(self) -> bool:
+        """May users have domains below ours?"""
+        return bool(self._config.file.local.subdomains_of)
+
+    @property
     def masquerade(self) -> Masquerade:
         """What our addresses look like outside. Raises: TableError."""
         section = self._config.file.masquerade

@@ -117,11 +117,13 @@ class Gatekeeper:
 
     async def check_rcpt(self, client: Client, sender: str, recipient: str) -> Verdict:
         """See Gate. Somebody at a sub-domain of a user's own is that user."""
-        try:
-            whose = self.rules.expander.of_subdomain(recipient)
-        except TableError as error:
-            log.error("%s", error)
-            return _UNREADABLE
+        whose = recipient
+        if self.rules.has_subdomains:
+            try:
+                whose = self.rules.expander.of_subdomain(recipient)
+            except TableError as error:
+                log.error("%s", error)
+                return _UNREADABLE
         return await self._check(client, lambda gate: gate.check_rcpt(sender, whose))
 
     async def _check(self, client: Client, check: Callable[[Gate], Verdict]) -> Verdict:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from relaynode.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def parse_names(text: str, file: str) -> tuple[frozenset[str], list[Problem]]:
@@ -18,3 +23,8 @@ def parse_names(text: str, file: str) -> tuple[frozenset[str], list[Problem]]:
         else:
             names.add(name.lower().rstrip("."))
     return frozenset(names), problems
+
+
+def format_names(names: Iterable[str]) -> str:
+    """The text of a list of names, one a line, in order."""
+    return "".join(f"{name}\n" for name in sorted(names))

@@ -260,7 +260,6 @@ def test_explain_prints_each_look_up_and_the_result(tmp_path):
     explained = node.run("explain", "joe@pc.lan.example").stdout.splitlines()
     assert [line.strip() for line in explained] == [
         "joe@pc.lan.example",
-        "joe@pc.lan.example",
         "is pc.lan.example ours: no",
         "mailertable pc.lan.example: no entry",
         f"mailertable .lan.example: smtp8:%1.gw   [{node.folder}/tables/mailertable:1]",
@@ -270,9 +269,9 @@ def test_explain_prints_each_look_up_and_the_result(tmp_path):
     plain = json.loads(node.run("explain", "--json", "user@bsd.home").stdout)
     assert plain[0]["recipients"][0]["mailer"] == "local"
     assert plain[0]["as_sender"]["envelope-sender"] == "user@example.net"
-    wrong = node.run("explain", "a b@c")
+    wrong = node.run("explain", "a@b@")
     assert wrong.returncode == 65
-    assert "no address" in wrong.stdout
+    assert "refused: 553 5.1.2 Invalid route address" in wrong.stdout
 
 
 @pytest.mark.parametrize("through", ["launcher", "whole way", "launcher without daemon"])
