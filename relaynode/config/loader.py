@@ -72,8 +72,13 @@ class Config:
         named = self.file.local.aliases
         if named is None:
             return self.tables / "aliases"
-        folder = self.path.parent if self.path is not None else Path.cwd()
-        return folder / _expanded(named)
+        return self._absolute(named)
+
+    @property
+    def uux(self) -> Path | None:
+        """The uux that the UUCP mailers run, if the configuration names one."""
+        named = self.file.routing.uux
+        return None if named is None else self._absolute(named)
 
     @property
     def default_smart_host(self) -> str | None:
@@ -97,6 +102,10 @@ class Config:
         """The links that mail may leave over."""
         used = [self.link_of(section) for section in self.file.smart_host.values()]
         return list(dict.fromkeys([*used, self.world_link]))
+
+    def _absolute(self, path: Path) -> Path:
+        folder = self.path.parent if self.path is not None else Path.cwd()
+        return folder / _expanded(path)
 
 
 def search_path(environ: Mapping[str, str] = os.environ) -> list[Path]:

@@ -71,6 +71,7 @@ class RoutingSection(Section, frozen=True, kw_only=True):
     uucp_new: list[Name] = field(default_factory=list)
     uucp_uudom: list[Name] = field(default_factory=list)
     uucp_max_size_bytes: Positive = 100_000
+    uux: Path | None = None
     virtual_domains: list[Name] = field(default_factory=list)
     virtual_entire_domain: bool = False
 

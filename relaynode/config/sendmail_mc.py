@@ -379,6 +379,12 @@ class _Import:
     def _uucp_size(self, value: str, name: str, line: int) -> None:
         self._cf.number("routing", "uucp_max_size_bytes", value, name, line)
 
+    def _uux(self, value: str, name: str, line: int) -> None:
+        if value.startswith("/"):
+            self._out.set("routing", "uux", value, name)
+        else:
+            self._out.not_understood(line, f"{name}: {value or 'nothing'} is no path of a program")
+
     def _queue_return(self, value: str, name: str, line: int) -> None:
         parts = re.findall(r"([0-9]{1,9})([smhdw]?)", value)
         if not parts or "".join(map("".join, parts)) != value:
@@ -500,6 +506,7 @@ _DEFINES: dict[str, Callable[[_Import, str, str, int], None]] = {
     "MAIL_SETTINGS_DIR": _Import._settings_folder,
     "MASQUERADE_NAME": _Import._masquerade_name,
     "UUCP_MAILER_MAX": _Import._uucp_size,
+    "UUCP_MAILER_PATH": _Import._uux,
     "UUCP_MAX_SIZE": _Import._uucp_size,
     "confCON_EXPENSIVE": _Import._con_expensive,
     "confCR_FILE": _Import._relay_domains_file,

@@ -15,6 +15,8 @@ from relaynode.mailers.local import LocalMailer
 from relaynode.mailers.program import ProgramMailer
 from relaynode.mailers.same_for_all import SameForAll
 from relaynode.mailers.smtp import NextHop, SmtpMailer
+from relaynode.mailers.uux import UuxMailer
+from relaynode.policy.mailer_forms import KINDS
 from relaynode.wire import tcp, tls
 
 if TYPE_CHECKING:
@@ -43,8 +45,9 @@ _USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
 class Way:
     """A next hop: recipients with equal ways share a session.
 
-    `kind`: "local", "prog", "*file*", "error", "discard" or "smtp". `name`: the smart host's name
-    or the host as written. `mailer`: the route's, where it tells how addresses are written.
+    `kind`: "local", "prog", "*file*", "error", "discard", "uucp" or "smtp". `name`: the smart
+    host's name, the UUCP neighbour's, or the host as written. `mailer`: the route's, where it tells
+    how addresses are written.
     """
 
     kind: str
@@ -78,10 +81,14 @@ class Ways:
         if route.mailer in ("local", "error", "discard", "prog", "*file*"):
             return Way(route.mailer, status=route.status)
         host = route.host.removesuffix(".")
+        if route.mailer in KINDS and KINDS[route.mailer].is_uucp:
+            return Way("uucp", host, route.mailer)
         return Way("smtp", route.smart_host or self._named_like(host) or host, route.mailer)
 
     def host_of(self, way: Way) -> str:
         """The next hop's name as `hoststat` shows it; "" for a way that leads nowhere."""
+        if way.kind == "uucp":
+            return way.name
         if way.kind != "smtp":
             return "local" if way.kind == "local" else ""
         section = self._config.file.smart_host.get(way.name)
@@ -120,11 +127,26 @@ class Ways:
                 default_user=default_user,
                 timeout_seconds=local.program_timeout_seconds,
             )
+        if way.kind == "uucp":
+            return self._uux(way)
         return SmtpMailer(
             self._next_hop(way, count),
             hostname=hostname,
             masquerade=masquerade,
             clock=self._clock,
+        )
+
+    def _uux(self, way: Way) -> UuxMailer:
+        local, uux = self._config.file.local, self._config.uux
+        return UuxMailer(
+            way.name,
+            mailer=way.mailer,
+            users=self._users,
+            masquerade=self._rules.masquerade,
+            max_size_bytes=self._config.file.routing.uucp_max_size_bytes,
+            timeout_seconds=local.program_timeout_seconds,
+            default_user=local.default_user or "",
+            uux=str(uux or ""),
         )
 
     def _named_like(self, host: str) -> str:

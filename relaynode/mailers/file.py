@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from relaynode.errors import RefusedError, StoreError
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.as_user import CannotCreate, write
+from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.stored import from_line, stored
-from relaynode.queue.finish import finish
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-
+    from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery
@@ -29,7 +28,7 @@ NOWHERE = "/dev/null"
 _RELAY = "*file*"
 
 
-class FileMailer:
+class FileMailer(InThreads):
     """A `Mailer` whose next hop is a file. `default_user`: whose files those of aliases are, or ""
     for the usual one."""
 
@@ -38,21 +37,7 @@ class FileMailer:
         self._masquerade = masquerade
         self._default_user = default_user
 
-    async def deliver(
-        self,
-        consignments: AsyncIterator[Consignment],
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
-    ) -> None:
-        """See Mailer."""
-        async for consignment in consignments:
-            # A thread cannot be called off: what it has written must be recorded.
-            await finish(self._deliver_all(consignment, report))
-
-    async def _deliver_all(
-        self,
-        consignment: Consignment,
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
-    ) -> None:
+    async def _deliver_all(self, consignment: Consignment, report: Report) -> None:
         attempts = []
         delivery = consignment.delivery
         for recipient, path in zip(delivery.recipients, consignment.addresses, strict=True):

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 from relaynode.errors import StoreError
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.as_user import write
+from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.stored import from_line, stored
 from relaynode.policy.route import unquote
-from relaynode.queue.finish import finish
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-
+    from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _UNSAFE = re.compile(r"[^!-.0-9;-~]")  # blanks, slash, colon, control and non-ASCII characters
 
 
-class LocalMailer:
+class LocalMailer(InThreads):
     """A `Mailer` whose next hop is the user's mailbox."""
 
     def __init__(self, users: Users, *, hostname: str, masquerade: Masquerade) -> None:
@@ -37,21 +36,7 @@ class LocalMailer:
         self._hostname = hostname
         self._masquerade = masquerade
 
-    async def deliver(
-        self,
-        consignments: AsyncIterator[Consignment],
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
-    ) -> None:
-        """See Mailer."""
-        async for consignment in consignments:
-            # A thread cannot be called off: what it has written must be recorded.
-            await finish(self._deliver_all(consignment, report))
-
-    async def _deliver_all(
-        self,
-        consignment: Consignment,
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
-    ) -> None:
+    async def _deliver_all(self, consignment: Consignment, report: Report) -> None:
         attempts = []
         delivery = consignment.delivery
         for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):

@@ -9,7 +9,7 @@ shares a commit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -42,13 +42,17 @@ class Attempt:
     dialogue: tuple[str, ...] = ()
 
 
+Report: TypeAlias = "Callable[[Sequence[Attempt]], Awaitable[None]]"
+"""What a mailer tells its attempts to."""
+
+
 class Mailer(Protocol):
     """A named way mail goes out, for one next hop."""
 
     async def deliver(
         self,
         consignments: AsyncIterator[Consignment],
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
+        report: Report,
     ) -> None:
         """Deliver until `consignments` ends or nothing more can be done.
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from relaynode.mailers.mailer import Attempt, Consignment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator
 
     from relaynode.mail.status import Status
+    from relaynode.mailers.mailer import Report
 
 
 class SameForAll:
@@ -23,7 +24,7 @@ class SameForAll:
     async def deliver(
         self,
         consignments: AsyncIterator[Consignment],
-        report: Callable[[Sequence[Attempt]], Awaitable[None]],
+        report: Report,
     ) -> None:
         """See Mailer."""
         async for consignment in consignments:

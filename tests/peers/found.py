@@ -75,6 +75,8 @@ PEERS = {
             packages=("sendmail-bin", "sendmail-cf", "m4"),
             needs_root=True,
         ),
+        # Always with a configuration and a spool of the test's own.
+        Peer("uucp", programs=("uux", "uucico", "uuxqt"), packages=("uucp",)),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
     )
 }

@@ -91,9 +91,11 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "mailbox",
             "as_user",
             "run_as",
+            "process",
             "stored",
             "locals",
             "safe_open",
+            "in_threads",
         },
         "sources": {"intake", "sendmail_options", "sendmail_settings", "smtp_gate", "verify"},
     }[room]

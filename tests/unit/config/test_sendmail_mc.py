@@ -109,6 +109,7 @@ def test_every_recorded_configuration_is_understood_and_loads(loaded, name):
         ("SITE(`a', `S')", "routing.uucp_new", ["a"]),
         ("SITECONFIG(`uucp.x', `gate', U)", "node.local_domains", ["gate", "gate.UUCP"]),
         ("define(`UUCP_MAX_SIZE', 200000)", "routing.uucp_max_size_bytes", 200000),
+        ("define(`UUCP_MAILER_PATH',`/opt/bin/uux')", "routing.uux", "/opt/bin/uux"),
         ("FEATURE(nouucp,`nospecial')", "routing.bang_paths", "plain"),
         ("FEATURE(`nouucp', `reject')", "routing.bang_paths", "reject"),
         ("FEATURE(nouucp)", "routing.bang_paths", "plain"),

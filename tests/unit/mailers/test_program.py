@@ -14,7 +14,8 @@ from relaynode.config.values import Mailbox
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.file import FileMailer
 from relaynode.mailers.mailer import Consignment
-from relaynode.mailers.program import MAX_OUTPUT_BYTES, ProgramMailer
+from relaynode.mailers.process import MAX_OUTPUT_BYTES
+from relaynode.mailers.program import ProgramMailer
 from relaynode.mailers.users import Users
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
