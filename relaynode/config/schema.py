@@ -64,7 +64,6 @@ class RoutingSection(Section, frozen=True, kw_only=True):
     luser_relay: Relay | None = None
     stickyhost: bool = False
     local_users: list[Name] = field(default_factory=list)
-    canonify: bool = False
     bang_paths: Literal["uucp", "plain", "reject"] = "uucp"
     uucp_mailer: bool = False
     uucp_old: list[Name] = field(default_factory=list)

@@ -296,10 +296,10 @@ MACROS: dict[str, Answer] = {
     "INPUT_MAIL_FILTER": _FILTERS,
     "QUEUE_GROUP": Differs(f"{NOT_DONE}there is one queue", "links say when mail goes"),
     "CANONIFY_DOMAIN": Differs(
-        f"{NOT_DONE}names are looked up for all domains or for none", "see [routing] canonify"
+        f"{NOT_DONE}the DNS is never asked where mail goes", "names are taken as written"
     ),
     "CANONIFY_DOMAIN_FILE": Differs(
-        f"{NOT_DONE}names are looked up for all domains or for none", "see [routing] canonify"
+        f"{NOT_DONE}the DNS is never asked where mail goes", "names are taken as written"
     ),
     **_all(
         Differs(f"{NOT_DONE}no LDAP", "write the addresses into virtusertable"),

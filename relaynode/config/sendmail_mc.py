@@ -295,7 +295,7 @@ class _Import:
             self._out.differs(call.line, what, "write domains in full")
 
     def _nodns(self, call: Call) -> None:
-        self._out.harmless(call.line, "FEATURE(nodns): neither canonify nor look_up_clients")
+        self._out.harmless(call.line, "FEATURE(nodns): nothing is asked of the DNS")
         self._seen.asks_no_dns = True
 
     def _nullclient(self, call: Call) -> None:

@@ -106,12 +106,9 @@ def _expensive(out: Gathering, seen: Seen) -> None:
 
 
 def _names(out: Gathering, seen: Seen) -> None:
-    if seen.asks_no_dns:
-        out.set("routing", "canonify", False, "nothing is asked of the DNS")
-    elif "nocanonify" in seen.features:
-        out.set("routing", "canonify", False, "FEATURE(nocanonify)")
-    else:
-        out.set("routing", "canonify", True, "no FEATURE(nocanonify)")
+    if not seen.asks_no_dns and "nocanonify" not in seen.features:
+        what = "no FEATURE(nocanonify): sendmail asks the DNS where mail goes, relaynode never does"
+        out.differs(None, what, "names are taken as they are written")
     out.set("access", "look_up_clients", not seen.asks_no_dns)
 
 

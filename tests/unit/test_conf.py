@@ -138,4 +138,3 @@ def test_nothing_is_asked_of_the_dns_when_the_dial_up_home_takes_mail():
     rules = rules_of("dialup")
     assert not rules.access().settings.needs_dns
     assert not rules._config.file.access.look_up_clients
-    assert not rules._config.file.routing.canonify
