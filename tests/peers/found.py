@@ -38,6 +38,7 @@ class Peer:
     name: str
     programs: tuple[str, ...]  # it counts as present when all of these are
     packages: tuple[str, ...]  # of Debian
+    files: tuple[str, ...] = ()  # patterns; it counts as present when these are there, too
     users: tuple[str, ...] = ()  # system users its daemons run as; asked for when we are root
     groups: tuple[str, ...] = ()  # system groups beside those of the users
     needs_root: bool = False
@@ -78,6 +79,14 @@ PEERS = {
         # Always with a configuration and a spool of the test's own.
         Peer("uucp", programs=("uux", "uucico", "uuxqt"), packages=("uucp",)),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
+        # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
+        # shell, and sshd runs a forced command with one.
+        Peer(
+            "openssh-server",
+            programs=("sshd", "ssh", "ssh-keygen"),
+            packages=("openssh-server", "openssh-client", "libnss-wrapper"),
+            files=("usr/lib/*/libnss_wrapper.so",),
+        ),
     )
 }
 
@@ -227,7 +236,8 @@ def _unpacked(peer: Peer) -> Found | None:
 
 
 def _has_all(root: Path, peer: Peer) -> bool:
-    return all(_program(root, name) for name in peer.programs)
+    has_files = all(any(root.glob(pattern)) for pattern in peer.files)
+    return has_files and all(_program(root, name) for name in peer.programs)
 
 
 def _program(root: Path, name: str) -> Path | None:

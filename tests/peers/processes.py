@@ -76,6 +76,10 @@ class Process:
         if not wait_until(answers, seconds):
             raise PeerFailed(f"{self.name} did not answer on port {port}\n{tail(self.log)}")
 
+    def kill(self) -> None:
+        """SIGKILL for the program itself, from any thread. `stop` must be called all the same."""
+        self._process.kill()
+
     def stop(self, grace_seconds: float = 5) -> None:
         """End the program and all its children: asked first, then killed. May be called twice.
 

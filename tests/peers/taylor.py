@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peers.found import require
 from peers.processes import PeerFailed
@@ -64,6 +64,13 @@ cat >{folder}/mail/$number/stdin
 """
 
 
+def as_user() -> dict[str, Any]:
+    """Whom its programs run as, for subprocess: not root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": USER, "group": USER, "extra_groups": []}
+
+
 @dataclass(frozen=True)
 class Job:
     """An rmail execution that waits for a neighbour: one `E` line of a C. file, and its data."""
@@ -85,13 +92,14 @@ class Arrived:
 class Taylor:
     """One system that knows some neighbours, and that calls when it is told to.
 
-    `folder` is made, in one that every user may enter.
+    `folder` is made, in one that every user may enter. `as_user`: whom its programs run as.
     """
 
     def __init__(self, folder: Path, name: str, neighbours: Iterable[str]) -> None:
         found = require("uucp")
         self.folder = folder
         self.name = name
+        self.as_user = as_user()
         self._neighbours = list(neighbours)
         for part in ("", "bin", "commands", "spool", "public", "locks", "log", "mail"):
             (folder / part).mkdir()
@@ -174,8 +182,7 @@ class Taylor:
         done = subprocess.run(
             [self.folder / "bin" / program, "-I", self.folder / "config", *arguments],
             cwd="/",
-            user=USER if os.geteuid() == 0 else None,
-            group=USER if os.geteuid() == 0 else None,
+            **self.as_user,
             capture_output=True,
             timeout=_TIMEOUT_SECONDS,
             check=False,

@@ -1,0 +1,1 @@
+"""UUCP as state machines without I/O: login, handshake, line protocols, commands, sessions."""

@@ -1,0 +1,1 @@
+"""The line protocols, one a file; all of them fulfil `line.Line`."""
