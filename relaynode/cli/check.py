@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from relaynode.config.loader import find, load, search_path
 from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError
 from relaynode.mailers.users import Users
+from relaynode.neighbours import load_neighbours
 from relaynode.policy.lint import Finding, Site, lint
 from relaynode.policy.lint.whole import lint_line_ends
 from relaynode.rules import Rules
@@ -17,10 +18,11 @@ from relaynode.tables.aliases import is_warning
 if TYPE_CHECKING:
     import argparse
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from relaynode.config.loader import Config
+    from relaynode.neighbours import Neighbours
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,8 +48,11 @@ def _place(finding: Finding) -> tuple[str, int]:
 def _findings(config: Config) -> Iterator[Finding]:
     users = Users(config.mailbox, frozenset(config.file.local.users))
     rules = Rules(config, users)
+    neighbours = load_neighbours(config)
+    yield from (Finding(problem, is_error=True) for problem in neighbours.problems)
+    yield from _unrecognised(config, neighbours)
     try:
-        site = _site(config, rules, users)
+        site = _site(config, rules, users, neighbours)
     except TableError:
         site = None  # the file is among the problems
     for problem in rules.tables.problems():
@@ -78,7 +83,18 @@ def _others_may_write(found: os.stat_result) -> bool:
     return bool(found.st_mode & (stat.S_IWOTH | (0 if is_own_group else stat.S_IWGRP)))
 
 
-def _site(config: Config, rules: Rules, users: Users) -> Site:
+def _unrecognised(config: Config, neighbours: Neighbours) -> Iterator[Finding]:
+    """Neighbours that could not call: a server can check only certificates that it has."""
+    if not any(listen.uucp_tls for listen in config.file.listen.values()):
+        return
+    for neighbour in neighbours:
+        if neighbour.tls.fingerprints and neighbour.tls.authorities is None:
+            what = f"{neighbour.name}: a fingerprint is enough to call it, not to be called by it"
+            remedy = "add ca_file, a copy of its certificate will do"
+            yield Finding(Problem(str(config.path), None, what, remedy))
+
+
+def _site(config: Config, rules: Rules, users: Users, neighbours: Neighbours) -> Site:
     """Raises: TableError."""
     known: dict[str, bool] = {}
 
@@ -96,4 +112,12 @@ def _site(config: Config, rules: Rules, users: Users) -> Site:
         aliases=rules.tables.aliases,
         has_user=has_user,
         has_other_names=config.file.local.dash_details,
+        is_neighbour=_knows(neighbours),
     )
+
+
+def _knows(neighbours: Neighbours) -> Callable[[str], bool] | None:
+    """Whether a name is a neighbour's. Where none is configured, uux's own are meant."""
+    if not neighbours.all:
+        return None
+    return lambda name: neighbours.find_like(name) is not None

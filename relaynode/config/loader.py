@@ -21,6 +21,7 @@ import msgspec
 from relaynode.config import schema
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
+from relaynode.config.uucp_checks import check_uucp
 from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
 from relaynode.errors import AddressError, ConfigError, Problem
 from relaynode.mail.address import parse_path
@@ -72,21 +73,21 @@ class Config:
         named = self.file.local.aliases
         if named is None:
             return self.tables / "aliases"
-        return self._absolute(named)
+        return self.absolute(named)
 
     @property
     def uux(self) -> Path | None:
         """The uux that the UUCP mailers run, if the configuration names one."""
         named = self.file.routing.uux
-        return None if named is None else self._absolute(named)
+        return None if named is None else self.absolute(named)
 
     @property
     def default_smart_host(self) -> str | None:
         """The smart host for all that is not routed otherwise: [node]'s, or the first."""
         return self.file.node.smart_host or next(iter(self.file.smart_host), None)
 
-    def link_of(self, section: schema.RemoteSection) -> str:
-        """The name of the link that a smart host or account is reached over."""
+    def link_of(self, section: schema.RemoteSection | schema.NeighbourSection) -> str:
+        """The name of the link that a smart host, account or neighbour is reached over."""
         return section.link or DEFAULT_LINK
 
     @property
@@ -103,7 +104,8 @@ class Config:
         used = [self.link_of(section) for section in self.file.smart_host.values()]
         return list(dict.fromkeys([*used, self.world_link]))
 
-    def _absolute(self, path: Path) -> Path:
+    def absolute(self, path: Path) -> Path:
+        """A path as the file means it: relative to the folder that the file is in."""
         folder = self.path.parent if self.path is not None else Path.cwd()
         return folder / _expanded(path)
 
@@ -183,6 +185,7 @@ class _Checker:
         self._check_listeners(file)
         self._check_domains(file)
         self._check_relays(file)
+        self._check_uucp(file)
         if self._problems:
             self._problems.sort(key=lambda problem: problem.line or 0)
             raise ConfigError(self._problems)
@@ -267,7 +270,14 @@ class _Checker:
         for name in file.link:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
                 self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
-        for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+        using: tuple[
+            tuple[str, Mapping[str, schema.RemoteSection | schema.NeighbourSection]], ...
+        ] = (
+            ("smart_host", file.smart_host),
+            ("account", file.account),
+            ("neighbour", file.neighbour),
+        )
+        for table, sections in using:
             for name, section in sections.items():
                 if section.link is not None and section.link not in links:
                     known = ", ".join(file.link) or "none is defined"
@@ -305,11 +315,25 @@ class _Checker:
         if section.ca_file is not None and not os.access(self._absolute(section.ca_file), os.R_OK):
             self._problem((table, name, "ca_file"), f"{section.ca_file} cannot be read")
 
-    def _check_password(self, table: str, name: str, path: Path) -> None:
+    def _check_password(
+        self, table: str, name: str, path: Path, key: str = "password_file"
+    ) -> None:
+        """Its table in `passwords` is [neighbour]'s "called" for what callers must give."""
+        kept = table if key == "password_file" else "called"
         try:
-            self._passwords[table, name] = read_password(self._absolute(path))
+            self._passwords[kept, name] = read_password(self._absolute(path))
         except ValueError as error:
-            self._problem((table, name, "password_file"), str(error))
+            self._problem((table, name, key), str(error))
+
+    def _check_uucp(self, file: schema.File) -> None:
+        for path, text, remedy in check_uucp(file, self._absolute, list(self._named("modem"))):
+            self._problem(path, text, remedy)
+        for name, section in file.neighbour.items():
+            if section.password_file is not None:
+                self._check_password("neighbour", name, section.password_file)
+            if section.called_password_file is not None:
+                key = "called_password_file"
+                self._check_password("neighbour", name, section.called_password_file, key)
 
     def _check_path(self, address: str, path: tuple[str, ...]) -> None:
         try:
@@ -397,10 +421,20 @@ _TYPE_NAMES = {
 }
 
 
+_PATTERNS = {
+    schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
+    schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
+    schema.WORD: "wants one word without blanks",
+}
+
+
 def _plain(text: str) -> str:
     """msgspec's words in a user's."""
     if text.startswith("Invalid enum value"):
         return f"{text.removeprefix('Invalid enum value ')} is not accepted"
+    for pattern, wanted in _PATTERNS.items():
+        if f"matching regex '{pattern}'" in text:
+            return wanted
     if "matching regex" in text:
         return 'wants a name without blanks or any of < > @ , ; : "'
     text = text.replace(" | null", "").replace("Expected ", "wants ", 1)

@@ -10,11 +10,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from relaynode.config.uucp_values import (
+    CallText,
+    ChatText,
+    Fingerprint,
+    GradeTime,
+    Parameter,
+)
 from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
+SYSTEM_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
+SystemName = Annotated[str, Meta(max_length=255, pattern=SYSTEM_NAME)]
+WORD = r"^\S+$"
+Word = Annotated[str, Meta(max_length=1024, pattern=WORD)]
+PROTOCOLS = r"^[itegGvfjya]+$"
+Protocols = Annotated[str, Meta(max_length=16, pattern=PROTOCOLS)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]
 
@@ -138,7 +151,88 @@ class ListenSection(Section, frozen=True, kw_only=True):
 
     smtp: list[ListenAddress] = field(default_factory=list)
     pop3: list[ListenAddress] = field(default_factory=list)
+    uucp: list[ListenAddress] = field(default_factory=list)
+    uucp_tls: list[ListenAddress] = field(default_factory=list)
     networks: list[Network] = field(default_factory=list)
+
+
+class UucpSection(Section, frozen=True, kw_only=True):
+    """[uucp]: what holds for all neighbours. Taylor's own files may say some of it, too."""
+
+    nodename: SystemName | None = None
+    taylor: Path | None = None
+    spool: Path | None = None
+    public: Path | None = None
+    locks: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    min_free_bytes: Annotated[int, Meta(ge=0)] = 8 * 1024 * 1024
+
+
+class NeighbourSection(Section, frozen=True, kw_only=True):
+    """[neighbour.NAME]: a UUCP system. What Taylor has a keyword for means what it means there."""
+
+    call: list[CallText] = field(default_factory=list)
+    aliases: list[SystemName] = field(default_factory=list)
+    our_name: SystemName | None = None
+    link: Name | None = None
+    login: Word | None = None
+    password_file: Path | None = None
+    chat: ChatText | None = None
+    chat_timeout_seconds: Positive = 10
+    chat_fail: list[Word] = field(default_factory=list)
+    times: list[GradeTime] = field(default_factory=lambda: [GradeTime()])
+    request_grades: list[GradeTime] = field(default_factory=list)
+    called_login: Word | None = None
+    called_password_file: Path | None = None
+    called_grades: list[GradeTime] = field(default_factory=list)
+    callback: bool = False
+    sequence: bool = False
+    protocols: Protocols | None = None
+    parameters: list[Parameter] = field(default_factory=list)
+    commands: list[Word] = field(default_factory=lambda: ["rnews", "rmail"])
+    command_path: list[Word] = field(default_factory=lambda: ["/bin", "/usr/bin", "/usr/local/bin"])
+    local_send: list[Word] = field(default_factory=lambda: ["/"])
+    remote_send: list[Word] = field(default_factory=lambda: ["~"])
+    local_receive: list[Word] = field(default_factory=lambda: ["~"])
+    remote_receive: list[Word] = field(default_factory=lambda: ["~"])
+    max_local_request_bytes: Positive | None = None
+    max_remote_request_bytes: Positive | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    ca_file: Path | None = None
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+
+
+class ModemSection(Section, frozen=True, kw_only=True):
+    """[modem.NAME]: a modem on a serial line."""
+
+    device: Word
+    speed: Positive | None = None
+    hardflow: bool = True
+    carrier: bool = True
+    carrier_wait_seconds: Positive = 60
+    dtr_toggle: bool = False
+    lock_name: Word | None = None
+    chat: ChatText = ChatText(('""', "ATZ", "OK-AT-OK", r"ATDT\T", "CONNECT"))
+    chat_timeout_seconds: Positive = 60
+    chat_fail: list[Word] = field(
+        default_factory=lambda: [
+            "BUSY",
+            r"NO\sCARRIER",
+            r"NO\sDIALTONE",
+            r"NO\sANSWER",
+            "ERROR",
+        ]
+    )
+    dialtone: str = ","
+    pause: str = ","
+    dialcodes: Path | None = None
+    complete: ChatText | None = None
+    abort: ChatText | None = None
+    attempts: Positive = 3
+    redial_seconds: Positive = 5
+    reliable: bool = True
 
 
 class LocalSection(Section, frozen=True, kw_only=True):
@@ -184,6 +278,9 @@ class File(Section, frozen=True, kw_only=True):
     smart_host: dict[str, SmartHostSection] = field(default_factory=dict)
     account: dict[str, AccountSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
+    uucp: UucpSection = UucpSection()
+    neighbour: dict[str, NeighbourSection] = field(default_factory=dict)
+    modem: dict[str, ModemSection] = field(default_factory=dict)
     local: LocalSection = LocalSection()
     user: dict[str, UserSection] = field(default_factory=dict)
     queue: QueueSection = QueueSection()

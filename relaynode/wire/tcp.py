@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire.stream import READ_BYTES
+from relaynode.wire.tls import PeerCertificate, peer_certificate
 
 if TYPE_CHECKING:
     from relaynode.wire.meter import ByteCount
@@ -24,6 +25,8 @@ WRITE_BUFFER_BYTES = 16 * 1024
 _UNSENT_REQUEST = 0x5411 if sys.platform == "linux" else 0x40046677
 """SIOCOUTQ of Linux (tcp(7)), FIONWRITE of the BSDs: bytes in a socket's send queue."""
 
+_FAMILIES = {0: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+
 HANDSHAKE_SECONDS = 86400.0
 """asyncio's own limit for a TLS handshake, out of the way: at 300 bit/s its minute is too short.
 The limit that counts is the caller's timeout."""
@@ -33,16 +36,19 @@ CLOSE_SECONDS = 10.0
 
 
 async def connect(
-    host: str, port: int, *, timeout: float, count: ByteCount | None = None
+    host: str, port: int, *, timeout: float, count: ByteCount | None = None, version: int = 0
 ) -> TcpStream:
-    """A connection to `host`, tried at each of its addresses in turn.
+    """A connection to `host`, tried at each of its addresses in turn; `version`: only those of IPv4
+    or IPv6, or 0.
 
     Raises: ConnectFailed (refused, unreachable, unknown name, `timeout` seconds over).
     """
     what = f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES)
+            reader, writer = await asyncio.open_connection(
+                host, port, limit=READ_BYTES, family=_FAMILIES[version]
+            )
     except TimeoutError:
         raise ConnectFailed(f"{what}: no answer within {timeout:g} s") from None
     except socket.gaierror as error:
@@ -145,6 +151,11 @@ class TcpStream:
             raise TlsFailed(f"{self.peer}: {what}") from None
         finally:
             read.close()
+
+    def peer_certificate(self) -> PeerCertificate:
+        """What the peer has shown under TLS; nothing without TLS."""
+        connection = self._writer.get_extra_info("ssl_object")
+        return PeerCertificate() if connection is None else peer_certificate(connection)
 
     async def close(self) -> None:
         """See Stream."""

@@ -17,7 +17,7 @@ FULL = (CONF / "relaynode.toml").read_text(encoding="utf-8")
 SETTING = re.compile(r"^#(?=\[|[a-z0-9_]+ = )", re.MULTILINE)
 """A setting that is commented out; prose has a blank behind its #."""
 
-REPEATED = {"link", "smart_host", "account", "listen", "user"}
+REPEATED = {"link", "smart_host", "account", "listen", "neighbour", "modem", "user"}
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def loaded(tmp_path):
     """Loads the text of a sample from a folder that has the files which it names."""
 
     def loader(text):
-        for name in re.findall(r'"([\w-]+\.(?:password|pem))"', text):
+        for name in re.findall(r'"([\w-]+\.(?:password|pem)|dialcode)"', text):
             (tmp_path / name).write_text("sesame\n")
             (tmp_path / name).chmod(0o600)
         path = tmp_path / "relaynode.toml"
@@ -63,7 +63,7 @@ def test_the_full_sample_with_all_its_settings_loads(loaded):
     config = loaded(SETTING.sub("", FULL))
     for name in REPEATED:
         assert len(getattr(config.file, name)) == 1, name
-    assert len(config.passwords) == 3
+    assert len(config.passwords) == 5
 
 
 @pytest.mark.parametrize(("table", "kind"), list(sections()))
@@ -122,7 +122,7 @@ def test_the_sample_tables_have_no_mistake_in_what_is_commented_out(tmp_path, na
     assert Tables(tmp_path).problems() == []
 
 
-def test_mailer_conf_names_all_that_install_names_puts_in_place():
+def test_mailer_conf_names_all_of_sendmails_names_that_install_names_puts_in_place():
     lines = (CONF / "mailer.conf").read_text(encoding="utf-8").splitlines()
     entries = [line.split() for line in lines if line and not line.startswith("#")]
     assert {name for name, *_ in entries} == {*FAST_NAMES, *OTHER_NAMES}

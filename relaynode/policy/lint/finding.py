@@ -32,6 +32,7 @@ class Site:
     """Settings and tables as they are now. `has_user`: knows local users, in lower case.
 
     `has_other_names`: names may be users although `has_user` does not know them (joe-work).
+    `is_neighbour`: knows UUCP neighbours; None: they are known to another program.
     """
 
     routing: Routing
@@ -41,6 +42,7 @@ class Site:
     aliases: Aliases
     has_user: Callable[[str], bool]
     has_other_names: bool = False
+    is_neighbour: Callable[[str], bool] | None = None
 
     @property
     def names(self) -> Names:

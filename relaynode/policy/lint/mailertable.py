@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from relaynode.policy.lint.finding import error, warning
+from relaynode.policy.mailer_forms import KINDS
 from relaynode.tables.relay_value import port_in, split_mailer
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def _value(site: Site, file: str, entry: Entry) -> Iterator[Finding]:
         yield from _local(site, file, entry, rest)
     elif mailer not in _OTHERS_NOT_HOSTS:
         yield from _host(site, file, entry, rest)
+        if mailer in KINDS and KINDS[mailer].is_uucp:
+            yield from _neighbour(site, file, entry, rest)
     yield from _arguments(file, entry)
 
 
@@ -97,6 +100,13 @@ def _host(site: Site, file: str, entry: Entry, rest: str) -> Iterator[Finding]:
     if host and "%" not in host and site.is_ours(host):
         what = f"{entry.key}: {host} is this host, so mail would go round in a circle"
         yield error(file, entry.line, what, "name another host, or make the domain one of ours")
+
+
+def _neighbour(site: Site, file: str, entry: Entry, rest: str) -> Iterator[Finding]:
+    host = rest.rpartition("@")[2].rstrip(".")
+    if host and "%" not in host and site.is_neighbour is not None and not site.is_neighbour(host):
+        what = f"{entry.key}: there is no neighbour {host}"
+        yield warning(file, entry.line, what, f"add [neighbour.{host}], or name another")
 
 
 def _arguments(file: str, entry: Entry) -> Iterator[Finding]:

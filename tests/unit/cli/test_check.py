@@ -110,3 +110,50 @@ def test_aliases_may_be_elsewhere(check, tmp_path):
         f"warning: {tmp_path}/names:1: a: nobody here is called nobody2;"
         " add an alias, or name a user"
     ]
+
+
+# ---- UUCP
+
+
+def test_a_mailertable_that_names_no_neighbour_is_a_warning_where_neighbours_are_known(check):
+    tables = {"mailertable": "a.example uucp-dom:horus\nb.example suucp:osiris\nc.example smtp:h\n"}
+    _, told, _ = check("[neighbour.Horus]\n", **tables)
+    assert told == [
+        "warning: mailertable:2: b.example: there is no neighbour osiris;"
+        " add [neighbour.osiris], or name another"
+    ]
+    _, told, _ = check("", **tables)  # uux may know them
+    assert told == []
+
+
+def test_taylors_files_are_checked_with_the_rest(check, tmp_path):
+    folder = tmp_path / "uucp"
+    folder.mkdir()
+    (folder / "sys").write_text("system horus\nbogus\nport NONE\n")
+    (folder / "passwd").write_text("Uhorus sesame\n")
+    (folder / "passwd").chmod(0o644)
+    code, told, _ = check('[uucp]\ntaylor = "uucp"\n', mailertable="a.example uucp-dom:horus\n")
+    assert code == EX_CONFIG
+    assert [line.removeprefix(f"{folder}/") for line in told] == [
+        f"passwd: holds passwords and everybody may read it (mode 0644); chmod o-r {folder}/passwd",
+        "sys:1: horus: there is no port NONE; see the port file",
+        "sys:2: unknown keyword bogus of a system",
+    ]
+
+
+def test_a_fingerprint_that_cannot_be_looked_at_when_called_is_a_warning(check, tmp_path):
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o600)
+    listens = (
+        '[uucp]\ncertificate = "c.pem"\nkey = "k.pem"\n[listen.l]\nuucp_tls = ["127.0.0.1:5400"]\n'
+    )
+    neighbour = f'[neighbour.a]\nfingerprints = ["{"ab" * 32}"]\n'
+    code, told, _ = check(listens + neighbour)
+    assert code == EX_OK
+    assert told == [
+        f"warning: {tmp_path}/relaynode.toml: a: a fingerprint is enough to call it, not to be"
+        " called by it; add ca_file, a copy of its certificate will do"
+    ]
+    assert check(listens + neighbour + 'ca_file = "c.pem"\n')[1] == []
+    assert check(neighbour)[1] == []
