@@ -8,6 +8,7 @@
     ├── TableError           a table cannot be read: mail waits              EX_TEMPFAIL 75
     ├── StoreError           our own disk or database failed: ask again later EX_TEMPFAIL 75
     │   ├── StoreFull        there is no room
+    │   ├── NotClaimed       work that was taken away from us meanwhile
     │   └── StoreVersionError  the store was written by a newer relaynode    EX_CONFIG 78
     ├── ProtocolError        somebody broke the rules of a protocol
     │   ├── LocalProtocolError   we did: a defect of ours
@@ -120,6 +121,10 @@ class StoreError(RelaynodeError):
 
 class StoreFull(StoreError):
     """There is no room on the disk that holds the queue."""
+
+
+class NotClaimed(StoreError):
+    """Work cannot be ended by us: the operator removed it, or it was never ours."""
 
 
 class StoreVersionError(StoreError):

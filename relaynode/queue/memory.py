@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.queue.content import ContentSpool, Draft
 from relaynode.queue.model import (
@@ -23,13 +24,18 @@ from relaynode.queue.model import (
     SeenMark,
     Verb,
 )
+from relaynode.queue.schema import UUCP
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
+from relaynode.queue.uucp.tables import SqlUucpStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from relaynode.queue.content import Content
+    from relaynode.queue.uucp.model import Settled
+
+T = TypeVar("T")
 
 _OWNER = "memory"
 _NEW_STATE = {
@@ -82,6 +88,8 @@ class MemoryStore:
         self._links: dict[str, bool] = {}
         self._hosts: dict[str, HostStatus] = {}
         self._next_id = 1
+        self._tables = _TablesInMemory(self._spool)
+        self.uucp = SqlUucpStore(self._tables, clock)
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""
@@ -91,8 +99,15 @@ class MemoryStore:
         """Content for one more message, shared with that which has it."""
         return self._spool.twin(content, queue_id)
 
-    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
-        """Queue `messages` and put `seen` on the seen-lists."""
+    async def add(
+        self,
+        messages: Sequence[NewMessage],
+        seen: Sequence[SeenMark] = (),
+        settled: Settled | None = None,
+    ) -> None:
+        """Queue `messages`, put `seen` on the seen-lists, end UUCP work."""
+        if settled is not None:
+            await self.uucp.settle(settled)
         for message in messages:
             recipients = {}
             for path in message.envelope.recipients:
@@ -267,7 +282,46 @@ class MemoryStore:
         return {name for name, is_up in self._links.items() if is_up}
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """Nothing to end in order."""
+        self._tables.close()
 
     def _by_age(self) -> list[_Entry]:
         return sorted(self._entries.values(), key=lambda entry: entry.message.arrived_at)
+
+
+class _TablesInMemory:
+    """A home for the tables of UUCP work: the same statements, on a database that is forgotten."""
+
+    owner = _OWNER
+
+    def __init__(self, spool: ContentSpool) -> None:
+        self._spool = spool
+        self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA foreign_keys = ON")
+        for statement in UUCP:
+            self._db.execute(statement)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in a transaction."""
+        with self._db:
+            self._db.execute("BEGIN")
+            return work(self._db)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work`."""
+        return work(self._db)
+
+    async def take_back(self) -> None:
+        """Nothing to take back: the only owner is alive."""
+
+    def path_of(self, content_file: str) -> Path:
+        """Where a content file lies."""
+        return self._spool.path_of(content_file)
+
+    def remove(self, content_files: Collection[str]) -> None:
+        """Delete content files."""
+        self._spool.remove(list(content_files))
+
+    def close(self) -> None:
+        """Forget it all."""
+        self._db.close()

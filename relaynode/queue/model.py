@@ -31,6 +31,8 @@ queued at once; a long content is then one file with a name for each of them.
 `in_doubt` stays on a recipient once a try ended after the whole content may have been sent and
 before the final reply was read: the next hop may have accepted it, so it may arrive twice.
 
+The UUCP work that is not mail has a table of its own, in `uucp/model.py`.
+
 What a crash leaves: every move is one transaction, so each row is as before or as after it. A
 content file is written and synced before its row is committed, so it may be left without a row;
 its name carries the owner that wrote it, and `reap` deletes it once that owner is dead. A claim

@@ -7,6 +7,128 @@ operator can read the queue with the sqlite3 command alone.
 
 from __future__ import annotations
 
+UUCP: tuple[str, ...] = (
+    """CREATE TABLE uucp_job (
+        id INTEGER PRIMARY KEY,
+        job_id TEXT NOT NULL UNIQUE,
+        neighbour TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        user TEXT NOT NULL,
+        queued_at REAL NOT NULL,
+        grade TEXT NOT NULL,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL,
+        options TEXT NOT NULL,
+        mode INTEGER NOT NULL,
+        notify TEXT NOT NULL,
+        command TEXT NOT NULL,
+        size_bytes INTEGER,
+        content BLOB,
+        content_file TEXT,
+        number INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        claim TEXT,
+        parts_done INTEGER NOT NULL DEFAULT 0,
+        tries INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at REAL NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT '',
+        finished_at REAL,
+        UNIQUE (neighbour, number)
+    )""",
+    "CREATE INDEX uucp_job_waiting ON uucp_job (neighbour, grade) WHERE state = 'waiting'",
+    """CREATE TABLE uucp_event (
+        id INTEGER PRIMARY KEY,
+        work_id TEXT NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        text TEXT NOT NULL
+    )""",
+    "CREATE INDEX uucp_event_of ON uucp_event (work_id)",
+    """CREATE TABLE uucp_part (
+        neighbour TEXT NOT NULL,
+        temp TEXT NOT NULL,
+        content_file TEXT NOT NULL,
+        target TEXT NOT NULL,
+        expected_bytes INTEGER,
+        held_bytes INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        updated_at REAL NOT NULL,
+        PRIMARY KEY (neighbour, temp)
+    )""",
+    """CREATE TABLE uucp_mark (
+        neighbour TEXT NOT NULL,
+        temp TEXT NOT NULL,
+        target TEXT NOT NULL,
+        size_bytes INTEGER NOT NULL,
+        received_at REAL NOT NULL,
+        PRIMARY KEY (neighbour, temp)
+    )""",
+    """CREATE TABLE uucp_execution (
+        id INTEGER PRIMARY KEY,
+        execution_id TEXT NOT NULL UNIQUE,
+        neighbour TEXT NOT NULL,
+        user TEXT NOT NULL,
+        command TEXT NOT NULL,
+        received_at REAL NOT NULL,
+        grade TEXT NOT NULL,
+        input_name TEXT NOT NULL,
+        output TEXT NOT NULL,
+        output_system TEXT NOT NULL,
+        result_address TEXT NOT NULL,
+        flags TEXT NOT NULL,
+        state TEXT NOT NULL,
+        claim TEXT,
+        in_doubt INTEGER NOT NULL DEFAULT 0,
+        tries INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at REAL NOT NULL DEFAULT 0,
+        last_error TEXT NOT NULL DEFAULT '',
+        finished_at REAL
+    )""",
+    "CREATE INDEX uucp_execution_waiting ON uucp_execution (grade) WHERE state = 'waiting'",
+    # A file without `received_at` has not come: the execution it belongs to waits for it.
+    """CREATE TABLE uucp_file (
+        id INTEGER PRIMARY KEY,
+        neighbour TEXT NOT NULL,
+        name TEXT NOT NULL,
+        execution_id TEXT REFERENCES uucp_execution (execution_id) ON DELETE CASCADE,
+        as_name TEXT NOT NULL DEFAULT '',
+        received_at REAL,
+        size_bytes INTEGER,
+        content BLOB,
+        content_file TEXT
+    )""",
+    "CREATE INDEX uucp_file_named ON uucp_file (neighbour, name)",
+    "CREATE INDEX uucp_file_of ON uucp_file (execution_id)",
+    """CREATE TABLE uucp_neighbour (
+        name TEXT PRIMARY KEY,
+        next_number INTEGER NOT NULL,
+        sequence INTEGER NOT NULL DEFAULT 0,
+        session TEXT,
+        code INTEGER NOT NULL DEFAULT 0,
+        text TEXT NOT NULL DEFAULT '',
+        tries INTEGER NOT NULL DEFAULT 0,
+        at REAL NOT NULL DEFAULT 0,
+        wait_seconds REAL NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE uucp_session (
+        id INTEGER PRIMARY KEY,
+        neighbour TEXT NOT NULL,
+        is_caller INTEGER NOT NULL,
+        protocol TEXT NOT NULL,
+        began_at REAL NOT NULL,
+        seconds REAL NOT NULL,
+        bytes_sent INTEGER NOT NULL,
+        bytes_received INTEGER NOT NULL,
+        files_sent INTEGER NOT NULL,
+        files_received INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        ended TEXT NOT NULL,
+        port TEXT NOT NULL
+    )""",
+    "CREATE INDEX uucp_session_began ON uucp_session (began_at)",
+)
+"""Jobs, what was received, executions and neighbours: states in `uucp/model.py`."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -84,4 +206,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE recipient ADD COLUMN host TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE recipient ADD COLUMN run_as TEXT NOT NULL DEFAULT ''",
     ),
+    UUCP,
 )

@@ -1,8 +1,8 @@
 """The store's embedded home: SQLite in WAL mode with synchronous=FULL.
 
-Nothing SQLite-only leaves this file and `committer.py`. Writing goes through the committer
-thread; reading through a second connection on a thread of its own, so a listing never waits for
-a commit and a commit never for a listing.
+Nothing SQLite-only leaves this file, `committer.py` and the statements in `uucp/`. Writing goes
+through the committer thread; reading through a second connection on a thread of its own, so a
+listing never waits for a commit and a commit never for a listing.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
 from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
 from relaynode.queue.schema import MIGRATIONS
 from relaynode.queue.texts import IN_DOUBT_TEXT, INTERRUPTED_TEXT, OPERATOR_TEXT
+from relaynode.queue.uucp import tables as uucp_tables
+from relaynode.queue.uucp.tables import SqlUucpStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
+
+    from relaynode.queue.uucp.model import Settled
 
 T = TypeVar("T")
 
@@ -91,6 +95,7 @@ class SqliteStore:
         # The names of the database's files are as durable as what is in them (fsync(2), NOTES).
         sync_folder(spool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="queue-reader")
+        self.uucp = SqlUucpStore(self, clock)
 
     # --- connections
 
@@ -111,7 +116,29 @@ class SqliteStore:
             raise
         return connection
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    @property
+    def owner(self) -> str:
+        """The token that this store's claims carry."""
+        return self._owner.token
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run statements in a transaction, and return when it is durable."""
+        return await self._committer.run(work)
+
+    async def take_back(self) -> None:
+        """Take back the claims of dead owners."""
+        await self.reap(self._clock())
+
+    def path_of(self, content_file: str) -> Path:
+        """Where a content file lies."""
+        return self._spool.path_of(content_file)
+
+    def remove(self, content_files: Collection[str]) -> None:
+        """Delete content files that no row names any more."""
+        self._spool.remove(list(content_files))
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run statements that change nothing."""
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._reading, work, self._reader)
@@ -136,11 +163,16 @@ class SqliteStore:
         """Content for one more message, shared with that which has it."""
         return self._spool.twin(content, queue_id)
 
-    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
-        """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
+    async def add(
+        self,
+        messages: Sequence[NewMessage],
+        seen: Sequence[SeenMark] = (),
+        settled: Settled | None = None,
+    ) -> None:
+        """Queue `messages`, put `seen` on the seen-lists, end UUCP work: all or nothing."""
         self._spool.require_room(self._min_free_bytes)
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> list[str]:
             _insert_messages(db, messages)
             for message in messages:
                 if message.hold_reason:
@@ -149,8 +181,9 @@ class SqliteStore:
                 "INSERT OR IGNORE INTO seen (account, uid) VALUES (?, ?)",
                 [(mark.account, mark.uid) for mark in seen],
             )
+            return [] if settled is None else uucp_tables.settle(db, settled, self.owner)
 
-        await self._committer.run(work)
+        self._spool.remove(await self._committer.run(work))
 
     # --- delivery
 
@@ -175,7 +208,7 @@ class SqliteStore:
             )
             return grouped(rows)
 
-        return await self._read(work)
+        return await self.read(work)
 
     async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
         """Claim recipients (by queue id and recipient id) for this owner."""
@@ -243,14 +276,16 @@ class SqliteStore:
 
         def find(db: sqlite3.Connection) -> set[str]:
             rows = db.execute("SELECT DISTINCT claim FROM recipient WHERE claim IS NOT NULL")
-            return {owner for (owner,) in rows}
+            return {owner for (owner,) in rows} | uucp_tables.claimants(db)
 
         # First the claims, then who lives: an owner registers before it claims, so one that is
         # missing from the later list is dead, whoever buried it.
-        claimants = await self._read(find)
+        claimants = await self.read(find)
         gone = claimants - await asyncio.to_thread(living_owners, self._owners)
 
         def work(db: sqlite3.Connection) -> list[str]:
+            for owner in gone:
+                uucp_tables.take_back(db, owner, now)
             return [queue_id for owner in gone for queue_id in _doubt(db, owner, now)]
 
         queue_ids = await self._committer.run(work) if gone else []
@@ -264,12 +299,12 @@ class SqliteStore:
 
         def needed(db: sqlite3.Connection) -> set[str]:
             rows = db.execute("SELECT content_file FROM message WHERE content_file IS NOT NULL")
-            return {name for (name,) in rows}
+            return {name for (name,) in rows} | uucp_tables.content_files(db)
 
         # In this order a file whose row is being committed right now is never taken for one.
         files = await asyncio.to_thread(self._spool.files)
         living = await asyncio.to_thread(living_owners, self._owners)
-        keep = await self._read(needed)
+        keep = await self.read(needed)
         for path in files:
             if path.suffix[1:] not in living and path.name not in keep:
                 path.unlink(missing_ok=True)
@@ -289,7 +324,7 @@ class SqliteStore:
                 )
             )
 
-        return await self._read(work)
+        return await self.read(work)
 
     async def message(self, queue_id: str) -> QueuedMessage | None:
         """One message, in whatever state; None if it is not known."""
@@ -304,7 +339,7 @@ class SqliteStore:
                 )
             )
 
-        return next(iter(await self._read(work)), None)
+        return next(iter(await self.read(work)), None)
 
     async def operate(
         self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
@@ -333,7 +368,7 @@ class SqliteStore:
             )
             return [Event(*row[:5]) for row in rows]
 
-        return await self._read(work)
+        return await self.read(work)
 
     async def prune(self, finished_before: float) -> int:
         """Forget messages that ended before then. The number of messages forgotten."""
@@ -354,7 +389,7 @@ class SqliteStore:
             rows = db.execute("SELECT uid FROM seen WHERE account = ?", (account,))
             return {uid for (uid,) in rows}
 
-        return await self._read(work)
+        return await self.read(work)
 
     async def forget_seen(self, account: str, uids: Collection[str]) -> None:
         """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
@@ -378,7 +413,7 @@ class SqliteStore:
             )
             return [HostStatus(host, at, Status(*status)) for host, at, *status in rows]
 
-        return await self._read(work)
+        return await self.read(work)
 
     async def forget_host_status(self, before: float) -> int:
         """Forget what hosts said before then. The number of hosts forgotten."""
@@ -408,7 +443,7 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> set[str]:
             return {name for (name,) in db.execute("SELECT name FROM link WHERE is_up")}
 
-        return await self._read(work)
+        return await self.read(work)
 
 
 def upgrade(
@@ -584,6 +619,7 @@ def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float, reason:
 
 def _free_claims(db: sqlite3.Connection, owner: str) -> None:
     db.execute("UPDATE recipient SET claim = NULL WHERE claim = ?", (owner,))
+    uucp_tables.free_claims(db, owner)
 
 
 def _doubt(db: sqlite3.Connection, owner: str, now: float) -> list[str]:

@@ -25,10 +25,17 @@ if TYPE_CHECKING:
         SeenMark,
         Verb,
     )
+    from relaynode.queue.uucp.model import Settled
+    from relaynode.queue.uucp.store import UucpStore
 
 
 class Store(Protocol):
     """A durable queue. Safe to use by several processes at once; `now` is epoch seconds."""
+
+    @property
+    def uucp(self) -> UucpStore:
+        """The UUCP work that is not mail."""
+        ...
 
     # --- intake
 
@@ -41,8 +48,14 @@ class Store(Protocol):
         for content in a file."""
         ...
 
-    async def add(self, messages: Sequence[NewMessage], seen: Sequence[SeenMark] = ()) -> None:
-        """Queue `messages` and put `seen` on the seen-lists, all or nothing."""
+    async def add(
+        self,
+        messages: Sequence[NewMessage],
+        seen: Sequence[SeenMark] = (),
+        settled: Settled | None = None,
+    ) -> None:
+        """Queue `messages`, put `seen` on the seen-lists, end the UUCP work that brought them
+        (`UucpStore.settle`): all or nothing."""
         ...
 
     # --- delivery

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 IN_DOUBT_TEXT = "may have been accepted: the line was lost before the final reply"
 INTERRUPTED_TEXT = "may have been accepted: the delivering process died"
+MAY_HAVE_RUN_TEXT = "may have been done: the process that ran it died"
 OPERATOR_TEXT = "by the operator"
