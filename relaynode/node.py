@@ -10,20 +10,28 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.errors import RefusedError
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
 from relaynode.links.ways import Ways
-from relaynode.mailers.users import Users
+from relaynode.mailers.run_as import deliverer
+from relaynode.mailers.users import User, Users
+from relaynode.neighbours import load_neighbours
 from relaynode.queue.retry import DAY, RetryPolicy
 from relaynode.queue.sqlite import SqliteStore
 from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
+from relaynode.sources.uucp_letters import UucpLetters
+from relaynode.uucico.calls import Calls, Desk
+from relaynode.uucico.executor import Executor, ExecutorSettings
+from relaynode.uucico.opening import line_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.config.loader import Config
+    from relaynode.neighbours import Neighbours, Terms
     from relaynode.queue.model import QueuedMessage
     from relaynode.queue.store import Store
 
@@ -44,6 +52,9 @@ class Node:
     intake: Intake
     parts: RunParts
     links: LinkRun
+    neighbours: Neighbours
+    calls: Calls
+    executor: Executor
     clock: Callable[[], float]
 
     async def close(self) -> None:
@@ -54,6 +65,7 @@ class Node:
         """Forget messages that ended long enough ago."""
         keep_seconds = self.config.file.queue.keep_finished_days * DAY
         await self.store.prune(self.clock() - keep_seconds)
+        await self.store.uucp.prune(self.clock() - keep_seconds)
 
 
 async def is_up(node: Node, link: str) -> bool:
@@ -102,4 +114,41 @@ def make_node(
     ways = Ways(config, rules, users, monotonic)
     parts = RunParts(store, rules, ways, retry, dsns, clock)
     links = LinkRun(config, parts, intake, monotonic=monotonic)
-    return Node(config, store, users, rules, intake, parts, links, clock)
+    neighbours = load_neighbours(config)
+    letters = UucpLetters(intake, store, postmaster=config.file.node.postmaster)
+    desk = Desk(
+        neighbours=lambda: neighbours,
+        store=store,
+        post=letters,
+        open_line=line_opener(lambda: neighbours),
+        clock=clock,
+        monotonic=monotonic,
+    )
+    executor = Executor(
+        store,
+        lambda name: _terms_of(neighbours, name),
+        letters,
+        ExecutorSettings(neighbours.spool / "work", config.hostname, _runner(users, config)),
+        clock=clock,
+    )
+    calls = Calls(desk)
+    return Node(
+        config, store, users, rules, intake, parts, links, neighbours, calls, executor, clock
+    )
+
+
+def _runner(users: Users, config: Config) -> User | None:
+    """As whom neighbours' commands run; None: nobody could, so they wait."""
+    try:
+        return deliverer(users, "", config.file.local.default_user or "")
+    except RefusedError:
+        return None
+
+
+def _terms_of(neighbours: Neighbours, name: str) -> Terms | None:
+    """What a neighbour may have executed: what holds when it calls, or else when we do."""
+    found = neighbours.find(name)
+    if found is None:
+        return None
+    terms = [*(one.terms for one in found.answers), *(one.terms for one in found.ways)]
+    return terms[0] if terms else None

@@ -1,15 +1,18 @@
-"""The classic names: what `sendmail`, `mailq`, `newaliases`, `hoststat` and `purgestat` start.
+"""The classic names: what `sendmail`, `mailq`, `newaliases`, `uucico` and the others start.
 
-    python -m relaynode.cli.classic NAME [options] [recipients]
+    python -m relaynode.cli.classic NAME [options] [arguments]
 
-The name decides what is done when no -b says otherwise, as with sendmail's own links.
+Of sendmail's own names, the name decides what is done when no -b says otherwise.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-from relaynode.cli.sendmail import main
+_HOMES = {"uucico": "relaynode.cli.uucico_name"}
+"""Of the names that are not sendmail's."""
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[2:], sys.argv[1]))
+    home = importlib.import_module(_HOMES.get(sys.argv[1], "relaynode.cli.sendmail"))
+    sys.exit(home.main(sys.argv[2:], sys.argv[1]))

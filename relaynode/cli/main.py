@@ -80,6 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     loudness(sub)
     json_option(sub)
 
+    sub = command("call", "uucico", "Call UUCP neighbours now, and exchange what there is.")
+    sub.add_argument("neighbours", nargs="*", metavar="NEIGHBOUR", help="all if none is named")
+    sub.add_argument("--grade", metavar="LETTER", help="only jobs of this grade or better")
+    sub.add_argument("--verbose", action="store_true", help="say what happens")
+
+    sub = command("answer", "uucico", "Answer a UUCP call on standard input and output.")
+    sub.add_argument(
+        "--login-prompt", action="store_true", help="ask for login and password ourselves"
+    )
+
     sub = command("queue", "queue", "Show the queue, or the history of one message.")
     sub.add_argument("id", nargs="?", metavar="ID")
     sub.add_argument("--all", action="store_true", help="with what has ended lately")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FAST_NAMES = ("sendmail", "send-mail")
 OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat")
+UUCP_NAMES = ("uucico",)
 
 CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")
 """Where systems keep a Python of their own (Debian and its kin, FreeBSD)."""
@@ -65,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FAST_NAMES:
             _install(folder / name, launcher(fast, extensions))
-        for name in OTHER_NAMES:
+        for name in (*OTHER_NAMES, *UUCP_NAMES):
             _install(folder / name, other_launcher(name))
-        for name in (*FAST_NAMES, *OTHER_NAMES):
+        for name in (*FAST_NAMES, *OTHER_NAMES, *UUCP_NAMES):
             print(folder / name)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error

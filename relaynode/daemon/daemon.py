@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import load
 from relaynode.daemon.control_server import ControlServer
+from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError
 from relaynode.mailboxes.pop3_listener import Pop3Service
@@ -99,6 +100,11 @@ class Daemon:
                 self.listeners.append(await Listener.open(where, source.serve))
             for where in section.pop3:
                 self.listeners.append(await Listener.open(where, service.serve))
+            uucp = UucpService(lambda: self.node)
+            for where in section.uucp:
+                self.listeners.append(await Listener.open(where, uucp.serve))
+            for where in section.uucp_tls:
+                self.listeners.append(await Listener.open(where, uucp.serve_tls))
 
     def _passwords(self) -> dict[str, Any]:
         return {

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relaynode.policy.expand import Expansion
     from relaynode.queue.content import Content, Draft
     from relaynode.queue.store import Store
+    from relaynode.queue.uucp.model import Settled
     from relaynode.rules import Rules
 
 PROGRAM = f"relaynode {__version__}"
@@ -173,19 +174,21 @@ class Intake:
         given: Sequence[str] = (),
         seen: Sequence[SeenMark] = (),
         announce: Callable[[str], None] | None = None,
+        settled: Settled | None = None,
     ) -> str:
         """Queue a message for good; its queue id.
 
         Recipients that stand on a list with an owner get it from the owner, in a message with a
         queue id of its own, queued at the same moment.
         `envelope`: recipients expanded. `given`: the forward-paths as they were given.
-        `announce`: told of each queue id, instead of the workers (`on_queued`).
+        `announce`: told of each queue id, instead of the workers (`on_queued`). `settled`: UUCP
+        work that this message is the end of, written down in the same commit.
         Raises: Rejected (too many hops), StoreFull, StoreError; the content is then discarded.
         """
         messages: list[NewMessage] = []
         try:
             await self._collect(messages, collector, envelope, arrival, given)
-            await self._store.add(messages, seen)
+            await self._store.add(messages, seen, settled)
         except (RelaynodeError, OSError):
             collector.discard()
             for message in messages:
