@@ -1,0 +1,213 @@
+"""UUCP calls: relaynodes and Taylor UUCPs with themselves and each other, on loopback and on lines.
+
+tests/bench/run uucp [loopback] [lines] [empty] [--json]; without a word all three.
+
+Seconds are those of the calling program from start to end, set-up and login included; `ideal` is
+what the files' bytes alone need at the line's rate.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import shutil
+import time
+from dataclasses import dataclass
+
+from uucp_parties import OurParty, TaylorParty
+
+from peers.folders import make_home
+from peers.processes import free_port
+from relaynode.wire.emulator import Line
+
+FILE_BYTES = 4096
+MANY_FILES = 1000
+BIG_BYTES = 10_000_000
+LINES = ((33_600, 0.2, 100), (128_000, 0.6, 100), (2_400, 1.0, 10))
+"""Bit/s, round trip in seconds, files."""
+
+PAIRS = ((OurParty, OurParty), (OurParty, TaylorParty), (TaylorParty, OurParty), (TaylorParty,) * 2)
+PROTOCOLS = "it"
+AT_ONCE = 4
+"""Emulated lines that are busy at the same time: they need next to no processor time."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call. `rate`: bit/s, 0: loopback itself. `back`: files that the called side sends."""
+
+    caller: type
+    called: type
+    protocol: str
+    sizes: tuple[int, ...]
+    back: tuple[int, ...] = ()
+    rate: int = 0
+    round_trip: float = 0.0
+
+    @property
+    def ideal(self):
+        return max(sum(self.sizes), sum(self.back)) * 8 / self.rate if self.rate else 0.0
+
+    @property
+    def title(self):
+        names = {OurParty: "ours", TaylorParty: "Taylor"}
+        return f"{names[self.caller]:>6} calls {names[self.called]:6} {self.protocol}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """`processor`: seconds of both sides."""
+
+    seconds: float
+    processor: float
+    ratio: float | None
+
+
+async def play(case):
+    """Set both up, call once, look whether everything has arrived."""
+    home = make_home("bench")
+    caller = case.caller(home / "a", "alpha", "beta", case.protocol)
+    called = case.called(home / "b", "beta", "alpha", case.protocol)
+    sent, back = contents(case.sizes, 1), contents(case.back, 2)
+    port = free_port()
+    called.be_called(port)
+    line = None
+    try:
+        if case.rate:
+            line = Line(case.rate, case.round_trip)
+            port = await line.forward(port)
+        caller.will_call(port, knows_it=case.called is OurParty)
+        await asyncio.to_thread(caller.queue, sent)
+        await asyncio.to_thread(called.queue, back)
+        start = time.perf_counter()
+        spent = await asyncio.to_thread(caller.call)
+        seconds = time.perf_counter() - start
+    finally:
+        spent_there = await asyncio.to_thread(called.end)
+        if line is not None:
+            await line.close()
+    check(called.public, sent)
+    check(caller.public, back)
+    shutil.rmtree(home)
+    return Result(seconds, spent + spent_there, seconds / case.ideal if case.ideal else None)
+
+
+def contents(sizes, seed):
+    chance = random.Random(seed)
+    return [chance.randbytes(size) for size in sizes]
+
+
+def check(folder, sent):
+    for number, content in enumerate(sent):
+        path = folder / f"file{number}"
+        if not path.exists() or path.read_bytes() != content:
+            raise RuntimeError(f"{path} has not arrived as it was sent")
+
+
+# --- what is played
+
+
+def on_loopback():
+    """Small files and a big one over loopback itself, one after the other."""
+    for protocol in PROTOCOLS:
+        for pair in PAIRS:
+            yield Case(*pair, protocol, (FILE_BYTES,) * MANY_FILES)
+            yield Case(*pair, protocol, (BIG_BYTES,))
+
+
+def on_lines():
+    for rate, round_trip, count in LINES:
+        for protocol in PROTOCOLS:
+            for pair in PAIRS:
+                for back in (0, count):
+                    sizes, sizes_back = (FILE_BYTES,) * count, (FILE_BYTES,) * back
+                    yield Case(*pair, protocol, sizes, sizes_back, rate, round_trip)
+
+
+def empty():
+    for protocol in PROTOCOLS:
+        for pair in PAIRS:
+            yield Case(*pair, protocol, (), (), 128_000, 0.6)
+
+
+PARTS = {"loopback": (on_loopback, 1), "lines": (on_lines, AT_ONCE), "empty": (empty, 1)}
+
+
+async def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
+    parser.add_argument("--json", action="store_true")
+    wanted = parser.parse_args()
+    played = []
+    for part in wanted.parts or PARTS:
+        make, at_once = PARTS[part]
+        for case, result in await in_parallel(list(make()), at_once, is_silent=wanted.json):
+            played.append((part, case, result))
+    rows = [row(*one) for one in played]
+    if wanted.json:
+        print(json.dumps(rows))
+    else:
+        summary(played)
+
+
+async def in_parallel(cases, at_once, *, is_silent):
+    turn = asyncio.Semaphore(at_once)
+
+    async def one(case):
+        async with turn:
+            result = await play(case)
+        if not is_silent:
+            print(f"{case.title}  {what(case)}: {told(result)}", flush=True)
+        return case, result
+
+    return await asyncio.gather(*map(one, cases))
+
+
+def what(case):
+    if not case.sizes:
+        return f"nothing, {case.rate / 1000:g} kbit/s {case.round_trip * 1000:g} ms"
+    files = f"{len(case.sizes)} x {case.sizes[0]} B"
+    ways = " both ways" if case.back else ""
+    if not case.rate:
+        return f"{files}{ways}, loopback"
+    return f"{files}{ways}, {case.rate / 1000:g} kbit/s {case.round_trip * 1000:g} ms"
+
+
+def told(result):
+    ratio = f", {result.ratio:.3f} of the ideal" if result.ratio else ""
+    return f"{result.seconds:7.2f} s{ratio}, {result.processor:.2f} s of processor time"
+
+
+def row(part, case, result):
+    return {
+        "part": part,
+        "caller": "ours" if case.caller is OurParty else "taylor",
+        "called": "ours" if case.called is OurParty else "taylor",
+        "protocol": case.protocol,
+        "files": len(case.sizes),
+        "file_bytes": case.sizes[0] if case.sizes else 0,
+        "files_back": len(case.back),
+        "kbit_s": case.rate / 1000,
+        "round_trip_ms": case.round_trip * 1000,
+        "seconds": round(result.seconds, 3),
+        "to_ideal": result.ratio and round(result.ratio, 4),
+        "processor_seconds": round(result.processor, 2),
+    }
+
+
+def summary(played):
+    """Each case beside Taylor with Taylor in the same protocol."""
+    print("\nseconds to those of Taylor with Taylor:")
+    yardstick = {
+        (case.protocol, what(case)): result.seconds
+        for _, case, result in played
+        if (case.caller, case.called) == PAIRS[-1]
+    }
+    for _, case, result in played:
+        if (case.caller, case.called) != PAIRS[-1]:
+            ratio = result.seconds / yardstick[case.protocol, what(case)]
+            print(f"{case.title}  {what(case)}: {ratio:.3f}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
