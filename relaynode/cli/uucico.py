@@ -63,6 +63,7 @@ def call(
     has_patience: bool = False,
     only_with_work: bool = False,
     is_verbose: bool = False,
+    program: str = "relaynode",
 ) -> int:
     """Call these neighbours at the same time, or all that can be called; 0 if all went well.
 
@@ -74,7 +75,7 @@ def call(
         try:
             record = await node.calls.place(name, worst_grade=grade, has_patience=has_patience)
         except (ConnectFailed, BusyError) as error:
-            print(f"relaynode: {error}", file=sys.stderr)
+            print(f"{program}: {error}", file=sys.stderr)
             return error.exit_code
         return EX_OK if record.status is Status.COMPLETE else EX_TEMPFAIL
 

@@ -39,6 +39,7 @@ def main(words: Sequence[str], program: str = "uucico") -> int:
             has_patience=not (options.forced or options.force),
             only_with_work=options.if_work or not (options.system or options.forced),
             is_verbose=is_verbose,
+            program=program,
         )
     except RelaynodeError as error:
         print(f"{program}: {error}", file=sys.stderr)

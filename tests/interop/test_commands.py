@@ -454,6 +454,7 @@ def test_each_installed_name_does_its_work(tmp_path):
         "purgestat",
         "send-mail",
         "sendmail",
+        "uucico",
     ]
     assert call("mailq") == (0, f"{spool} is empty\n\t\tTotal requests: 0\n", "")
     assert call("mailq", "-Z") == (64, "", "mailq: illegal option -- Z\n")
@@ -468,6 +469,7 @@ def test_each_installed_name_does_its_work(tmp_path):
     code, table, _ = call("hoststat")
     assert (code, " local " in table) == (0, True)
     assert call("purgestat") == (0, "", "")
+    assert call("uucico", "-r1", "-sfar") == (1, "", "uucico: far: no such neighbour\n")
 
 
 def test_a_start_script_starts_the_daemon_and_is_told_if_one_runs(tmp_path):

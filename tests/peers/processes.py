@@ -6,6 +6,7 @@ Every wait here has a bound, and asks again until it is true: nothing sleeps for
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -116,14 +117,25 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, and that was not handed out before."""
-    while True:
+    """A TCP port of 127.0.0.1 that nobody listens on, and that was not handed out lately.
+
+    Test processes that run side by side have their ranges, below the ports that systems give to
+    outgoing connections.
+    """
+    for port in itertools.islice(_ports, _RANGE_PORTS):
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise PeerFailed("all ports for tests are taken")
+
+
+def _own_range() -> range:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
+    return range(_FIRST_PORT + worker * _RANGE_PORTS, _FIRST_PORT + (worker + 1) * _RANGE_PORTS)
 
 
 def tail(log: Path) -> str:
@@ -135,7 +147,8 @@ def tail(log: Path) -> str:
     return text[-_LOG_TAIL_CHARACTERS:]
 
 
-_handed_out: set[int] = set()
+_FIRST_PORT, _RANGES, _RANGE_PORTS = 12_000, 20, 1_000  # Linux gives 32768 and above
+_ports = itertools.cycle(_own_range())
 
 
 def _watch(group: int) -> subprocess.Popen[bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,14 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 OWN_FILES = (HERE / "vectors.json", HERE / "more-calls.json")
 
-OUTCOMES = pytest.StashKey[Counter]()
+RECORDED = "recorded UUCP"
+"""A property of the tests that are counted, which finds its way home from other processes."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--vectors", type=Path, help="another file or folder of UUCP vectors and calls"
     )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[OUTCOMES] = Counter()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -60,17 +56,24 @@ def is_own(request: pytest.FixtureRequest) -> bool:
     return request.config.getoption("--vectors") is None
 
 
-@pytest.fixture(scope="session")
-def outcomes(request: pytest.FixtureRequest) -> Counter:
-    """How vectors and calls ended: agree or differ."""
-    return request.config.stash[OUTCOMES]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_ours = item.path.is_relative_to(HERE)
+        if is_ours and {"vector", "recorded_call"} & set(getattr(item, "fixturenames", ())):
+            item.user_properties.append((RECORDED, True))
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    counts = config.stash[OUTCOMES]
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    counts = {
+        outcome: sum(
+            (RECORDED, True) in getattr(report, "user_properties", ())
+            for key in keys
+            for report in terminalreporter.stats.get(key, ())
+        )
+        for outcome, keys in (("agree", ("passed",)), ("differ", ("failed", "error")))
+    }
     total = sum(counts.values())
     if total:
         terminalreporter.write_sep("=", f"{total} recorded UUCP vectors and calls")
-        for outcome in ("agree", "differ"):
-            share = 100 * counts[outcome] / total
-            terminalreporter.write_line(f"{outcome:<12}{counts[outcome]:>6}  {share:5.1f} %")
+        for outcome, count in counts.items():
+            terminalreporter.write_line(f"{outcome:<12}{count:>6}  {100 * count / total:5.1f} %")

@@ -20,13 +20,10 @@ ANSWERS = {
 """The module of answers/ for each protocol."""
 
 
-def test_vector(vector, outcomes, is_own):
-    outcomes["differ"] += 1  # until it is seen to agree
+def test_vector(vector, is_own):
     answers = importlib.import_module(f"uucp.answers.{ANSWERS[vector['protocol']]}")
     wire = bytes.fromhex(vector["hex"])
     read, stated = answers.read(wire, vector), answers.stated(vector)
     assert stated or not is_own, f"nothing could be checked: {vector['meaning']}"
     assert {name: read.get(name) for name in stated} == stated
     assert answers.write(wire, vector) == wire
-    outcomes["differ"] -= 1
-    outcomes["agree"] += 1
