@@ -169,8 +169,7 @@ class QueueRun:
             self.result.is_unreachable |= isinstance(error, ConnectFailed)
             await finish(session.defer_rest(_session_status(error)))
         finally:
-            await consignments.aclose()
-            await finish(session.give_back())
+            await finish(session.end(consignments))
 
     def _problem(self, text: str) -> None:
         if text not in self.result.problems:
@@ -348,6 +347,11 @@ class _Session:
         self._wanted = []
         await self.give_back()  # what is too old is claimed again, with its content for the DSN
         await self._run.defer(untried, status, self._run.host_of(self._way))
+
+    async def end(self, consignments: AsyncGenerator[Consignment, None]) -> None:
+        """Nothing more is pulled; what was and came to nothing is given back."""
+        await consignments.aclose()
+        await self.give_back()
 
     async def give_back(self) -> None:
         """Claims that came to nothing."""

@@ -273,7 +273,10 @@ def test_a_run_over_given_messages_leaves_the_others_alone(tmp_path):
     assert result.sent_messages == {"B"}
 
 
-def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path):
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path, times):
+    """Also if it is called off again while it does so."""
+
     async def deliver(consignments, report):
         await anext(consignments)
         await asyncio.Event().wait()
@@ -284,7 +287,18 @@ def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path):
         task = asyncio.ensure_future(run.run())
         while not any(r.claim for m in await play.store.messages() for r in m.recipients):
             await asyncio.sleep(0)
-        task.cancel()
+        unclaim = play.store.unclaim
+
+        async def slow_unclaim(recipient_ids):
+            for _ in range(10):
+                await asyncio.sleep(0)
+            await unclaim(recipient_ids)
+
+        play.store.unclaim = slow_unclaim
+        for _ in range(times):
+            task.cancel()
+            for _ in range(3):
+                await asyncio.sleep(0)
         await asyncio.gather(task, return_exceptions=True)
 
     play = Play(tmp_path, deliver)
