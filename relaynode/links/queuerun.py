@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from relaynode.queue.model import NewMessage
     from relaynode.queue.retry import RetryPolicy
     from relaynode.queue.store import Store
+    from relaynode.queue.uucp.model import Settled
     from relaynode.rules import Rules
     from relaynode.sources.dsn import DsnSource
     from relaynode.wire.meter import ByteCount
@@ -58,9 +59,18 @@ class RunResult:
     sent_messages: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
+    def add(self, other: RunResult) -> None:
+        """Count what another run did as well."""
+        self.delivered += other.delivered
+        self.deferred += other.deferred
+        self.failed += other.failed
+        self.in_doubt += other.in_doubt
+        self.sent_messages |= other.sent_messages
+        self.problems += other.problems
+
 
 @dataclass(slots=True)
-class _Wanted:
+class Wanted:
     """One message's recipients on one way, not claimed yet."""
 
     message: QueuedMessage
@@ -110,7 +120,7 @@ class QueueRun:
 
     async def run(self) -> RunResult:
         """Try everything once. Raises: StoreError when the queue itself fails."""
-        while work := await self._choose():
+        while work := await self.choose():
             sessions = [self._session(way, wanted) for way, wanted in work.items()]
             ended = await asyncio.gather(*sessions, return_exceptions=True)
             for end in ended:
@@ -123,15 +133,27 @@ class QueueRun:
         waiting = await self._waiting()
         return any(self._by_way(message) for message in waiting)
 
+    async def ways(self) -> dict[Way, int]:
+        """The ways there is something for, with the size of the smallest message."""
+        found: dict[Way, int] = {}
+        for message in await self._waiting():
+            for way in self._by_way(message):
+                found[way] = min(found.get(way, message.size_bytes), message.size_bytes)
+        return found
+
+    def forget(self, recipient_ids: Iterable[int]) -> None:
+        """These were not tried after all: they may be chosen again."""
+        self._tried.difference_update(recipient_ids)
+
     async def _waiting(self) -> list[QueuedMessage]:
         now = self._parts.clock() if self._due_only else None
         return await self._parts.store.waiting(now, self._queue_ids)
 
     # --- choose
 
-    async def _choose(self, only: Way | None = None) -> dict[Way, list[_Wanted]]:
+    async def choose(self, only: Way | None = None) -> dict[Way, list[Wanted]]:
         """What waits and was not tried in this run, by way."""
-        work: dict[Way, list[_Wanted]] = defaultdict(list)
+        work: dict[Way, list[Wanted]] = defaultdict(list)
         for message in await self._waiting():
             for way, wanted in self._by_way(message).items():
                 if only in (None, way):
@@ -139,8 +161,8 @@ class QueueRun:
                     self._tried.update(recipient.id for recipient in wanted.recipients)
         return work
 
-    def _by_way(self, message: QueuedMessage) -> dict[Way, _Wanted]:
-        found: dict[Way, _Wanted] = {}
+    def _by_way(self, message: QueuedMessage) -> dict[Way, Wanted]:
+        found: dict[Way, Wanted] = {}
         for recipient in message.recipients:
             if recipient.id in self._tried or not self._takes(message, recipient):
                 continue
@@ -151,14 +173,14 @@ class QueueRun:
                 continue
             way = self._parts.ways.way_of(route)
             if self._takes_way(way):
-                wanted = found.setdefault(way, _Wanted(message, [], {}))
+                wanted = found.setdefault(way, Wanted(message, [], {}))
                 wanted.recipients.append(recipient)
                 wanted.addresses[recipient.id] = route.user
         return found
 
     # --- claim and try
 
-    async def _session(self, way: Way, wanted: list[_Wanted]) -> None:
+    async def _session(self, way: Way, wanted: list[Wanted]) -> None:
         session = _Session(self, way, wanted)
         consignments = session.consignments()
         try:
@@ -175,11 +197,11 @@ class QueueRun:
         if text not in self.result.problems:
             self.result.problems.append(text)
 
-    async def more(self, way: Way) -> list[_Wanted]:
+    async def more(self, way: Way) -> list[Wanted]:
         """What has come for a way since the run began."""
-        return (await self._choose(way)).get(way, [])
+        return (await self.choose(way)).get(way, [])
 
-    async def claim(self, wanted: Sequence[_Wanted]) -> list[Consignment]:
+    async def claim(self, wanted: Sequence[Wanted]) -> list[Consignment]:
         """Claim; what somebody else has meanwhile is left out."""
         addresses = {key: value for one in wanted for key, value in one.addresses.items()}
         deliveries = await self._parts.store.claim(
@@ -196,10 +218,12 @@ class QueueRun:
 
     # --- record
 
-    async def record(self, attempts: Sequence[Attempt], host: str) -> None:
+    async def record(
+        self, attempts: Sequence[Attempt], host: str, settled: Settled | None = None
+    ) -> None:
         """Write down attempts, with the DSNs of those that failed, in one commit.
 
-        `host`: the next hop, for the host status.
+        `host`: the next hop, for the host status. `settled`: the UUCP jobs that end with them.
         """
         now = self._parts.clock()
         outcomes = []
@@ -215,7 +239,7 @@ class QueueRun:
                 )
         dsns = [self._notice(delivery, failed, now) for delivery, failed in failures.values()]
         new = [notice for notice in dsns if notice is not None]
-        await self._parts.store.record(outcomes, now, new)
+        await self._parts.store.record(outcomes, now, new, settled)
         self._on_progress(self.result)
 
     def _verdict(self, attempt: Attempt, host: str, now: float) -> Outcome:
@@ -223,7 +247,7 @@ class QueueRun:
         status = attempt.status
         if status.is_success:
             result = Result.DELIVERED
-        elif status.is_permanent or self._is_too_old(
+        elif status.is_permanent or self.is_too_old(
             attempt.delivery.message, attempt.recipient, now
         ):
             result = Result.FAILED
@@ -260,7 +284,8 @@ class QueueRun:
             self._problem(str(error))
             return None
 
-    def _is_too_old(self, message: QueuedMessage, recipient: QueuedRecipient, now: float) -> bool:
+    def is_too_old(self, message: QueuedMessage, recipient: QueuedRecipient, now: float) -> bool:
+        """Would one more try that fails be the last?"""
         attempts = recipient.attempts + 1
         return self._parts.retry.is_too_old(message.arrived_at, attempts, now)
 
@@ -268,14 +293,14 @@ class QueueRun:
         """The next hop's name in the host status."""
         return self._parts.ways.host_of(way)
 
-    async def defer(self, wanted: Sequence[_Wanted], status: Status, host: str) -> None:
+    async def defer(self, wanted: Sequence[Wanted], status: Status, host: str) -> None:
         """The next hop cannot be used: a try for all that was to go there."""
         now = self._parts.clock()
         retry = self._parts.retry
         old = [
-            _Wanted(one.message, too_old, {recipient.id: "" for recipient in too_old})
+            Wanted(one.message, too_old, {recipient.id: "" for recipient in too_old})
             for one in wanted
-            if (too_old := [r for r in one.recipients if self._is_too_old(one.message, r, now)])
+            if (too_old := [r for r in one.recipients if self.is_too_old(one.message, r, now)])
         ]
         # Their failing makes DSNs, for which the content is needed: claim them.
         claimed = [one.delivery for one in await self.claim(old)]
@@ -294,7 +319,7 @@ class QueueRun:
             )
             for one in wanted
             for recipient in one.recipients
-            if not self._is_too_old(one.message, recipient, now)
+            if not self.is_too_old(one.message, recipient, now)
         ]
         for outcome in outcomes:
             self._tally(outcome)
@@ -305,7 +330,7 @@ class QueueRun:
 class _Session:
     """The messages of one way on their way through one mailer."""
 
-    def __init__(self, run: QueueRun, way: Way, wanted: list[_Wanted]) -> None:
+    def __init__(self, run: QueueRun, way: Way, wanted: list[Wanted]) -> None:
         self._run = run
         self._way = way
         self._wanted = wanted
@@ -343,7 +368,7 @@ class _Session:
         for consignment in {id(one): one for one in self._claimed.values()}.values():
             delivery = consignment.delivery
             recipients = [one for one in delivery.recipients if one.id in self._claimed]
-            untried.append(_Wanted(delivery.message, recipients, {}))
+            untried.append(Wanted(delivery.message, recipients, {}))
         self._wanted = []
         await self.give_back()  # what is too old is claimed again, with its content for the DSN
         await self._run.defer(untried, status, self._run.host_of(self._way))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlite3
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from relaynode.errors import NotClaimed
 from relaynode.queue.content import ContentSpool, Draft
 from relaynode.queue.model import (
     OPERATOR_MOVES,
@@ -26,6 +28,7 @@ from relaynode.queue.model import (
 )
 from relaynode.queue.schema import UUCP
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
+from relaynode.queue.uucp.jobs import delete, drop
 from relaynode.queue.uucp.tables import SqlUucpStore
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relaynode.queue.content import Content
-    from relaynode.queue.uucp.model import Settled
+    from relaynode.queue.uucp.model import ClaimedJob, MailJob, Settled
 
 T = TypeVar("T")
 
@@ -52,6 +55,7 @@ class _Entry:
     state: MessageState = MessageState.QUEUED
     finished_at: float | None = None
     events: list[Event] = field(default_factory=list)
+    jobs: dict[int, str] = field(default_factory=dict)
 
     def seen_as(self, recipients: Sequence[QueuedRecipient]) -> QueuedMessage:
         message = self.message
@@ -67,7 +71,7 @@ class _Entry:
             message.body_bytes,
         )
 
-    def free(self, now: float) -> list[QueuedRecipient]:
+    def free(self, now: float, job_id: str | None = None) -> list[QueuedRecipient]:
         return [
             recipient
             for recipient in self.recipients.values()
@@ -75,6 +79,7 @@ class _Entry:
             and recipient.state is RecipientState.WAITING
             and recipient.claim is None
             and recipient.next_attempt_at <= now
+            and self.jobs.get(recipient.id) == job_id
         ]
 
 
@@ -135,10 +140,15 @@ class MemoryStore:
 
     async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
         """Claim recipients (by queue id and recipient id) for this owner."""
+        return self._claim(wanted)
+
+    def _claim(
+        self, wanted: Sequence[tuple[str, Collection[int]]], job_id: str | None = None
+    ) -> list[Delivery]:
         deliveries = []
         for queue_id, recipient_ids in wanted:
             entry = self._entries.get(queue_id)
-            free = entry.free(float("inf")) if entry is not None else []
+            free = entry.free(float("inf"), job_id) if entry is not None else []
             chosen = [recipient for recipient in free if recipient.id in recipient_ids]
             if entry is None or not chosen:
                 continue
@@ -150,14 +160,65 @@ class MemoryStore:
         return deliveries
 
     async def record(
-        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+        self,
+        outcomes: Sequence[Outcome],
+        now: float,
+        new: Sequence[NewMessage] = (),
+        settled: Settled | None = None,
     ) -> None:
-        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+        """Write down how tries ended, queue `new` (their DSNs), end the jobs that carried them."""
+        await self.add(new, settled=settled)
         for outcome in outcomes:
             self._record_one(outcome, now)
-        await self.add(new)
+        self._release(() if settled is None else settled.ended_jobs)
         for outcome in outcomes:
             self._finish(outcome.queue_id, now)
+
+    async def bind(self, mail: Sequence[MailJob]) -> list[ClaimedJob]:
+        """Queue jobs that carry recipients which this owner has claimed, and claim the jobs."""
+        for one in mail:
+            for entry, recipient_id in self._recipients(one.recipient_ids):
+                recipient = entry.recipients[recipient_id]
+                is_waiting = recipient.state is RecipientState.WAITING
+                if not is_waiting or recipient.claim is None or recipient_id in entry.jobs:
+                    raise NotClaimed("a recipient was taken away before its job was queued")
+        await self.uucp.jobs.add([one.job for one in mail])
+        for one in mail:
+            for entry, recipient_id in self._recipients(one.recipient_ids):
+                entry.jobs[recipient_id] = one.job.job_id
+        return await self.uucp.jobs.claim([one.job.job_id for one in mail])
+
+    def _recipients(self, ids: Collection[int]) -> list[tuple[_Entry, int]]:
+        return [
+            (entry, identity)
+            for entry in self._entries.values()
+            for identity in entry.recipients
+            if identity in ids
+        ]
+
+    async def carried(self, job_ids: Collection[str]) -> dict[str, list[Delivery]]:
+        """What jobs carry that this owner has claimed."""
+        found = {}
+        for job_id in job_ids:
+            wanted = [
+                (queue_id, [one for one, job in entry.jobs.items() if job == job_id])
+                for queue_id, entry in self._entries.items()
+                if job_id in entry.jobs.values()
+            ]
+            found[job_id] = self._claim(wanted, job_id)
+        return found
+
+    async def unbind(self, job_ids: Collection[str]) -> None:
+        """Undo jobs of this owner's that were not begun."""
+        self._tables.remove(await self._tables.write(lambda db: delete(db, job_ids, _OWNER)))
+        self._release(job_ids)
+
+    def _release(self, job_ids: Collection[str]) -> None:
+        for entry in self._entries.values():
+            for identity, job_id in list(entry.jobs.items()):
+                if job_id in job_ids:
+                    del entry.jobs[identity]
+                    entry.recipients[identity] = replace(entry.recipients[identity], claim=None)
 
     def _record_one(self, outcome: Outcome, now: float) -> None:
         entry = self._entries[outcome.queue_id]
@@ -220,7 +281,24 @@ class MemoryStore:
         self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
     ) -> list[str]:
         """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
-        return [queue_id for queue_id in queue_ids if self._move(verb, queue_id, now, reason)]
+        moved = [queue_id for queue_id in queue_ids if self._move(verb, queue_id, now, reason)]
+        if verb is not Verb.RELEASE:
+            await self._dissolve(moved, now)
+        return moved
+
+    async def _dissolve(self, queue_ids: Collection[str], now: float) -> None:
+        carriers = {job for one in queue_ids for job in self._entries[one].jobs.values()}
+        for job in await self.uucp.jobs.find():
+            if job.job_id not in carriers or job.is_claimed:
+                continue
+            job_id = job.job_id
+            self._tables.remove(await self._tables.write(partial(drop, job_id=job_id, at=now)))
+            for entry in self._entries.values():
+                for identity in [one for one, carrier in entry.jobs.items() if carrier == job_id]:
+                    recipient = entry.recipients[identity]
+                    doubt = recipient.in_doubt or job.tries > 0
+                    entry.recipients[identity] = replace(recipient, in_doubt=doubt)
+            self._release([job_id])
 
     def _move(self, verb: Verb, queue_id: str, now: float, reason: str) -> bool:
         entry = self._entries.get(queue_id)

@@ -207,4 +207,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE recipient ADD COLUMN run_as TEXT NOT NULL DEFAULT ''",
     ),
     UUCP,
+    (
+        # The job that carries the recipient to a neighbour; NULL for one that is free to go.
+        "ALTER TABLE recipient ADD COLUMN job_id TEXT",
+        "CREATE INDEX recipient_job ON recipient (job_id) WHERE job_id IS NOT NULL",
+    ),
 )

@@ -38,14 +38,16 @@ from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
 from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
 from relaynode.queue.schema import MIGRATIONS
 from relaynode.queue.texts import IN_DOUBT_TEXT, INTERRUPTED_TEXT, OPERATOR_TEXT
+from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
+from relaynode.queue.uucp.model import ClaimedJob
 from relaynode.queue.uucp.tables import SqlUucpStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from relaynode.queue.uucp.model import Settled
+    from relaynode.queue.uucp.model import Job, MailJob, Settled
 
 T = TypeVar("T")
 
@@ -199,7 +201,8 @@ class SqliteStore:
             rows = db.execute(
                 f"SELECT {MESSAGE}, {RECIPIENT} FROM recipient r"
                 " JOIN message m ON m.queue_id = r.queue_id"
-                " WHERE r.state = 'waiting' AND r.claim IS NULL AND m.state = 'queued'"
+                " WHERE r.state = 'waiting' AND r.claim IS NULL AND r.job_id IS NULL"
+                " AND m.state = 'queued'"
                 f" AND r.next_attempt_at <= ?{chosen} ORDER BY m.arrived_at, m.id, r.id",
                 (
                     float("inf") if now is None else now,
@@ -214,22 +217,33 @@ class SqliteStore:
         """Claim recipients (by queue id and recipient id) for this owner."""
 
         def work(db: sqlite3.Connection) -> list[Delivery]:
-            deliveries = (
-                self._claim_one(db, queue_id, recipient_ids) for queue_id, recipient_ids in wanted
-            )
-            return [delivery for delivery in deliveries if delivery is not None]
+            return self._claim_all(db, wanted)
 
         return await self._committer.run(work)
 
+    def _claim_all(
+        self,
+        db: sqlite3.Connection,
+        wanted: Sequence[tuple[str, Collection[int]]],
+        job_id: str | None = None,
+    ) -> list[Delivery]:
+        """`job_id`: the job that carries them, if one does."""
+        found = (self._claim_one(db, queue_id, ids, job_id) for queue_id, ids in wanted)
+        return [delivery for delivery in found if delivery is not None]
+
     def _claim_one(
-        self, db: sqlite3.Connection, queue_id: str, recipient_ids: Collection[int]
+        self,
+        db: sqlite3.Connection,
+        queue_id: str,
+        recipient_ids: Collection[int],
+        job_id: str | None,
     ) -> Delivery | None:
         rows = db.execute(
             f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
             " JOIN recipient r ON r.queue_id = m.queue_id"
             " WHERE m.queue_id = ? AND m.state = 'queued'"
-            " AND r.state = 'waiting' AND r.claim IS NULL ORDER BY r.id",
-            (queue_id,),
+            " AND r.state = 'waiting' AND r.claim IS NULL AND r.job_id IS ? ORDER BY r.id",
+            (queue_id, job_id),
         )
         chosen = [row for row in rows if row[MESSAGE_COLUMNS] in recipient_ids]
         if not chosen:
@@ -247,17 +261,52 @@ class SqliteStore:
         return Delivery(message, message.recipients, trace, content)
 
     async def record(
-        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+        self,
+        outcomes: Sequence[Outcome],
+        now: float,
+        new: Sequence[NewMessage] = (),
+        settled: Settled | None = None,
     ) -> None:
-        """Write down how tries ended, drop their claims, and queue `new` (their DSNs)."""
+        """Write down how tries ended, queue `new` (their DSNs), end the jobs that carried them."""
 
         def work(db: sqlite3.Connection) -> list[str]:
             for outcome in outcomes:
                 _record_one(db, outcome, self._owner.token, now)
             _insert_messages(db, new)
-            return _finish(db, {outcome.queue_id for outcome in outcomes}, now)
+            files = [] if settled is None else uucp_tables.settle(db, settled, self.owner)
+            if settled is not None:
+                carrying.release(db, settled.ended_jobs, self.owner)
+            return files + _finish(db, {outcome.queue_id for outcome in outcomes}, now)
 
         self._spool.remove(await self._committer.run(work))
+
+    async def bind(self, mail: Sequence[MailJob]) -> list[ClaimedJob]:
+        """Queue jobs that carry recipients which this owner has claimed, and claim the jobs."""
+        self._spool.require_room(self._min_free_bytes)
+
+        def work(db: sqlite3.Connection) -> list[Job]:
+            carrying.bind(db, mail, self.owner)
+            return [jobs.select_one(db, one.job.job_id) for one in mail]
+
+        made = await self._committer.run(work)
+        return [ClaimedJob(job, one.job.content) for job, one in zip(made, mail, strict=True)]
+
+    async def carried(self, job_ids: Collection[str]) -> dict[str, list[Delivery]]:
+        """What jobs carry that this owner has claimed."""
+
+        def work(db: sqlite3.Connection) -> dict[str, list[Delivery]]:
+            return {
+                job_id: self._claim_all(db, carrying.carried(db, job_id), job_id)
+                for job_id in job_ids
+            }
+
+        return await self._committer.run(work)
+
+    async def unbind(self, job_ids: Collection[str]) -> None:
+        """Undo jobs of this owner's that were not begun."""
+        self._spool.remove(
+            await self._committer.run(lambda db: carrying.unbind(db, job_ids, self.owner))
+        )
 
     async def unclaim(self, recipient_ids: Collection[int]) -> None:
         """Give claims back without counting an attempt."""
@@ -348,7 +397,8 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
             moved = [queue_id for queue_id in queue_ids if _move(db, verb, queue_id, now, reason)]
-            return moved, _finish(db, moved, now) if verb is Verb.REMOVE else []
+            files = [] if verb is Verb.RELEASE else carrying.dissolve(db, moved, now)
+            return moved, files + (_finish(db, moved, now) if verb is Verb.REMOVE else [])
 
         moved, files = await self._committer.run(work)
         self._spool.remove(files)
@@ -625,13 +675,14 @@ def _free_claims(db: sqlite3.Connection, owner: str) -> None:
 def _doubt(db: sqlite3.Connection, owner: str, now: float) -> list[str]:
     """Take back a dead owner's claims; the queue ids concerned."""
     rows = db.execute(
-        "UPDATE recipient SET claim = NULL, in_doubt = 1 WHERE claim = ?"
-        " RETURNING queue_id, address",
+        "UPDATE recipient SET claim = NULL, in_doubt = in_doubt OR job_id IS NULL WHERE claim = ?"
+        " RETURNING queue_id, address, job_id",
         (owner,),
     ).fetchall()
-    for queue_id, address in rows:
-        _note(db, queue_id, now, "in_doubt", address, INTERRUPTED_TEXT)
-    return [queue_id for queue_id, _ in rows]
+    for queue_id, address, job_id in rows:
+        if job_id is None:  # else the neighbour will know the job again
+            _note(db, queue_id, now, "in_doubt", address, INTERRUPTED_TEXT)
+    return [queue_id for queue_id, _, _ in rows]
 
 
 def _note(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         SeenMark,
         Verb,
     )
-    from relaynode.queue.uucp.model import Settled
+    from relaynode.queue.uucp.model import ClaimedJob, MailJob, Settled
     from relaynode.queue.uucp.store import UucpStore
 
 
@@ -63,7 +63,8 @@ class Store(Protocol):
     async def waiting(
         self, now: float | None = None, queue_ids: Collection[str] | None = None
     ) -> list[QueuedMessage]:
-        """Messages with recipients nobody is delivering, oldest first, those recipients only.
+        """Messages with recipients nobody is delivering and no job carries, oldest first, those
+        recipients only.
 
         With `now`, only recipients whose next attempt is due; with `queue_ids`, only of these
         messages. Without them, claims of dead owners are taken back first.
@@ -78,13 +79,35 @@ class Store(Protocol):
         ...
 
     async def record(
-        self, outcomes: Sequence[Outcome], now: float, new: Sequence[NewMessage] = ()
+        self,
+        outcomes: Sequence[Outcome],
+        now: float,
+        new: Sequence[NewMessage] = (),
+        settled: Settled | None = None,
     ) -> None:
-        """Write down how tries ended, drop their claims, and queue `new` (their DSNs).
+        """Write down how tries ended, drop their claims, queue `new` (their DSNs), and end the UUCP
+        jobs that carried them (`UucpStore.settle`).
 
         An outcome for a recipient that somebody else has claimed, or that no longer waits, is
-        left out.
+        left out. Raises: NotClaimed when a job is not this owner's.
         """
+        ...
+
+    async def bind(self, mail: Sequence[MailJob]) -> list[ClaimedJob]:
+        """Queue jobs for neighbours that carry recipients which this owner has claimed, and claim
+        the jobs.
+
+        Until such a job has ended its recipients are neither waiting nor to be claimed. Raises:
+        NotClaimed when a recipient is not this owner's any more: then nothing is queued.
+        """
+        ...
+
+    async def carried(self, job_ids: Collection[str]) -> dict[str, list[Delivery]]:
+        """What jobs carry that this owner has claimed: by job, with the claim on its recipients."""
+        ...
+
+    async def unbind(self, job_ids: Collection[str]) -> None:
+        """Undo jobs of this owner's that were not begun: their recipients are as before."""
         ...
 
     async def unclaim(self, recipient_ids: Collection[int]) -> None:

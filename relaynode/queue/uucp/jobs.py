@@ -86,8 +86,7 @@ class SqlJobs:
         ).fetchone()
         if row is None:
             return None
-        (job,) = _select(db, "WHERE job_id = ?", job_id)
-        return ClaimedJob(job, content_of(self._home, *row))
+        return ClaimedJob(select_one(db, job_id), content_of(self._home, *row))
 
     async def note_part(self, job_id: str, parts_done: int) -> None:
         """The neighbour has so many of the transfers of a job of ours."""
@@ -165,6 +164,12 @@ def _select(db: sqlite3.Connection, where: str, *values: Any) -> list[Job]:
     return [_job(row) for row in rows]
 
 
+def select_one(db: sqlite3.Connection, job_id: str) -> Job:
+    """A job that is there."""
+    (job,) = _select(db, "WHERE job_id = ?", job_id)
+    return job
+
+
 def _job(row: tuple[Any, ...]) -> Job:
     values = dict(zip(_FIELDS, row, strict=True))
     values["kind"] = JobKind(values["kind"])
@@ -223,6 +228,29 @@ def settle(db: sqlite3.Connection, outcome: WorkOutcome, owner: str, at: float) 
     return [] if outcome.state is WorkState.WAITING else _drop_content(db, outcome.work_id, at)
 
 
+def delete(db: sqlite3.Connection, job_ids: Collection[str], owner: str) -> list[str]:
+    """Undo jobs of this owner's, as if they had never been; the content files they leave."""
+    files: list[str] = []
+    for job_id in job_ids:
+        rows = db.execute(
+            "DELETE FROM uucp_job WHERE job_id = ? AND claim = ? AND state = 'waiting'"
+            " RETURNING content_file",
+            (job_id, owner),
+        ).fetchall()
+        files += files_in(rows)
+        if rows:
+            db.execute("DELETE FROM uucp_event WHERE work_id = ?", (job_id,))
+    return files
+
+
+def drop(db: sqlite3.Connection, job_id: str, at: float) -> list[str]:
+    """Take a job away; the content files it leaves."""
+    db.execute(
+        "UPDATE uucp_job SET state = ?, claim = NULL WHERE job_id = ?", (WorkState.REMOVED, job_id)
+    )
+    return _drop_content(db, job_id, at)
+
+
 def _drop_content(db: sqlite3.Connection, job_id: str, at: float) -> list[str]:
     files = db.execute("SELECT content_file FROM uucp_job WHERE job_id = ?", (job_id,)).fetchall()
     db.execute(
@@ -235,13 +263,12 @@ def _drop_content(db: sqlite3.Connection, job_id: str, at: float) -> list[str]:
 def _move(
     db: sqlite3.Connection, verb: Verb, job_id: str, now: float, reason: str
 ) -> list[str] | None:
-    row = db.execute("SELECT state FROM uucp_job WHERE job_id = ?", (job_id,)).fetchone()
+    row = db.execute(
+        "SELECT state FROM uucp_job WHERE job_id = ? AND kind <> ?", (job_id, JobKind.MAIL)
+    ).fetchone()
     target = None if row is None else WORK_MOVES.get((WorkState(row[0]), verb))
     if target is None:
         return None
     db.execute("UPDATE uucp_job SET state = ? WHERE job_id = ?", (target, job_id))
     note(db, job_id, now, verb, reason)
-    if verb is not Verb.REMOVE:
-        return []
-    db.execute("UPDATE uucp_job SET claim = NULL WHERE job_id = ?", (job_id,))
-    return _drop_content(db, job_id, now)
+    return drop(db, job_id, now) if verb is Verb.REMOVE else []

@@ -1,6 +1,10 @@
 """What the queue holds of UUCP work, and every legal state with who moves it on.
 
-Mail for a neighbour is not here: it waits as a message like all mail (`queue/model.py`).
+Mail for a neighbour is not here: it waits as a message like all mail (`queue/model.py`), until a
+session makes jobs of it. Such a job has the mail's copy as it is sent, so that each try offers the
+same bytes, and it carries recipients: they are delivered when it is done, and free when it has
+ended otherwise. A job that was not begun when the session ends is undone. The operator acts upon
+the message; a job on the line goes on, one that waits is dissolved.
 
 A job is one thing that a user asked of a neighbour. It owns one `uucp_job` row, `uucp_event` rows,
 and the copy of its file if it has one, in the row or (longer than INLINE_BYTES) in the spool.
@@ -83,6 +87,7 @@ class JobKind(StrEnum):
     EXECUTE = "execute"  # E, or S of the input and S of an X. file
     REQUEST = "request"  # X: the neighbour's uucp shall send files
     CALL = "call"  # nothing: only that there be a call
+    MAIL = "mail"  # E as well: messages of the queue
 
 
 class WorkState(StrEnum):
@@ -129,6 +134,14 @@ class NewJob:
     notify: str = ""
     command: str = ""
     content: Content | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailJob:
+    """A job made of mail, and the recipients it carries (`QueuedRecipient.id`)."""
+
+    job: NewJob
+    recipient_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +210,11 @@ class Settled:
     jobs: tuple[WorkOutcome, ...] = ()
     executions: tuple[WorkOutcome, ...] = ()
     new_jobs: tuple[NewJob, ...] = ()
+
+    @property
+    def ended_jobs(self) -> list[str]:
+        """Those that will not be tried again."""
+        return [one.work_id for one in self.jobs if one.state is not WorkState.WAITING]
 
 
 @dataclass(frozen=True, slots=True)
