@@ -109,6 +109,11 @@ class Record:
         return max(0.0, self.ended_at - self.began_at)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether both sides agreed that there was no more to do."""
+        return self.status is Status.COMPLETE
+
+    @property
     def wants_call_back(self) -> bool:
         """Whether the one who was called will call the caller."""
         return self.refusal is Verdict.CALL_BACK
@@ -119,12 +124,13 @@ class Talk:
     """What the conversation needs, whoever has called.
 
     `parameters`: of the line protocols, by letter and name. `line_for` makes a protocol by its
-    letter.
+    letter. `is_end_to_end`: nothing is lost between the two programs.
     """
 
     settings: SessionSettings
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     line_for: Callable[[str, Settings], Line] = make_line
+    is_end_to_end: bool = False
 
 
 class Call:
@@ -241,11 +247,13 @@ class Call:
     ) -> None:
         settings = replace(talk.settings, is_caller=self._is_caller)
         parameters = talk.parameters.get(agreement.protocol, {})
-        at_once = self._is_caller and bool(agreement.features & Features.AT_ONCE)
+        is_ours = bool(agreement.features & Features.AT_ONCE)
+        # Taylor's program takes it too, with what it wishes if nobody has told it otherwise; but
+        # where our SYNC may be lost what follows it would be lost time.
+        at_once = self._is_caller and (is_ours or talk.is_end_to_end)
+        asked = Settings(self._is_caller, dict(parameters), at_once, is_among_ours=is_ours)
         try:
-            line = talk.line_for(
-                agreement.protocol, Settings(self._is_caller, dict(parameters), at_once)
-            )
+            line = talk.line_for(agreement.protocol, asked)
         except ValueError as error:
             raise LineLost(str(error)) from None
         self.record.protocol = agreement.protocol

@@ -114,12 +114,14 @@ class Settings:
     `is_caller`: whether we placed the call. `parameters`: Taylor's protocol-parameters by name, as
     texts ("window": "7"); unknown ones and wrong values raise ValueError in the protocol's
     constructor, with what would be right. `begins_at_once`: the called side takes what follows
-    before it has said what it wishes (Features.AT_ONCE).
+    before it has said what it wishes. `is_among_ours`: it is known to be a relaynode, and wishes
+    what relaynodes wish (Features.AT_ONCE).
     """
 
     is_caller: bool
     parameters: Mapping[str, str] = field(default_factory=dict)
     begins_at_once: bool = False
+    is_among_ours: bool = False
 
 
 class Line(Protocol):

@@ -94,6 +94,7 @@ class LineI:
         self._begin(settings.is_caller, read_parameters(self.letter, settings.parameters))
         # Who was told parameters knows better what this line bears.
         self._is_to_begin_at_once = settings.begins_at_once and not settings.parameters
+        self._is_among_ours = settings.is_among_ours
 
     def _begin(self, is_caller: bool, parameters: Parameters) -> None:
         self.channels = MAX_CHANNELS
@@ -123,7 +124,7 @@ class LineI:
         self._peer_is_open = False
         self._errors = 0
         self._good_packets = 0
-        self._is_to_begin_at_once = False
+        self._is_to_begin_at_once = self._is_among_ours = False
         self._is_synchronised = False
         """Whether the peer has told what it wishes."""
 
@@ -145,7 +146,8 @@ class LineI:
         self._send_sync(now)
         if self._is_to_begin_at_once:
             usual = self._parameters
-            self._open(Wishes(usual.packet_size, usual.window, largest=usual.largest_packet), now)
+            largest = usual.largest_packet if self._is_among_ours else None
+            self._open(Wishes(usual.packet_size, usual.window, MAX_CHANNELS, largest), now)
 
     def _send_sync(self, now: float) -> None:
         """Every other one is without what other programs may not expect there."""

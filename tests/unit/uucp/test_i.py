@@ -780,7 +780,7 @@ def test_answers_leave_numbers_for_the_data_that_waits():
 
 
 def test_who_knows_the_peer_begins_at_once():
-    one = LineI(Settings(True, begins_at_once=True))
+    one = LineI(Settings(True, begins_at_once=True, is_among_ours=True))
     one.start(0)
     assert one.receive(b"", 0) == [Started()]
     one.send_command(OURS, b"S x", 0)
@@ -799,7 +799,7 @@ def test_who_was_told_parameters_does_not_begin_at_once():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_beginning_at_once_bears_noise(seed):
-    ends = [LineI(Settings(True, begins_at_once=True)), LineI(Settings(False))]
+    ends = [LineI(Settings(True, begins_at_once=True, is_among_ours=True)), LineI(Settings(False))]
     sent = files(0, 1, 4096, 50_000)
     Play(
         LineSim(*ends, Quality(9600, 0.3, damage=3e-4, drop=3e-4), seed=seed), sent, sent
@@ -807,13 +807,19 @@ def test_beginning_at_once_bears_noise(seed):
 
 
 def test_beginning_at_once_outlives_a_lost_beginning():
-    ends = [LineI(Settings(True, begins_at_once=True)), LineI(Settings(False))]
+    ends = [LineI(Settings(True, begins_at_once=True, is_among_ours=True)), LineI(Settings(False))]
     sim = LineSim(*ends, Quality(9600, 0.3))
     ends[0].start(0)
     ends[0].data_to_send()
     both = Play(sim, files(5000), files(5000))
     ends[0].start = lambda now: None
     both.transfer()
+
+
+@pytest.mark.parametrize("wishes", [{}, {"window": "3"}, {"packet-size": "100"}])
+def test_who_begins_at_once_without_knowing_the_peer_may_be_wrong_about_its_wishes(wishes):
+    ends = [LineI(Settings(True, begins_at_once=True)), LineI(Settings(False, {**PLAIN, **wishes}))]
+    Play(LineSim(*ends, Quality(33_600, 0.3)), files(5000, 1, 40_000), files(5000)).transfer()
 
 
 def test_a_file_in_a_bundle_must_have_been_announced():
