@@ -59,10 +59,10 @@ class Asking:
     def is_idle(self) -> bool:
         """Whether H may follow.
 
-        Over a full duplex line the peer's word about files that have gone need not be awaited
-        before H: it will have been said when the answer to H is.
+        Where the peer hears on, its word about files that have gone need not be awaited before H:
+        it will have been said when the answer to H is.
         """
-        if not self._talk.line.is_full_duplex:
+        if not self._talk.line.hears_on:
             return not self.tasks
         has_gone = all(task.is_all_sent for task in self.tasks.values())
         return has_gone and not self._talk.line.has_waiting_files

@@ -141,6 +141,10 @@ class Line(Protocol):
     can_restart: bool
     """Whether a file can begin in the middle."""
 
+    hears_on: bool
+    """Whether a command may follow a file before the peer's word about it: the peer finds it when
+    it has dealt with the file."""
+
     counts: Counts
 
     def start(self, now: float) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _POLL_SECONDS = 0.01
 _KILL_SECONDS = 5
@@ -133,6 +133,13 @@ def free_port() -> int:
     raise PeerFailed("all ports for tests are taken")
 
 
+def _own_ports() -> Iterator[int]:
+    """From somewhere in the range on: another run of tests may be at work beside this one."""
+    ports = _own_range()
+    beginning = os.getpid() * 37 % len(ports)
+    return itertools.cycle((*ports[beginning:], *ports[:beginning]))
+
+
 def _own_range() -> range:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
     return range(_FIRST_PORT + worker * _RANGE_PORTS, _FIRST_PORT + (worker + 1) * _RANGE_PORTS)
@@ -148,7 +155,7 @@ def tail(log: Path) -> str:
 
 
 _FIRST_PORT, _RANGES, _RANGE_PORTS = 12_000, 20, 1_000  # Linux gives 32768 and above
-_ports = itertools.cycle(_own_range())
+_ports = _own_ports()
 
 
 def _watch(group: int) -> subprocess.Popen[bytes]:

@@ -26,6 +26,7 @@ class LineE(PlainLine):
     """Protocol e."""
 
     letter = "e"
+    hears_on = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(numbers("e", settings.parameters, PARAMETERS)["timeout"])

@@ -72,6 +72,7 @@ class LineG:
     letter = "g"
     channels = 1
     is_full_duplex = False
+    hears_on = False
     can_restart = True
 
     def __init__(self, settings: Settings) -> None:

@@ -36,6 +36,7 @@ from relaynode.uucp.line import (
     Channel,
     Closed,
     Counts,
+    Data,
     Event,
     Remark,
     Settings,
@@ -64,7 +65,12 @@ from relaynode.uucp.lines.i_parameters import (
 )
 from relaynode.uucp.lines.i_queue import STAMP_BYTES, Delay, stamp
 from relaynode.uucp.lines.i_receiver import Receiver
-from relaynode.uucp.lines.i_sender import MIN_BEARABLE_BYTES, Sender, Sent
+from relaynode.uucp.lines.i_sender import (
+    MIN_BEARABLE_BYTES,
+    PEER_SENDS_SECONDS,
+    Sender,
+    Sent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,6 +95,7 @@ class LineI:
     letter = "i"
     is_full_duplex = True
     can_restart = True
+    hears_on = True
 
     def __init__(self, settings: Settings) -> None:
         self._begin(settings.is_caller, read_parameters(self.letter, settings.parameters))
@@ -271,8 +278,11 @@ class LineI:
             return
         if packet.kind is Kind.CLOSE:
             self._peer_closed(now)
-        else:
-            self._events += self._incoming.take(packet)
+            return
+        events = self._incoming.take(packet)
+        if any(isinstance(event, Data) for event in events):
+            self._sender.peer_sends_until = now + PEER_SENDS_SECONDS
+        self._events += events
 
     def _ask_again(self) -> None:
         for number in self._receiver.take_wanted():

@@ -33,6 +33,14 @@ PACE_SLACK_SECONDS = 0.2
 Without the pace an acknowledgement of many packets makes a burst, the burst delays our own
 acknowledgements, and the two sides end up sending in turns."""
 
+DUPLEX_SLACK_SECONDS = 0.5
+"""The same toward a peer that is not ours and sends files as well: it begins none of them before
+our answer has come, and a window of data on a slow line would keep that waiting for seconds."""
+
+PEER_SENDS_SECONDS = 10.0
+"""After the last piece of a file a peer counts as sending for so long: its next one may wait for
+our answer."""
+
 MAX_JUNK_BYTES = 2 * MAX_CONTENT_BYTES
 """So many bytes without a packet in them, and the peer counts as silent."""
 
@@ -70,6 +78,8 @@ class Sender:
         self._pace = pace
         self._wishes = Wishes(packet_size=1, window=1)
         self._flight = Flight()
+        self.peer_sends_until = 0.0
+        """Until when the peer is taken to be sending files."""
         self.peers_queue_seconds = 0.0
         """How long acknowledgements stand in the peer's queue (i_queue)."""
         self._taken_at = 0.0
@@ -139,8 +149,13 @@ class Sender:
 
     def paced_until(self, now: float) -> float | None:
         """Until when the line is taken up by what was sent; None if it is free."""
-        free_at = self._taken_at - PACE_SLACK_SECONDS
-        return free_at if self.is_paced and free_at > now else None
+        if self.is_paced:
+            free_at = self._taken_at - PACE_SLACK_SECONDS
+        elif now < self.peer_sends_until:
+            free_at = self._taken_at - DUPLEX_SLACK_SECONDS
+        else:
+            return None
+        return free_at if free_at > now else None
 
     def _on_line_bytes(self, now: float) -> int:
         """What is still on the line. Behind a packet that was lost the peer keeps others, which it

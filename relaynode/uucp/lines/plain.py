@@ -38,6 +38,7 @@ class PlainLine(ABC):
     channels = 1
     is_full_duplex = False
     can_restart = True
+    hears_on = False
 
     def __init__(self, timeout_seconds: float) -> None:
         self.counts = Counts()

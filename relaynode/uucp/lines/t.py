@@ -32,6 +32,7 @@ class LineT(PlainLine):
     """Protocol t."""
 
     letter = "t"
+    hears_on = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(numbers("t", settings.parameters, PARAMETERS)["timeout"])
