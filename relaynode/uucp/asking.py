@@ -7,6 +7,7 @@ ended      CY, or a refusal; then the job is reported, or its next step is asked
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LocalProtocolError, RemoteProtocolError
@@ -24,6 +25,7 @@ from relaynode.uucp.commands import (
     format_request,
 )
 from relaynode.uucp.conversation import REASONS
+from relaynode.uucp.features import Features
 from relaynode.uucp.incoming import IncomingFile
 from relaynode.uucp.line import MAIN, Channel
 from relaynode.uucp.outgoing import OutgoingFile
@@ -40,10 +42,15 @@ MAX_BACKLOG_BYTES = 65536
 
 
 class Asking:
-    """Our jobs under way. `gives_turn`: the peer has asked to be the master soon."""
+    """Our jobs under way. `gives_turn`: the peer has asked to be the master soon.
+
+    Where the peer hears on (line.py), the next request follows a file at once. Then the file's task
+    is among `gone`: the next CY or CN is for it, whatever else the request is answered with.
+    """
 
     def __init__(self, talk: Conversation) -> None:
         self.tasks: dict[Channel, Task] = {}
+        self.gone: deque[Task] = deque()
         self.gives_turn = False
         self._talk = talk
 
@@ -51,9 +58,29 @@ class Asking:
     def has_room(self) -> bool:
         """Whether another job may be begun, as far as the line goes."""
         if not self._talk.line.is_full_duplex:
-            return not (self.tasks or self._talk.incoming)
+            is_free = all(self._may_be_followed(task) for task in self.tasks.values())
+            return is_free and not self._talk.incoming
         has_channel = len(self.tasks) < self._talk.line.channels
         return has_channel and self._talk.files.backlog_bytes < MAX_BACKLOG_BYTES
+
+    @property
+    def _hears_on(self) -> bool:
+        """Whether more may follow a file before the peer's word about it.
+
+        A relaynode would take what follows for the sign that its word has come, and forget that it
+        had the file; on the lines in question it is asked for nothing early.
+        """
+        line = self._talk.line
+        is_ours = Features.AT_ONCE in self._talk.features
+        return line.hears_on and (line.is_full_duplex or not is_ours)
+
+    def _may_be_followed(self, task: Task) -> bool:
+        return self._hears_on and task.is_all_sent and not self.gone
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self.tasks or self.gone)
 
     @property
     def is_idle(self) -> bool:
@@ -62,8 +89,8 @@ class Asking:
         Where the peer hears on, its word about files that have gone need not be awaited before H:
         it will have been said when the answer to H is.
         """
-        if not self._talk.line.hears_on:
-            return not self.tasks
+        if not self._hears_on:
+            return not self.has_tasks
         has_gone = all(task.is_all_sent for task in self.tasks.values())
         return has_gone and not self._talk.line.has_waiting_files
 
@@ -82,6 +109,8 @@ class Asking:
 
     def _free_channel(self) -> Channel:
         if not self._talk.line.is_full_duplex:
+            if MAIN in self.tasks:
+                self.gone.append(self.tasks.pop(MAIN))
             return MAIN
         used = {channel.number for channel in self.tasks}
         return Channel(next(n for n in range(1, self._talk.line.channels + 1) if n not in used))
@@ -103,7 +132,8 @@ class Asking:
 
     def answered(self, channel: Channel, reply: Reply, now: float) -> bool:
         """Take a reply; False if we have asked nothing there. Raises: RemoteProtocolError."""
-        task = self.tasks.get(channel)
+        is_word = isinstance(reply, Confirmed | NotStored)
+        task = self.gone[0] if self.gone and is_word else self.tasks.get(channel)
         if task is not None:
             self._task_answered(task, reply, now)
         return task is not None
@@ -191,7 +221,10 @@ class Asking:
         if file is not None and file.sent_bytes and ending is not Ending.DONE:
             self._talk.reports.sent(task.user, file.sent_bytes, now - task.began_at, reason)
         self._forget_file(task)
-        self.tasks.pop(task.channel, None)
+        if task in self.gone:
+            self.gone.remove(task)
+        else:
+            self.tasks.pop(task.channel, None)
         outcome = Outcome(ending, reason, code, task.sent_bytes, is_doubtful)
         self._report(task, outcome)
 
@@ -225,7 +258,7 @@ class Asking:
 
     def give_up(self, reason: str, now: float) -> None:
         """No more word will come: what is under way must be tried again."""
-        for task in list(self.tasks.values()):
+        for task in [*self.gone, *self.tasks.values()]:
             self._end(task, Ending.LATER, now, reason, is_doubtful=task.is_all_sent)
 
 

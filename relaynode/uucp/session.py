@@ -269,7 +269,7 @@ class Session:
         self._patience.heard(now)
 
     def _closed(self, is_timed_out: bool) -> None:
-        has_work = bool(self._asking.tasks or self._talk.incoming or self._serving.served)
+        has_work = bool(self._asking.has_tasks or self._talk.incoming or self._serving.served)
         if self._turn is not Turn.ENDING and (self._turn is not Turn.ASKED_TO_END or has_work):
             raise LineLost("the peer has ended the line protocol")
         if not is_timed_out:
@@ -386,7 +386,7 @@ class Session:
             self._serving.confirm_all()
 
     def _answer_end(self, now: float) -> None:
-        if self._asking.tasks or self._serving.served:
+        if self._asking.has_tasks or self._serving.served:
             self._take_turn(now)
             return
         if self._talk.incoming:

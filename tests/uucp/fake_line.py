@@ -27,8 +27,11 @@ class FakeLine:
     letter = "t"
     can_restart = True
 
-    def __init__(self, *, is_full_duplex: bool = False, room: int = 1 << 20) -> None:
-        self.is_full_duplex = self.hears_on = is_full_duplex
+    def __init__(
+        self, *, is_full_duplex: bool = False, hears_on: bool = False, room: int = 1 << 20
+    ) -> None:
+        self.is_full_duplex = is_full_duplex
+        self.hears_on = hears_on or is_full_duplex
         self.channels = 7 if is_full_duplex else 1
         self.counts = Counts()
         self.room = room

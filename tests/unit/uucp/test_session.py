@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from relaynode.errors import LineLost, RemoteProtocolError, StoreFull
 from relaynode.uucp.commands import Code, Fetch, RemoteCopy, Send
 from relaynode.uucp.events import FileMoved, LogLine
-from relaynode.uucp.features import BARE, NONE, OURS, Features
+from relaynode.uucp.features import BARE, NONE, OURS, TAYLORS, Features
 from relaynode.uucp.handshake import Agreement
 from relaynode.uucp.incoming import MAX_EXCESS_BYTES
 from relaynode.uucp.line import MAIN, Channel, Closed, Data, EndOfFile, Resend, Settings
@@ -42,6 +42,7 @@ class Talk:
         *,
         is_caller: bool = True,
         is_full_duplex: bool = False,
+        hears_on: bool = False,
         features: Features = OURS,
         **options,
     ) -> None:
@@ -49,7 +50,7 @@ class Talk:
         agreement = Agreement("beta", "t", features, **limits)
         self.now = 0.0
         self.work = work
-        self.line = FakeLine(is_full_duplex=is_full_duplex)
+        self.line = FakeLine(is_full_duplex=is_full_duplex, hears_on=hears_on)
         session_settings = SessionSettings("alpha", is_caller, **options)
         self.session = Session(self.line, agreement, work, session_settings)
         self.events = self.session.start(0.0)
@@ -109,6 +110,56 @@ def test_the_next_command_goes_in_the_same_flight_as_the_last_confirmation_came(
     talk.answer()
     talk.say(b"SY")
     assert talk.say(b"CY") == [b'S /home/u/file2 ~/in/file uucp -C D.0002 0666 "" 0x1']
+
+
+S2 = b'S /home/u/file2 ~/in/file uucp -C D.0002 0666 "" 0x1'
+
+
+def early(*jobs: Job, features: Features = TAYLORS) -> Talk:
+    """A master over a line that hears on."""
+    talk = Talk(MemoryWork(list(jobs)), hears_on=True, features=features)
+    talk.answer()
+    return talk
+
+
+def test_where_the_peer_hears_on_what_follows_a_file_does_not_wait_for_its_confirmation():
+    talk = early(send_job(b"a", 1), send_job(b"b", 2))
+    assert talk.say(b"SY")[-2:] == [("end", 0), S2]
+    assert talk.say(b"CY") == []
+    assert talk.endings == [Ending.DONE]
+    assert talk.say(b"SY")[-2:] == [("end", 0), b"H"]
+    assert talk.say(b"CY") == []
+    assert talk.say(b"HY") == [b"HY", "close"]
+    assert talk.endings == [Ending.DONE] * 2
+
+
+def test_words_about_files_and_answers_to_what_followed_them_are_kept_apart():
+    talk = early(send_job(b"a", 1), send_job(b"b", 2), fetch_job())
+    talk.say(b"SY")
+    assert talk.say(b"CN5", b"SN2")[:1] != [b"H"]
+    assert talk.endings == [Ending.REFUSED, Ending.REFUSED]
+    talk.say(b"RY 0666", Data(MAIN, 0, b"content"), EndOfFile(MAIN))
+    assert talk.endings[2:] == [Ending.DONE]
+
+
+def test_a_file_that_was_followed_is_doubtful_when_the_line_breaks():
+    talk = early(send_job(b"a", 1), send_job(b"b", 2))
+    talk.say(b"SY")
+    talk.session.interrupt("lost", 0.0)
+    assert [outcome.is_doubtful for _, outcome in talk.work.outcomes] == [True, False]
+
+
+def test_a_relaynode_is_not_hurried_over_such_a_line():
+    talk = early(send_job(b"a", 1), send_job(b"b", 2), features=OURS)
+    assert talk.say(b"SY")[-1] == ("end", 0)
+    assert talk.say(b"CY") == [S2]
+
+
+def test_no_more_than_one_file_waits_for_its_confirmation():
+    talk = early(*(send_job(b"a", n) for n in range(1, 5)))
+    talk.say(b"SY")
+    assert talk.say(b"SY")[-1] == ("end", 0)
+    assert len(talk.say(b"CY")) == 1
 
 
 def test_a_broken_file_goes_on_where_the_peer_says():
