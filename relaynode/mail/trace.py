@@ -52,6 +52,11 @@ def poll_origin(host: str, address: str = "") -> str:
     return f"from {_word(host)}" + (f" {_literal(address)}" if address else "")
 
 
+def uucp_origin(neighbour: str) -> str:
+    """Where a message came from that a UUCP neighbour brought: who that is was proved at login."""
+    return f"from {_word(neighbour)}"
+
+
 def own_origin() -> str:
     """Where a message that this program made (a DSN) came from."""
     return "from localhost (localhost)"

@@ -16,7 +16,8 @@ from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers import uux
 from relaynode.mailers.mailer import Consignment
 from relaynode.mailers.users import Users
-from relaynode.mailers.uux import MAX_COMMAND_BYTES, MAX_RECIPIENTS, UuxMailer
+from relaynode.mailers.uucp_form import MAX_COMMAND_BYTES, MAX_RECIPIENTS
+from relaynode.mailers.uux import UuxMailer
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.queue.content import Content
@@ -190,8 +191,8 @@ def test_domain_mailers_write_domains_and_a_plain_from_line(double, mailer, send
 @pytest.mark.parametrize(
     ("mailer", "option", "line"),
     [
-        ("uucp-dom", "MAILER-DAEMON@gate.example.org", "MAILER-DAEMON@gate.example.org {}"),
-        ("uucp-uudom", "gate.example.org!MAILER-DAEMON", "gate.example.org!MAILER-DAEMON {}"),
+        ("uucp-dom", "MAILER-DAEMON@gate.example.org", "MAILER-DAEMON {}"),
+        ("uucp-uudom", "gate.example.org!MAILER-DAEMON", "MAILER-DAEMON {}"),
         (
             "uucp-old",
             "gate.example.org!MAILER-DAEMON",
