@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
+from relaynode.links.calling import Calling
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
 from relaynode.links.ways import Ways
@@ -23,8 +24,10 @@ from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
 from relaynode.sources.uucp_letters import UucpLetters
+from relaynode.sources.uucp_mail import UucpMail
 from relaynode.uucico.calls import Calls, Desk
 from relaynode.uucico.executor import Executor, ExecutorSettings
+from relaynode.uucico.journal import Journal
 from relaynode.uucico.opening import line_opener
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class Node:
     neighbours: Neighbours
     calls: Calls
     executor: Executor
+    uucp_mail: UucpMail
     clock: Callable[[], float]
 
     async def close(self) -> None:
@@ -111,18 +115,28 @@ def make_node(
         utc_offset_minutes=utc_offset_minutes,
     )
     retry = RetryPolicy(queue.give_up_after_days * DAY, queue.give_up_min_attempts)
-    ways = Ways(config, rules, users, monotonic)
-    parts = RunParts(store, rules, ways, retry, dsns, clock)
-    links = LinkRun(config, parts, intake, monotonic=monotonic)
     neighbours = load_neighbours(config)
+    ways = Ways(config, rules, users, neighbours, monotonic)
+    parts = RunParts(store, rules, ways, retry, dsns, clock)
     letters = UucpLetters(intake, store, postmaster=config.file.node.postmaster)
+    journal = Journal(neighbours.log, neighbours.stats, clock=clock)
     desk = Desk(
         neighbours=lambda: neighbours,
         store=store,
         post=letters,
         open_line=line_opener(lambda: neighbours),
+        mail_for=lambda neighbour: calling.mail_for(neighbour),
+        journal=journal,
         clock=clock,
         monotonic=monotonic,
+    )
+    uucp_mail = UucpMail(
+        intake,
+        store,
+        hostname=config.hostname,
+        our_names=_our_names(neighbours),
+        letter=letters.parcel,
+        max_message_bytes=queue.message_size_bytes,
     )
     executor = Executor(
         store,
@@ -130,11 +144,35 @@ def make_node(
         letters,
         ExecutorSettings(neighbours.spool / "work", config.hostname, _runner(users, config)),
         clock=clock,
+        builtins=uucp_mail.builtins(),
+        journal=journal,
     )
     calls = Calls(desk)
+    calling = Calling(config, parts, neighbours, calls, executor)
+    links = LinkRun(config, parts, intake, calling, monotonic=monotonic)
     return Node(
-        config, store, users, rules, intake, parts, links, neighbours, calls, executor, clock
+        config,
+        store,
+        users,
+        rules,
+        intake,
+        parts,
+        links,
+        neighbours,
+        calls,
+        executor,
+        uucp_mail,
+        clock,
     )
+
+
+def _our_names(neighbours: Neighbours) -> frozenset[str]:
+    """What UUCP systems call us."""
+    names = {neighbours.our_name}
+    for one in neighbours:
+        names.update(way.terms.our_name for way in one.ways)
+        names.update(answer.terms.our_name for answer in one.answers)
+    return frozenset(map(str.lower, names))
 
 
 def _runner(users: Users, config: Config) -> User | None:

@@ -76,12 +76,15 @@ def _words(argv: list[str]) -> list[str]:
 class UucpNode(TestNode):
     """A node in `folder`, with the UUCP name of that folder. `sections`: TOML behind [uucp]."""
 
-    def __init__(self, folder: Path, sections: str, *, uucp_keys: str = "") -> None:
+    def __init__(
+        self, folder: Path, sections: str, *, uucp_keys: str = "", node_keys: str = ""
+    ) -> None:
         self._as_user: dict[str, Any] = {}
         super().__init__(
             folder,
             f'[uucp]\nnodename = "{folder.name}"\nlocks = "{{folder}}/locks"\n'
             f"min_free_bytes = 0\n{uucp_keys}\n{sections}",
+            node_keys=node_keys,
         )
         for part in ("locks", "out"):
             (self.folder / part).mkdir(exist_ok=True)
@@ -194,8 +197,13 @@ class UucpNode(TestNode):
 
     def command(self, *words: str) -> list[str]:
         """See TestNode."""
-        python = _python_for_all() if self._as_user else sys.executable
+        python = python_for_all() if self._as_user else sys.executable
         return [python, "-m", "relaynode", *words]
+
+    @property
+    def as_user(self) -> dict[str, Any]:
+        """As whom its commands run, for subprocess."""
+        return self._as_user
 
     @property
     def environment(self) -> dict[str, str]:
@@ -222,7 +230,7 @@ class UucpNode(TestNode):
         return str(ended.stderr)
 
 
-def _python_for_all() -> str:
+def python_for_all() -> str:
     """A Python as ours that every user may run: ours may be root's own."""
     ours = Path(sys.executable).resolve()
     if all(folder.stat().st_mode & 0o001 for folder in ours.parents):

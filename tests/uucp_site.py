@@ -54,7 +54,7 @@ class Site:
         self.alpha = UucpNode(
             home / "alpha",
             f"[neighbour.beta]\n{way}{keys}"
-            f'\ncommands = ["rmail"]\ncommand_path = ["{self.commands.folder}"]\n{listener}{more}',
+            f'\ncommands = ["{self.commands.folder}/rmail"]\n{listener}{more}',
         )
 
     def fill(self) -> None:

@@ -10,7 +10,19 @@ from __future__ import annotations
 import importlib
 import sys
 
-_HOMES = {"uucico": "relaynode.cli.uucico_name"}
+FAST_UUCP_NAMES = tuple("rmail rsmtp bsmtp rcsmtp cbsmtp rgsmtp rbsmtp rzsmtp".split())
+"""Commands for mail that neighbours have run."""
+
+_HOMES = {
+    "uucico": "relaynode.cli.uucico_name",
+    "uux": "relaynode.cli.uux",
+    "uucp": "relaynode.cli.uucp",
+    "uuname": "relaynode.cli.uuname",
+    "uustat": "relaynode.cli.uustat",
+    "uulog": "relaynode.cli.uulog",
+    "uuxqt": "relaynode.cli.uuxqt",
+    **dict.fromkeys(FAST_UUCP_NAMES, "relaynode.cli.rmail"),
+}
 """Of the names that are not sendmail's."""
 
 if __name__ == "__main__":

@@ -41,11 +41,14 @@ class DaemonClient:
         """Ask nothing."""
         self._connection.close()
 
-    def submit(self, options: list[str], pieces: Iterator[bytes]) -> tuple[int, str]:
-        """Hand a message over; the exit code and complaint of `sendmail`. Raises: LineLost."""
+    def submit(
+        self, options: list[str], pieces: Iterator[bytes], verb: str = "submit"
+    ) -> tuple[int, str]:
+        """Hand a message over; the exit code and complaint of `sendmail`, or of what else `verb`
+        is. Raises: LineLost."""
         answer = b""
         with self._connection as connection:
-            connection.sendall(encode_request("submit", options))
+            connection.sendall(encode_request(verb, options))
             with contextlib.suppress(BrokenPipeError):  # it was refused early, and says why
                 for piece in pieces:
                     connection.sendall(len(piece).to_bytes(4, "big") + piece)
@@ -56,6 +59,24 @@ class DaemonClient:
         if not text.endswith(b"\0"):
             raise LineLost("the daemon ended before it answered; the message may be queued")
         return int(code), text[:-1].decode("utf-8", "surrogateescape")
+
+    def hand_over(
+        self, verb: str, arguments: list[str], contents: Iterator[Iterator[bytes]]
+    ) -> dict[str, Any]:
+        """Ask, hand contents over, and wait for the one answer. Raises: LineLost, and what reading
+        the contents raises: then the daemon is told nothing more, and does nothing."""
+        with self._connection as connection:
+            connection.sendall(encode_request(verb, arguments))
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it says why
+                for pieces in contents:
+                    for piece in pieces:
+                        connection.sendall(len(piece).to_bytes(4, "big") + piece)
+                    connection.sendall(b"\0\0\0\0")
+            with connection.makefile("rb") as lines:
+                for line in lines:
+                    answer: dict[str, Any] = json.loads(line)
+                    return answer
+        raise LineLost("the daemon ended before it answered; the jobs may be queued")
 
     def relay(self, verb: str) -> None:
         """Let the daemon talk over our standard input and output, until it hangs up. It speaks

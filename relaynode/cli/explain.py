@@ -13,6 +13,7 @@ from relaynode.config.loader import find, load
 from relaynode.errors import EX_DATAERR, EX_OK
 from relaynode.links.ways import Ways
 from relaynode.mailers.users import Users
+from relaynode.neighbours import load_neighbours
 from relaynode.policy.expand import decide
 from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(find(arguments.config))
     users = Users(config.mailbox, frozenset(config.file.local.users))
     rules = Rules(config, users)
-    ways = Ways(config, rules, users, lambda: 0.0)
+    ways = Ways(config, rules, users, load_neighbours(config), lambda: 0.0)
     explained = [_explain(address, rules, ways) for address in arguments.addresses]
     if arguments.json:
         print(json.dumps(explained, indent=2))

@@ -1,11 +1,11 @@
-"""The fast way of `sendmail`: hands the message to the daemon and ends.
+"""The fast way of `sendmail` and `rmail`: hands the message to the daemon and ends.
 
-Cron and every script call it, so it costs hardly more than starting Python: the launcher that
-`relaynode install-names` writes runs `python -I -S`, and finds this file without importing the
-package around it. Nothing is imported here but `_socket` and `posix`. It only finds the daemon's
-socket; the daemon understands the options, and the kernel tells it who is calling. Whatever is not
-a plain submission, or needs more than this file knows, goes the whole way (cli/sendmail.py) before
-a byte of standard input is read.
+Cron and every script call the one, and uuxqt the other for each mail, so it costs hardly more than
+starting Python: the launcher that `relaynode install-names` writes runs `python -I -S`, and finds
+this file without importing the package around it. Nothing is imported here but `_socket` and
+`posix`. It only finds the daemon's socket; the daemon understands the options, and the kernel tells
+it who is calling. Whatever is not a plain submission, or needs more than this file knows, goes the
+whole way (cli/sendmail.py, cli/rmail.py) before a byte of standard input is read.
 
 The request's form is described in daemon/control.py.
 """
@@ -23,11 +23,18 @@ _FLAGS = b"EGIJTUcimnstvx"
 
 
 def main(arguments: list[bytes], whole_way: list[str]) -> None:
-    """Submit and exit. `whole_way`: the command that does all that this cannot, without options."""
-    if _is_plain(arguments):
+    """Submit and exit. `whole_way`: the command that does all that this cannot, without options;
+    its last word is the program's name."""
+    program = whole_way[-1].encode()
+    if program not in (b"sendmail", b"send-mail"):
         connection = _connect()
         if connection is not None:
-            _submit(connection, arguments)
+            machine = posix.environ.get(b"UU_MACHINE", b"")
+            _submit(connection, program, b"rmail", [machine, program, *arguments])
+    elif _is_plain(arguments):
+        connection = _connect()
+        if connection is not None:
+            _submit(connection, b"sendmail", b"submit", arguments)
     posix.execv(whole_way[0], [word.encode() for word in whole_way] + arguments)
 
 
@@ -126,10 +133,12 @@ def _spool(text: bytes, place: bytes, home: bytes | None) -> bytes | None:
     return None if state is None else state + b"/relaynode"
 
 
-def _submit(connection: "_socket.socket", arguments: list[bytes]) -> None:
+def _submit(
+    connection: "_socket.socket", program: bytes, verb: bytes, arguments: list[bytes]
+) -> None:
     """Send it all, print the complaint, exit with the daemon's code."""
     answer = b""
-    words = [b"submit", b"%d" % len(arguments), *arguments]
+    words = [verb, b"%d" % len(arguments), *arguments]
     waiting = b"".join([word + b"\0" for word in words])
     try:
         try:
@@ -149,18 +158,19 @@ def _submit(connection: "_socket.socket", arguments: list[bytes]) -> None:
         while answer.count(b"\0") < 2 and (data := connection.recv(4096)):
             answer += data
     except OSError as error:
-        _exit(EX_TEMPFAIL, b"sendmail: the daemon does not answer: %s" % str(error).encode())
+        text = b"the daemon does not answer: %s" % str(error).encode()
+        _exit(EX_TEMPFAIL, b"%s: %s" % (program, text), is_trouble=True)
     code, _, text = answer.partition(b"\0")
     if not text.endswith(b"\0"):
         # It may have queued the message; to try again may double it, not to may lose it.
-        _exit(
-            EX_TEMPFAIL, b"sendmail: the daemon ended before it answered; the message may be queued"
-        )
-    _exit(int(code), text[:-1])
+        text = b"the daemon ended before it answered; the message may be queued"
+        _exit(EX_TEMPFAIL, b"%s: %s" % (program, text), is_trouble=True)
+    # What is said about the mail is output, as with sendmail; trouble of the program is not.
+    is_trouble = verb != b"submit" or text.startswith(b"sendmail: ")
+    _exit(int(code), text[:-1], is_trouble=is_trouble)
 
 
-def _exit(code: int, text: bytes) -> None:
+def _exit(code: int, text: bytes, *, is_trouble: bool) -> None:
     if text:
-        # What is said about the mail is output, as with sendmail; trouble of the program is not.
-        posix.write(2 if text.startswith(b"sendmail: ") else 1, text + b"\n")
+        posix.write(2 if is_trouble else 1, text + b"\n")
     posix._exit(code)

@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     sub = command("demo", "demo", "Show two nodes and a thin line at work.")
+    sub.add_argument("--uucp", action="store_true", help="by UUCP instead of SMTP and POP3")
     json_option(sub)
 
     sub = command("install-names", "names", "Put the classic program names into a folder.")

@@ -1,7 +1,8 @@
 """`relaynode install-names DIR`: the classic names as fast launchers.
 
-`sendmail` and `send-mail` are called by cron and by every script: they hand the message to the
-daemon themselves (launcher.py). The other names are called by people, and start relaynode.
+`sendmail` and `send-mail` are called by cron and by every script, `rmail` and the commands for
+batches by uuxqt for each job: they hand the message to the daemon themselves (launcher.py). The
+other names are called by people, and start relaynode.
 
 Starting Python is nearly all that a launcher costs, and it needs nothing of relaynode's own Python
 but two modules that every one has. So it is run by whichever Python of this machine starts fastest
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relaynode.cli.classic import FAST_UUCP_NAMES
 from relaynode.errors import EX_OK, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 FAST_NAMES = ("sendmail", "send-mail")
 OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat")
-UUCP_NAMES = ("uucico",)
+UUCP_NAMES = ("uucico", "uux", "uucp", "uuname", "uustat", "uulog", "uuxqt")
 
 CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")
 """Where systems keep a Python of their own (Debian and its kin, FreeBSD)."""
@@ -49,7 +51,7 @@ import sys
 sys.path[:] = [{folder!r}, {extensions!r}]
 from launcher import main
 arguments = [word.encode("utf-8", "surrogateescape") for word in sys.argv[1:]]
-main(arguments, [{python!r}, "-P", "-m", "relaynode.cli.classic", "sendmail"])
+main(arguments, [{python!r}, "-P", "-m", "relaynode.cli.classic", {name!r}])
 """
 _OTHER_SCRIPT = """\
 #!/bin/sh
@@ -66,9 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FAST_NAMES:
             _install(folder / name, launcher(fast, extensions))
+        for name in FAST_UUCP_NAMES:
+            _install(folder / name, launcher(fast, extensions, name))
         for name in (*OTHER_NAMES, *UUCP_NAMES):
             _install(folder / name, other_launcher(name))
-        for name in (*FAST_NAMES, *OTHER_NAMES, *UUCP_NAMES):
+        for name in (*FAST_NAMES, *OTHER_NAMES, *FAST_UUCP_NAMES, *UUCP_NAMES):
             print(folder / name)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
@@ -110,12 +114,13 @@ def _start_seconds(python: str) -> float:
     return time.perf_counter() - before
 
 
-def launcher(fast: str, extensions: str) -> str:
-    """The text of a launcher for `sendmail`, run by the Python `fast`."""
+def launcher(fast: str, extensions: str, name: str = "sendmail") -> str:
+    """The text of a launcher for `sendmail` or another fast name, run by the Python `fast`."""
     return _SCRIPT.format(
         fast=fast,
         python=sys.executable,
         mark=_MARK,
+        name=name,
         folder=str(Path(__file__).parent),
         extensions=extensions,
     )

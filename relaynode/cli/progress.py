@@ -48,6 +48,9 @@ class Screen:
         for poll in summary["polls"]:
             text = f"in   {poll['account']} {poll['fetched']}/{poll['waiting']}"
             self._bar(text, poll["waiting_bytes"] or None, poll["fetched_bytes"], poll["account"])
+        for call in summary["calls"]:
+            text = f"in   {call['neighbour']} {_files(call)}"
+            self._bar(text, None, call["bytes_in"], f"call {call['neighbour']}")
         bars.refresh()
 
     def _start(self) -> Progress:
@@ -91,5 +94,14 @@ class Screen:
             f" {summary['bytes_out']} bytes out, {summary['bytes_in']} in,"
             f" {summary['seconds']:.1f} s"
         )
+        for call in summary["calls"]:
+            print(
+                f"  called {call['neighbour']}: {_files(call)};"
+                f" {call['bytes_out']} bytes out, {call['bytes_in']} in, {call['seconds']:.1f} s"
+            )
         if summary["in_doubt"]:
             print(f"{summary['in_doubt']} of the deferred may have been accepted already")
+
+
+def _files(call: dict[str, Any]) -> str:
+    return f"{call['sent_files']} files out, {call['received_files']} in"

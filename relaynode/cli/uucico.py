@@ -14,10 +14,12 @@ import pwd
 import socket
 import stat
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from relaynode.config.loader import find, load
+from relaynode.config.uucp_values import TcpCall, TlsCall
 from relaynode.errors import (
     EX_OK,
     EX_SOFTWARE,
@@ -26,16 +28,16 @@ from relaynode.errors import (
     ConnectFailed,
     RelaynodeError,
 )
-from relaynode.node import make_node
-from relaynode.uucp.call import Status
-from relaynode.wire.stdio import StdioStream
+from relaynode.neighbours import load_neighbours
+from relaynode.uucico.opening import line_opener
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from relaynode.config.loader import Config
     from relaynode.node import Node
+    from relaynode.wire.stream import Stream
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,21 +73,84 @@ def call(
     """
     _log_to_standard_error(logging.INFO if is_verbose else logging.WARNING)
 
-    async def place(node: Node, name: str) -> int:
+    async def place(node: Node, name: str, opening: asyncio.Task[Stream] | None) -> int:
         try:
-            record = await node.calls.place(name, worst_grade=grade, has_patience=has_patience)
+            record = await node.calls.place(
+                name, worst_grade=grade, has_patience=has_patience, opening=opening
+            )
         except (ConnectFailed, BusyError) as error:
             print(f"{program}: {error}", file=sys.stderr)
             return error.exit_code
-        return EX_OK if record.status is Status.COMPLETE else EX_TEMPFAIL
+        return EX_OK if record.is_complete else EX_TEMPFAIL
 
-    async def work(node: Node) -> int:
-        wanted = list(names) or [one.name for one in node.neighbours if one.ways]
-        if only_with_work:
-            wanted = [name for name in wanted if await _has_work(node, name)]
-        return max(await asyncio.gather(*(place(node, name) for name in wanted)), default=EX_OK)
+    async def work() -> int:
+        goes_at_once = not (has_patience or only_with_work)
+        openings = _open_lines(config, names) if goes_at_once else {}
+        try:
+            async with _node(config) as node:
+                wanted = list(names) or [one.name for one in node.neighbours if one.ways]
+                if only_with_work:
+                    wanted = [name for name in wanted if await _has_work(node, name)]
+                calls = [place(node, name, openings.get(name)) for name in wanted]
+                code = max(await asyncio.gather(*calls), default=EX_OK)
+                await _execute(node)
+                return code
+        finally:
+            await _hang_up_all(openings.values())
 
-    return asyncio.run(_in_node(config, work))
+    return asyncio.run(work())
+
+
+def _open_lines(config: Config, names: Sequence[str]) -> dict[str, asyncio.Task[Stream]]:
+    """Begin to open the lines to neighbours over the network: while the first round trip goes on,
+    there is time to load the rest of the program, and to open the queue."""
+    neighbours = load_neighbours(config)
+    open_line = line_opener(lambda: neighbours)
+    now = time.localtime()
+    openings = {}
+    for name in names:
+        found = neighbours.find(name)
+        way = found.ways[0] if found is not None and found.ways else None
+        if found is None or way is None or not isinstance(way.call, TcpCall | TlsCall):
+            continue
+        if way.grade_at(now.tm_wday, now.tm_hour * 60 + now.tm_min) is not None:
+            openings[name] = asyncio.ensure_future(open_line(found, way))
+    return openings
+
+
+async def _hang_up_all(openings: Collection[asyncio.Task[Stream]]) -> None:
+    """Those that no call has used; the others are closed already."""
+    for opening in openings:
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError, RelaynodeError):
+            (await opening).abort()
+
+
+@contextlib.asynccontextmanager
+async def _node(config: Config) -> AsyncIterator[Node]:
+    """The node, loaded beside what goes on. Raises: StoreError."""
+    node = await asyncio.to_thread(_made, config)
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+def _made(config: Config) -> Node:
+    from relaynode.node import make_node
+
+    return make_node(config)
+
+
+async def _execute(node: Node) -> None:
+    """Run what neighbours asked for. The mail that came of it is delivered behind us."""
+    from relaynode.cli.deliver import start_in_background
+
+    queued: list[str] = []
+    node.intake.on_queued = queued.append
+    await node.executor.run_due()
+    if queued:
+        start_in_background(node.config)
 
 
 async def _has_work(node: Node, name: str) -> bool:
@@ -125,7 +190,9 @@ async def _answer_and_execute(
 ) -> NoReturn:
     """Does not return: a thread may hang in a read of standard input that the caller never ends,
     and the interpreter would wait for it."""
-    node = make_node(config)
+    from relaynode.wire.stdio import StdioStream
+
+    node = _made(config)
     try:
         record = await node.calls.answer(
             StdioStream(peer="stdin"),
@@ -133,10 +200,10 @@ async def _answer_and_execute(
             has_prompts=has_prompts,
             is_end_to_end=_is_socket(0),
         )
-        code = EX_OK if record.status is Status.COMPLETE else EX_TEMPFAIL
+        code = EX_OK if record.is_complete else EX_TEMPFAIL
         _hang_up()
         _tell(tells, code)
-        await node.executor.run_due()
+        await _execute(node)
     finally:
         await node.close()
     _leave(tells, code)
@@ -164,17 +231,6 @@ def _leave(tells: int, code: int) -> NoReturn:
 def _tell(tells: int, code: int) -> None:
     with contextlib.suppress(OSError):  # nobody may wait any more
         os.write(tells, bytes([code]))
-
-
-async def _in_node(config: Config, work: Callable[[Node], Awaitable[int]]) -> int:
-    """Open the node, do the work, and run what came to be executed."""
-    node = make_node(config)
-    try:
-        code = await work(node)
-        await node.executor.run_due()
-    finally:
-        await node.close()
-    return code
 
 
 def _own_name() -> str:

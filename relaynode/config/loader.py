@@ -141,8 +141,12 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def load(path: Path | None) -> Config:
-    """Read and check the file at `path`, or take the defaults. Raises: ConfigError."""
+def load(path: Path | None, *, with_secrets: bool = True) -> Config:
+    """Read and check the file at `path`, or take the defaults.
+
+    `with_secrets`: false for commands that any user may run and that need no passwords: files of
+    passwords are not looked at. Raises: ConfigError.
+    """
     if path is None:
         return _Checker("(defaults)", None, {}, {}).config()
     try:
@@ -154,7 +158,8 @@ def load(path: Path | None) -> Config:
         raise ConfigError([Problem(str(path), None, "not UTF-8", "save it as UTF-8")]) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax_problem(str(path), error)]) from error
-    return _Checker(str(path), path.absolute(), data, key_lines(text)).config()
+    lines = key_lines(text)
+    return _Checker(str(path), path.absolute(), data, lines, with_secrets=with_secrets).config()
 
 
 def _syntax_problem(file: str, error: tomllib.TOMLDecodeError) -> Problem:
@@ -167,9 +172,16 @@ class _Checker:
     """One file on its way to a Config; collects problems."""
 
     def __init__(
-        self, name: str, path: Path | None, data: dict[str, Any], lines: dict[tuple[str, ...], int]
+        self,
+        name: str,
+        path: Path | None,
+        data: dict[str, Any],
+        lines: dict[tuple[str, ...], int],
+        *,
+        with_secrets: bool = True,
     ) -> None:
         self._name = name
+        self._with_secrets = with_secrets
         self._path = path
         self._folder = path.parent if path is not None else Path.cwd()
         self._data = data
@@ -319,6 +331,8 @@ class _Checker:
         self, table: str, name: str, path: Path, key: str = "password_file"
     ) -> None:
         """Its table in `passwords` is [neighbour]'s "called" for what callers must give."""
+        if not self._with_secrets:
+            return
         kept = table if key == "password_file" else "called"
         try:
             self._passwords[kept, name] = read_password(self._absolute(path))

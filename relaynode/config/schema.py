@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from relaynode.config.uucp_values import (
+    MAIL_GRADE,
     CallText,
     ChatText,
     Fingerprint,
     GradeTime,
+    MailGrade,
     Parameter,
 )
 from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
@@ -115,6 +117,7 @@ class LinkSection(Section, frozen=True, kw_only=True):
     """[link.NAME]: a line with its own times."""
 
     kind: Literal["always", "event"] = "event"
+    max_calls: Positive | None = None
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):
@@ -164,6 +167,8 @@ class UucpSection(Section, frozen=True, kw_only=True):
     spool: Path | None = None
     public: Path | None = None
     locks: Path | None = None
+    log: Path | None = None
+    stats: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
     min_free_bytes: Annotated[int, Meta(ge=0)] = 8 * 1024 * 1024
@@ -186,6 +191,12 @@ class NeighbourSection(Section, frozen=True, kw_only=True):
     called_login: Word | None = None
     called_password_file: Path | None = None
     called_grades: list[GradeTime] = field(default_factory=list)
+    poll_minutes: Annotated[int, Meta(ge=0)] | None = None
+    transport: Literal["native", "taylor"] = "native"
+    batch: Literal["rsmtp", "bsmtp", "rgsmtp", "rcsmtp", "rbsmtp", "rzsmtp"] | None = None
+    batch_bytes: Positive | None = None
+    mail_grades: list[MailGrade] = field(default_factory=lambda: [MAIL_GRADE])
+    max_mail_bytes: Positive | None = None
     callback: bool = False
     sequence: bool = False
     protocols: Protocols | None = None

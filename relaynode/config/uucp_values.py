@@ -66,6 +66,30 @@ class GradeTime:
 ALWAYS = (GradeTime(),)
 
 
+@dataclass(frozen=True, slots=True)
+class MailGrade:
+    """The grade of mail that has at least so many bytes."""
+
+    grade: str
+    from_bytes: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> MailGrade:
+        """`GRADE [BYTES]`. Raises: ValueError."""
+        grade, *sizes = text.split() or [""]
+        is_size = all(one.isascii() and one.isdigit() and len(one) < 16 for one in sizes)
+        if not is_grade(grade) or len(sizes) > 1 or not is_size:
+            raise ValueError(f'"{text}" is not GRADE [BYTES]: write "C", "N 20000"')
+        return cls(grade, int(sizes[0]) if sizes else 0)
+
+    def __str__(self) -> str:
+        return f"{self.grade} {self.from_bytes}" if self.from_bytes else self.grade
+
+
+MAIL_GRADE = MailGrade("C")
+"""What sendmail and Exim give to mail; uux's own is N, news has d."""
+
+
 # --- protocols and certificates
 
 
@@ -158,8 +182,9 @@ LOGIN_CHAT = ChatScript(
 )
 """What Taylor does where nothing is said: fit for a terminal line."""
 
-PROMPTED_CHAT = ChatScript(("ogin:", r"\L", "word:", r"\P"), LOGIN_CHAT_SECONDS)
-"""For lines whose other end speaks first: TCP and TLS."""
+PROMPTED_CHAT = ChatScript(("ogin:", r"\L\r\P"), LOGIN_CHAT_SECONDS)
+"""For lines whose other end speaks first: TCP and TLS. There the password may follow at once: it
+waits in the connection until it is asked for, and a round trip is saved."""
 
 NO_CHAT = ChatScript()
 

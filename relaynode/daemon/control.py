@@ -3,7 +3,9 @@
     request     verb NUL count NUL argument NUL ... argument NUL
     body        only of "submit": pieces of the message, each behind its length in four bytes
                 (big-endian), and a length of 0: a caller that dies does not seem to have finished
-    answer      to "submit": exit code NUL text NUL
+                of "uucp-queue": contents, each in such pieces, one after the other
+                of "rmail" (arguments: UU_MACHINE, the program's name, its own): as of "submit"
+    answer      to "submit" and "rmail": exit code NUL text NUL
                 to "smtp": the dialogue, which goes on as long as both sides like
                 to all others: lines of JSON, the last one {"exit": code, "text": text}
 
@@ -19,6 +21,10 @@ import sys
 from dataclasses import dataclass
 
 from relaynode.errors import RemoteProtocolError
+
+QUEUE_WISHES = "uucp-queue"
+CALL_SOON = "call"
+"""Behind the wishes: the neighbours are not only to be called when their time has come."""
 
 MAX_REQUEST_BYTES = 1024 * 1024
 """ARG_MAX of many systems: no command line is longer."""

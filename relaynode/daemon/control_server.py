@@ -8,7 +8,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from relaynode.daemon.control import Request, caller_uid, decode_request
+from relaynode.daemon.control import QUEUE_WISHES, Request, caller_uid, decode_request
+from relaynode.daemon.uucp_desk import UucpDesk
 from relaynode.errors import (
     EX_NOPERM,
     EX_OK,
@@ -29,6 +30,7 @@ from relaynode.queue.model import RecipientState
 from relaynode.sources.sendmail_options import parse_options
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.sources.submit import local_submitter, submit
+from relaynode.sources.uucp_mail import COMMANDS
 from relaynode.wire.unix import UnixListener, UnixStream, is_served
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class ControlServer:
         self._node = node
         self._wake = wake
         self._listener = UnixListener(self._serve)
+        self._desk = UucpDesk(node, wake)
 
     async def listen(self, path: Path) -> None:
         """Raises: BusyError if a daemon serves this spool already; ConnectFailed."""
@@ -75,10 +78,15 @@ class ControlServer:
                 return
             if request.verb == "submit":
                 await self._submit(stream, request, uid)
+            elif request.verb == "rmail":
+                await self._rmail(stream, request, uid)
             elif request.verb == "smtp":
                 await self._smtp(stream, uid)
             elif request.verb == "mailq":
                 await self._list(stream, request)
+            elif request.verb == QUEUE_WISHES:
+                contents = _bodies(stream, request.body_start)
+                await self._line(stream, await self._desk.queue(request.arguments, contents, uid))
             elif uid not in (0, os.geteuid()):
                 await self._end(stream, EX_NOPERM, "only root and the daemon's user may do this")
             else:
@@ -121,6 +129,17 @@ class ControlServer:
         )
         answer = f"{submission.exit_code}\0{submission.complaint}\0"
         await stream.write(answer.encode("utf-8", "surrogateescape"))
+
+    async def _rmail(self, stream: UnixStream, request: Request, uid: int) -> None:
+        """rmail and its kin as programs. Arguments: UU_MACHINE, and the command line."""
+        if len(request.arguments) < 2 or request.arguments[1] not in COMMANDS:
+            await stream.write(f"{EX_USAGE}\0unknown request\0".encode())
+            return
+        machine, *words = request.arguments
+        user = local_submitter(uid).name
+        body = _body(stream, request.body_start)
+        code, complaint = await self._node().uucp_mail.run(words, user, machine, body)
+        await stream.write(f"{code}\0{complaint}\0".encode("utf-8", "surrogateescape"))
 
     async def _smtp(self, stream: UnixStream, uid: int) -> None:
         """`sendmail -bs`: SMTP with any local user; the socket takes the place of a terminal."""
@@ -212,21 +231,47 @@ class ControlServer:
 
 
 async def _body(stream: UnixStream, start: bytes) -> AsyncIterator[bytes]:
-    """The pieces of the message, each behind its length in four bytes, 0 at the end.
+    """The pieces of the one message. Raises: see _Frames."""
+    async for piece in _Frames(stream, start).pieces():
+        yield piece
 
-    Raises: LineLost when the caller dies in the middle: half a mail is none.
-    """
-    buffer = start
+
+async def _bodies(stream: UnixStream, start: bytes) -> AsyncIterator[AsyncIterator[bytes]]:
+    """One body after the other, each to be read to its end before the next."""
+    frames = _Frames(stream, start)
     while True:
-        while len(buffer) < 4 or len(buffer) < 4 + int.from_bytes(buffer[:4], "big"):
-            piece = await stream.read(BODY_SECONDS)
-            if not piece:
-                raise LineLost("the submitting program ended in the middle of the message")
-            buffer += piece
-            if int.from_bytes(buffer[:4], "big") > MAX_PIECE_BYTES:
-                raise RemoteProtocolError("a piece of a message is too long")
-        size = int.from_bytes(buffer[:4], "big")
-        if size == 0:
-            return
-        yield buffer[4 : 4 + size]
-        buffer = buffer[4 + size :]
+        yield frames.pieces()
+
+
+class _Frames:
+    """Pieces, each behind its length in four bytes, 0 at the end of a body.
+
+    Raises: LineLost when the caller dies in the middle: half a mail is none; RemoteProtocolError.
+    """
+
+    def __init__(self, stream: UnixStream, start: bytes) -> None:
+        self._stream = stream
+        self._buffer = start
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The pieces of the next body."""
+        while size := await self._size():
+            while len(self._buffer) < 4 + size:
+                await self._read()
+            piece, self._buffer = self._buffer[4 : 4 + size], self._buffer[4 + size :]
+            yield piece
+        self._buffer = self._buffer[4:]
+
+    async def _size(self) -> int:
+        while len(self._buffer) < 4:
+            await self._read()
+        size = int.from_bytes(self._buffer[:4], "big")
+        if size > MAX_PIECE_BYTES:
+            raise RemoteProtocolError("a piece of a message is too long")
+        return size
+
+    async def _read(self) -> None:
+        piece = await self._stream.read(BODY_SECONDS)
+        if not piece:
+            raise LineLost("the submitting program ended in the middle of the message")
+        self._buffer += piece

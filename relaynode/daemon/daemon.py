@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import load
+from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
@@ -36,6 +37,7 @@ class Daemon:
     listeners: list[Listener] = field(default_factory=list)
     control: ControlServer | None = None
     workers: list[Worker] = field(default_factory=list)
+    callers: list[LinkCaller] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -143,19 +145,31 @@ class Daemon:
             Worker(link, lambda: self.node, self.wake)
             for link in (None, *self.node.config.mail_links)
         ]
+        self.callers = [
+            LinkCaller(link, lambda: self.node, self.wake)
+            for link in dict.fromkeys(one.link for one in self.node.neighbours if one.ways)
+        ]
 
     async def _stop_workers(self) -> None:
-        workers, self.workers = self.workers, []
-        await asyncio.gather(*(worker.close() for worker in workers))
+        ending: list[Worker | LinkCaller] = [*self.workers, *self.callers]
+        self.workers, self.callers = [], []
+        await asyncio.gather(*(one.close() for one in ending))
 
     def _queued(self, queue_id: str) -> None:
         for worker in self.workers:
             worker.queued(queue_id)
+        self._wake_calls()
 
     def wake(self) -> None:
         """Look at the whole queue: something has changed."""
         for worker in self.workers:
             worker.wake()
+        self._wake_calls()
+
+    def _wake_calls(self) -> None:
+        self.node.calls.wake()
+        for caller in self.callers:
+            caller.wake()
 
 
 def _same_spool(old: Config, new: Config) -> None:

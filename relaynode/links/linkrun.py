@@ -1,4 +1,4 @@
-"""The run that a link-up starts: flush and poll at the same time, then deliver what came.
+"""The run that a link-up starts: flush, poll and call at the same time, then deliver what came.
 
 One run a link at a time, whoever starts it: the hook, cron and the daemon share a lock that the
 kernel drops when its holder dies.
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
+from relaynode.links.calling import Called, CallRun
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.ways import context_maker, opener
 from relaynode.sources.pop3_poller import Account, Poll, Pop3Poller
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relaynode.config.loader import Config
+    from relaynode.links.calling import Calling
     from relaynode.links.queuerun import RunParts
     from relaynode.queue.model import QueuedMessage, QueuedRecipient
     from relaynode.sources.intake import Intake
@@ -42,6 +44,7 @@ class Summary:
     link: str
     flush: RunResult = field(default_factory=RunResult)
     polls: list[Poll] = field(default_factory=list)
+    calls: list[Called] = field(default_factory=list)
     count: ByteCount = field(default_factory=ByteCount)
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
@@ -49,7 +52,18 @@ class Summary:
     @property
     def is_clean(self) -> bool:
         """Everything that was tried worked."""
-        return not (self.problems or self.flush.problems or self.flush.deferred)
+        has_problem = any(call.problem for call in self.calls)
+        return not (self.problems or self.flush.problems or self.flush.deferred or has_problem)
+
+    @property
+    def bytes_out(self) -> int:
+        """What went out over all lines so far."""
+        return self.count.bytes_out + sum(call.record.sent_bytes for call in self.calls)
+
+    @property
+    def bytes_in(self) -> int:
+        """What came in."""
+        return self.count.bytes_in + sum(call.record.received_bytes for call in self.calls)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -61,8 +75,8 @@ class Summary:
             "in_doubt": self.flush.in_doubt,
             "received": sum(poll.fetched for poll in self.polls),
             "deleted": sum(poll.deleted for poll in self.polls),
-            "bytes_out": self.count.bytes_out,
-            "bytes_in": self.count.bytes_in,
+            "bytes_out": self.bytes_out,
+            "bytes_in": self.bytes_in,
             "seconds": round(self.seconds, 3),
             "polls": [
                 {
@@ -74,9 +88,11 @@ class Summary:
                 }
                 for poll in self.polls
             ],
+            "calls": [call.as_json() for call in self.calls],
             "problems": [
                 *self.problems,
                 *self.flush.problems,
+                *(f"{call.neighbour}: {call.problem}" for call in self.calls if call.problem),
                 *(problem for poll in self.polls for problem in poll.problems),
             ],
         }
@@ -141,12 +157,14 @@ class LinkRun:
         config: Config,
         parts: RunParts,
         intake: Intake,
+        calling: Calling,
         *,
         monotonic: Callable[[], float],
     ) -> None:
         self._config = config
         self._parts = parts
         self._intake = intake
+        self._calling = calling
         self._monotonic = monotonic
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
@@ -237,11 +255,12 @@ class LinkRun:
             on_progress(summary)
 
         over_link = self._queue_run(link, summary, wish, progress)
+        calls = CallRun(over_link.result, summary.calls, progress)
         at_home = self._queue_run(None, summary, wish, progress)
         summary.flush = over_link.result
         work = [self._poll(name, summary, progress) for name in self._accounts(link, wish)]
         if wish.flush:
-            work += [_try(over_link), _try(at_home)]
+            work += [_try(over_link), _try(at_home), self._call_all(link, wish, calls)]
         try:
             await _all(work)
             # Once more for what was fetched: into mailboxes, and, where an alias says so,
@@ -251,6 +270,39 @@ class LinkRun:
         finally:
             summary.seconds = self._monotonic() - started
             summary.problems += at_home.result.problems
+        return summary
+
+    async def _call_all(self, link: str, wish: Wish, over: CallRun) -> None:
+        """Call the neighbours over the link that there is something for."""
+        takes = wish.takes if wish.only else None
+        wanted = await self._calling.wanted(link, takes=takes)
+        await _all([self._calling.call(one, over, wish.takes) for one in wanted])
+
+    async def due_calls(self, link: str) -> list[str]:
+        """The neighbours over a link that it is time to call. Raises: StoreError."""
+        return [one.name for one in await self._calling.wanted(link, due_only=True)]
+
+    async def call(self, name: str) -> Summary:
+        """Call one neighbour, whatever else is under way over its link. `call_off` ends it.
+
+        Raises: CalledOff, StoreError.
+        """
+        summary = Summary("")
+        neighbour = self._calling.find(name)
+        if neighbour is None:
+            return summary
+        over = CallRun(summary.flush, summary.calls)
+        task = asyncio.ensure_future(self._calling.call(neighbour, over))
+        self._tasks[task] = neighbour.link
+        try:
+            await asyncio.wait((task,))
+        finally:
+            del self._tasks[task]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            raise CalledOff(f"the call to {name} was called off")
+        task.result()
         return summary
 
     def _queue_run(
@@ -268,6 +320,7 @@ class LinkRun:
             summary.count,
             takes_way=lambda way: (
                 self._parts.ways.link_of(way) == link
+                and way.kind != "neighbour"
                 and (not way.waits_to_be_asked or wish.names_recipients)
             ),
             takes=wish.takes,

@@ -59,15 +59,6 @@ class RunResult:
     sent_messages: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
-    def add(self, other: RunResult) -> None:
-        """Count what another run did as well."""
-        self.delivered += other.delivered
-        self.deferred += other.deferred
-        self.failed += other.failed
-        self.in_doubt += other.in_doubt
-        self.sent_messages |= other.sent_messages
-        self.problems += other.problems
-
 
 @dataclass(slots=True)
 class Wanted:
@@ -94,7 +85,7 @@ class QueueRun:
     """One run over the ways that `takes_way` accepts and the messages that `takes` accepts.
 
     `due_only`: leave alone what is to be tried later; a link-up tries all. `queue_ids`: look at
-    these messages only.
+    these messages only. `result`: what to add to, if this run is a part of another.
     """
 
     def __init__(
@@ -107,6 +98,7 @@ class QueueRun:
         due_only: bool = False,
         queue_ids: Collection[str] | None = None,
         on_progress: Callable[[RunResult], None] = lambda result: None,
+        result: RunResult | None = None,
     ) -> None:
         self._parts = parts
         self._count = count
@@ -116,7 +108,7 @@ class QueueRun:
         self._queue_ids = queue_ids
         self._on_progress = on_progress
         self._tried: set[int] = set()
-        self.result = RunResult()
+        self.result = result or RunResult()
 
     async def run(self) -> RunResult:
         """Try everything once. Raises: StoreError when the queue itself fails."""

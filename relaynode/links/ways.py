@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from relaynode.config.schema import RemoteSection, SmartHostSection
     from relaynode.mailers.mailer import Mailer
     from relaynode.mailers.users import Users
+    from relaynode.neighbours import Neighbours
     from relaynode.policy.route import Route
     from relaynode.rules import Rules
     from relaynode.wire.meter import ByteCount
@@ -45,9 +46,10 @@ _USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
 class Way:
     """A next hop: recipients with equal ways share a session.
 
-    `kind`: "local", "prog", "*file*", "error", "discard", "uucp" or "smtp". `name`: the smart
-    host's name, the UUCP neighbour's, or the host as written. `mailer`: the route's, where it tells
-    how addresses are written.
+    `kind`: "local", "prog", "*file*", "error", "discard", "neighbour" (a UUCP system that we call
+    or that calls us), "uucp" (one that the system's uux has the jobs for) or "smtp". `name`: the
+    smart host's name, the UUCP system's, or the host as written. `mailer`: the route's, where it
+    tells how addresses are written.
     """
 
     kind: str
@@ -68,10 +70,16 @@ class Ways:
     """Turns routes into ways, ways into links and mailers."""
 
     def __init__(
-        self, config: Config, rules: Rules, users: Users, clock: Callable[[], float]
+        self,
+        config: Config,
+        rules: Rules,
+        users: Users,
+        neighbours: Neighbours,
+        clock: Callable[[], float],
     ) -> None:
         """`clock`: monotonic seconds."""
         self._config = config
+        self._neighbours = neighbours
         self._rules = rules
         self._users = users
         self._clock = clock
@@ -82,12 +90,15 @@ class Ways:
             return Way(route.mailer, status=route.status)
         host = route.host.removesuffix(".")
         if route.mailer in KINDS and KINDS[route.mailer].is_uucp:
-            return Way("uucp", host, route.mailer)
+            neighbour = self._neighbours.find_like(host)
+            if neighbour is None or neighbour.mail.is_taylors:
+                return Way("uucp", host, route.mailer)
+            return Way("neighbour", neighbour.name, route.mailer)
         return Way("smtp", route.smart_host or self._named_like(host) or host, route.mailer)
 
     def host_of(self, way: Way) -> str:
         """The next hop's name as `hoststat` shows it; "" for a way that leads nowhere."""
-        if way.kind == "uucp":
+        if way.kind in ("uucp", "neighbour"):
             return way.name
         if way.kind != "smtp":
             return "local" if way.kind == "local" else ""
@@ -96,6 +107,9 @@ class Ways:
 
     def link_of(self, way: Way) -> str | None:
         """The link a way leads over; None for what stays on this machine."""
+        neighbour = self._neighbours.find(way.name) if way.kind == "neighbour" else None
+        if neighbour is not None:
+            return neighbour.link
         if way.kind != "smtp":
             return None
         section = self._config.file.smart_host.get(way.name)
@@ -106,7 +120,7 @@ class Ways:
     def mailer(self, way: Way, count: ByteCount) -> Mailer:
         """A mailer for one session on a way. `count` sees what crosses the line.
 
-        Raises: TableError.
+        Not for a neighbour: its mail goes in calls (`calling.py`). Raises: TableError.
         """
         if way.kind == "error":
             return SameForAll(way.status or permanent("Mail for this domain is refused"))

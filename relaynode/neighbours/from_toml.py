@@ -19,7 +19,7 @@ from relaynode.config.uucp_values import (
     TcpCall,
     TlsCall,
 )
-from relaynode.neighbours.neighbour import Answer, Neighbour, Terms, Tls, Way
+from relaynode.neighbours.neighbour import Answer, MailTerms, Neighbour, Terms, Tls, Way
 from relaynode.uucp.protocols import Connection, usual_protocols
 
 if TYPE_CHECKING:
@@ -58,6 +58,14 @@ class TomlNeighbours:
             ways=tuple(self._way(name, section, text) for text in section.call),
             answers=tuple(self._answers(section, tls)),
             tls=tls,
+            mail=MailTerms(
+                is_taylors=section.transport == "taylor",
+                batch=section.batch or "",
+                batch_bytes=section.batch_bytes,
+                grades=tuple(section.mail_grades),
+                max_bytes=section.max_mail_bytes,
+            ),
+            poll_minutes=section.poll_minutes,
         )
 
     def _keep_password(self, name: str, section: NeighbourSection) -> None:

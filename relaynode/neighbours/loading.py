@@ -35,6 +35,8 @@ def load_neighbours(config: Config) -> Neighbours:
         spool=spool,
         public=public,
         locks=_folder(config, section.locks) or taylor.locks or usual_locks(spool),
+        log=_folder(config, section.log) or spool / "Log",
+        stats=_folder(config, section.stats) or spool / "Stats",
         all=(*own.all, *(one for one in theirs.all if one.name not in named)),
         stranger=theirs.stranger,
         passwords={**taylor.passwords, **own.passwords},

@@ -2,6 +2,7 @@
 
 Neighbour   a UUCP system: its names, and the link it belongs to
 ├── Way     one way to call it: the line, the login, the hours
+├── Mail    how mail goes to it
 ├── Answer  what holds when it calls, by the login that it uses
 └── Terms   what may be done in either case; each way and each answer has its own
 """
@@ -16,6 +17,7 @@ from relaynode.config.uucp_values import (
     ALWAYS,
     DEFAULT_COMMAND_PATH,
     DEFAULT_COMMANDS,
+    MAIL_GRADE,
     NO_CHAT,
     ChatScript,
     GradeTime,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
-    from relaynode.config.uucp_values import Call, Parameters
+    from relaynode.config.uucp_values import Call, MailGrade, Parameters
     from relaynode.config.values import Password
 
 ANY_SYSTEM = "ANY"
@@ -168,12 +170,34 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MailTerms:
+    """How mail goes to a neighbour.
+
+    `is_taylors`: by the system's uux. `batch`: the command that takes batches there, "" for one
+    rmail a message. `batch_bytes`: how much goes into a batch, before it is packed; None: as much
+    as suits the line. `grades`: by size. `max_bytes`: of a message; None: as for all neighbours.
+    """
+
+    is_taylors: bool = False
+    batch: str = ""
+    batch_bytes: int | None = None
+    grades: tuple[MailGrade, ...] = (MAIL_GRADE,)
+    max_bytes: int | None = None
+
+    def grade_of(self, size_bytes: int) -> str:
+        """The grade of a message of that size."""
+        fitting = [one for one in self.grades if size_bytes >= one.from_bytes]
+        return max(fitting, key=lambda one: one.from_bytes, default=MAIL_GRADE).grade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """One system. `place`: where it was configured, `file:line`.
 
     `ways` are tried in order; none: it is only waited for. `answers`: none: it may not call.
     `max_tries`: failed calls after which it is called once a day. `is_known`: by name,
-    and not only as one of the strangers that may call.
+    and not only as one of the strangers that may call. `poll_minutes`: after which it is called
+    again although there is nothing for it; None: never.
     """
 
     name: str
@@ -183,6 +207,8 @@ class Neighbour:
     ways: tuple[Way, ...] = ()
     answers: tuple[Answer, ...] = ()
     tls: Tls = Tls()
+    mail: MailTerms = MailTerms()
+    poll_minutes: int | None = None
     max_tries: int = 26
     success_wait_seconds: int = 0
     is_known: bool = True
@@ -191,6 +217,11 @@ class Neighbour:
     def names(self) -> tuple[str, ...]:
         """All its names."""
         return (self.name, *self.aliases)
+
+    @property
+    def all_terms(self) -> list[Terms]:
+        """All terms that may hold in a session with it."""
+        return [*(one.terms for one in self.answers), *(one.terms for one in self.ways)]
 
     def answer(self, login: str) -> Answer | None:
         """What holds for a call under that login; None: it must be refused (RLOGIN).

@@ -23,7 +23,8 @@ class Neighbours:
     """What is configured, at one moment.
 
     `our_name`: the node's UUCP name. `spool`: the folder of files that are on their way. `locks`:
-    that of lock files, shared with other programs. `stranger`: what holds for systems that are not
+    that of lock files, shared with other programs. `log`, `stats`: the journals; None: none are
+    kept. `stranger`: what holds for systems that are not
     known; None: they are refused. `passwords`: of logins. `restricted`: logins that
     only these systems may use. `strips_login`, `strips_handshake`: the eighth bit of what comes
     then is not looked at. `problems`: what is wrong with the configuration; the rest works.
@@ -33,6 +34,8 @@ class Neighbours:
     spool: Path
     public: Path
     locks: Path
+    log: Path | None = None
+    stats: Path | None = None
     all: tuple[Neighbour, ...] = ()
     stranger: Neighbour | None = None
     passwords: Mapping[str, Password] = field(default_factory=dict)

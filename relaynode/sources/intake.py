@@ -112,6 +112,16 @@ class Collector:
         self._draft.discard()
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message that has come whole, and all that intake wants to know of it: see `accept`."""
+
+    collector: Collector
+    envelope: Envelope
+    arrival: Arrival
+    given: tuple[str, ...] = ()
+
+
 class Intake:
     """The way into one queue. `on_queued` is called with the queue id after each commit."""
 
@@ -185,45 +195,61 @@ class Intake:
         work that this message is the end of, written down in the same commit.
         Raises: Rejected (too many hops), StoreFull, StoreError; the content is then discarded.
         """
+        parcel = Parcel(collector, envelope, arrival, tuple(given))
+        queue_ids = await self.accept_all([parcel], seen=seen, announce=announce, settled=settled)
+        return queue_ids[0]
+
+    async def accept_all(
+        self,
+        parcels: Sequence[Parcel],
+        *,
+        seen: Sequence[SeenMark] = (),
+        announce: Callable[[str], None] | None = None,
+        settled: Settled | None = None,
+    ) -> list[str]:
+        """The same for several messages, or none: all of them are queued at one moment, or none is.
+
+        Their queue ids; a message for several reverse-paths has several. Raises: as `accept`; all
+        contents are then discarded.
+        """
         messages: list[NewMessage] = []
         try:
-            await self._collect(messages, collector, envelope, arrival, given)
+            for parcel in parcels:
+                await self._collect(messages, parcel)
             await self._store.add(messages, seen, settled)
         except (RelaynodeError, OSError):
-            collector.discard()
+            for parcel in parcels:
+                parcel.collector.discard()
             for message in messages:
                 message.content.discard()
             raise
-        for message in messages:
-            (announce or self.on_queued)(message.queue_id)
-        return messages[0].queue_id
+        queue_ids = [message.queue_id for message in messages]
+        for queue_id in queue_ids:
+            (announce or self.on_queued)(queue_id)
+        return queue_ids
 
-    async def _collect(
-        self,
-        messages: list[NewMessage],
-        collector: Collector,
-        envelope: Envelope,
-        arrival: Arrival,
-        given: Sequence[str],
-    ) -> None:
+    async def _collect(self, messages: list[NewMessage], parcel: Parcel) -> None:
         """Append a message for each reverse-path to `messages`; they share their content."""
+        collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
         now = self._clock()
         header = collector.head[: find_header_end(collector.head)]
-        self._check_hops(header, envelope, arrival, given)
+        if (refusal := self.too_many_hops(parcel)) is not None:
+            raise Rejected(refusal)
         added = self._added_fields(collector, header, envelope, arrival, now)
         if collector.is_8bit and envelope.body != "8BITMIME":
             envelope = replace(envelope, body="8BITMIME")
         content = await collector.finish()
         body_bytes = content.size_bytes - collector.lines - (len(header) - header.count(b"\n"))
-        for part in by_reverse_path(envelope, self._hostname):
-            queue_id = new_queue_id() if messages else collector.queue_id
-            if messages:
+        parts = by_reverse_path(envelope, self._hostname)
+        for number, part in enumerate(parts):
+            queue_id = new_queue_id() if number else collector.queue_id
+            if number:
                 content = await asyncio.to_thread(self._store.twin, content, queue_id)
             messages.append(
                 NewMessage(
                     queue_id,
                     part,
-                    self._received(queue_id, arrival, given, now) + added,
+                    self._received(queue_id, arrival, parcel.given, now) + added,
                     content,
                     arrival.source,
                     now,
@@ -275,21 +301,20 @@ class Intake:
             lines += f"X-Authentication-Warning: {self._hostname}: {warning}\r\n".encode()
         return lines
 
-    def _check_hops(
-        self, header: bytes, envelope: Envelope, arrival: Arrival, given: Sequence[str]
-    ) -> None:
-        """RFC 5321 6.3: a message that has come round so often is in a loop. Ours is a hop too."""
-        hops = max(trace.count_received(header) + 1, arrival.hops)
-        if hops <= self._max_hops:
-            return
-        first = given[0] if given else envelope.recipients[0].address
-        raise Rejected(
-            Status(
-                554,
-                "5.4.6",
-                f"Too many hops {hops} ({self._max_hops} max):"
-                f" from {envelope.reverse_path or '<>'} via {arrival.via}, to {first}",
-            )
+    def too_many_hops(self, parcel: Parcel) -> Status | None:
+        """RFC 5321 6.3: why a message must not go on, if it has come round so often that it is in a
+        loop. Ours is a hop too; one that only goes back to its sender ends the loop."""
+        header = parcel.collector.head[: find_header_end(parcel.collector.head)]
+        hops = max(trace.count_received(header) + 1, parcel.arrival.hops)
+        recipients = parcel.envelope.recipients
+        if hops <= self._max_hops or all(one.mailer == "error" for one in recipients):
+            return None
+        first = parcel.given[0] if parcel.given else recipients[0].address
+        return Status(
+            554,
+            "5.4.6",
+            f"Too many hops {hops} ({self._max_hops} max): from"
+            f" {parcel.envelope.reverse_path or '<>'} via {parcel.arrival.via}, to {first}",
         )
 
 

@@ -12,7 +12,7 @@ from relaynode.errors import AddressError, TableError
 from relaynode.mail import trace
 from relaynode.mail.address import parse_path
 from relaynode.mail.envelope import NULL_PATH, Envelope
-from relaynode.sources.intake import Arrival, Rejected
+from relaynode.sources.intake import Arrival, Parcel, Rejected
 
 if TYPE_CHECKING:
     from relaynode.queue.store import Store
@@ -33,28 +33,29 @@ class UucpLetters:
 
     async def send(self, letter: Letter, settled: Settled | None = None) -> None:
         """See Post."""
-        for to in (letter.to, self._postmaster):
-            try:
-                await self._queue(letter, to, settled)
-            except (Rejected, AddressError, TableError):
-                continue
-            return
-        if settled is not None:
+        parcel = self.parcel(letter)
+        if parcel is not None:
+            await self._intake.accept_all([parcel], settled=settled)
+        elif settled is not None:
             await self._store.uucp.settle(settled)
 
-    async def _queue(self, letter: Letter, to: str, settled: Settled | None) -> None:
-        """Raises: Rejected, AddressError, TableError, StoreError, NotClaimed."""
+    def parcel(self, letter: Letter) -> Parcel | None:
+        """The message of a letter, to be queued; None if nobody can have it. Raises: StoreError."""
+        for to in (letter.to, self._postmaster):
+            try:
+                return self._parcel(letter, to)
+            except (Rejected, AddressError, TableError):
+                continue
+        return None
+
+    def _parcel(self, letter: Letter, to: str) -> Parcel:
+        """Raises: Rejected, AddressError, TableError, StoreError."""
         address = parse_path(to) if "@" in to else to
         recipients = tuple(self._intake.expand([address]))
         collector = self._intake.collector()
         collector.write(_content(letter, to))
-        await self._intake.accept(
-            collector,
-            Envelope(NULL_PATH, recipients),
-            Arrival(trace.own_origin(), "", "UUCP", header_sender=_SENDER),
-            given=[to],
-            settled=settled,
-        )
+        arrival = Arrival(trace.own_origin(), "", "UUCP", header_sender=_SENDER)
+        return Parcel(collector, Envelope(NULL_PATH, recipients), arrival, (to,))
 
 
 def _content(letter: Letter, to: str) -> bytes:

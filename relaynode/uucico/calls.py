@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode.config.uucp_values import DirectCall, Modem, ModemCall
 from relaynode.errors import BusyError, ConnectFailed, StoreError, WireError
 from relaynode.queue.uucp.model import NeighbourStatus, SessionRecord
 from relaynode.uucico.commands import is_permitted
 from relaynode.uucico.driver import Driver
 from relaynode.uucico.from_thread import FromThread
 from relaynode.uucico.gate import StoreGate
+from relaynode.uucico.journal import FileFigures, Journal
+from relaynode.uucico.mail_feed import NoMail
 from relaynode.uucico.session_work import SessionWork
 from relaynode.uucico.terms import SessionTerms
 from relaynode.uucp.call import Answerer, Caller, Record, Status, Talk
@@ -25,11 +30,13 @@ from relaynode.uucp.session import SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from relaynode.config.uucp_values import Parameters
     from relaynode.neighbours import Answer, Neighbour, Neighbours, Terms, Way
     from relaynode.queue.store import Store
+    from relaynode.uucico.mail_feed import MailFeed
     from relaynode.uucico.post import Post
     from relaynode.uucp.events import CallEvent
     from relaynode.wire.stream import Stream
@@ -46,14 +53,17 @@ LONGEST_RETRY_SECONDS = 86400.0
 class Desk:
     """What calls need of their node.
 
-    `open_line`: from a way to a stream; raises BusyError, WireError. `clock`: epoch seconds.
-    `monotonic`: for measuring.
+    `open_line`: from a way to a stream; raises BusyError, WireError. `mail_for`: the mail for a
+    neighbour in one session. `journal`: told what happens.
+    `clock`: epoch seconds. `monotonic`: for measuring.
     """
 
     neighbours: Callable[[], Neighbours]
     store: Store
     post: Post
     open_line: Callable[[Neighbour, Way], Awaitable[Stream]]
+    mail_for: Callable[[Neighbour], MailFeed] = lambda _: NoMail()
+    journal: Journal = field(default_factory=Journal)
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     local_time: Callable[[float], time.struct_time] = time.localtime
@@ -74,13 +84,34 @@ class Calls:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._open: set[SessionWork] = set()
+        self._ports: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def wake(self) -> None:
+        """Something was queued: the sessions under way look again."""
+        for work in self._open:
+            work.wake()
+
+    def may_call(self, neighbour: Neighbour, best_grade: str) -> bool:
+        """Do its hours allow a call now, for work of this grade?"""
+        grades = [way.grade_at(*self._minute()) for way in neighbour.ways]
+        return any(grade is not None and best_grade <= grade for grade in grades)
 
     async def place(
-        self, name: str, *, worst_grade: str | None = None, has_patience: bool = False
+        self,
+        name: str,
+        *,
+        worst_grade: str | None = None,
+        has_patience: bool = False,
+        mail: MailFeed | None = None,
+        opening: asyncio.Task[Stream] | None = None,
+        on_begun: Callable[[Record], None] = lambda _: None,
     ) -> Record:
         """Call a neighbour, by one way after the other, until one of them leads to it.
 
-        `has_patience`: not before the wait is over that followed the last call. Raises:
+        `has_patience`: not before the wait is over that followed the last call. `mail`: instead of
+        the desk's. `opening`: the line of the first way, which somebody has begun to open.
+        `on_begun`: given the record of each conversation, which is kept up to date. Raises:
         ConnectFailed if there is no such neighbour, no way to it, or it is too early; BusyError if
         there is a session with it; StoreError.
         """
@@ -100,7 +131,9 @@ class Calls:
             for way in neighbour.ways:
                 grade = self._grade(way, worst_grade)
                 if grade is not None:
-                    record = await self._by(neighbour, way, grade)
+                    async with self._port(way):
+                        opened = opening if way is neighbour.ways[0] else None
+                        record = await self._by(neighbour, way, grade, mail, opened, on_begun)
                     if record.protocol or record.status is Status.COMPLETE:
                         break
         finally:
@@ -135,27 +168,43 @@ class Calls:
         now = self._desk.local_time(self._desk.clock())
         return now.tm_wday, now.tm_hour * 60 + now.tm_min
 
-    async def _by(self, neighbour: Neighbour, way: Way, grade: str) -> Record:
+    def _port(self, way: Way) -> AbstractAsyncContextManager[object]:
+        """Calls of ours over one serial line wait for each other; other programs have it locked."""
+        match way.call:
+            case DirectCall(line) | ModemCall(Modem(line=line)):
+                return self._ports[line.device]
+        return contextlib.nullcontext()
+
+    async def _by(
+        self,
+        neighbour: Neighbour,
+        way: Way,
+        grade: str,
+        mail: MailFeed | None,
+        opening: asyncio.Task[Stream] | None,
+        on_begun: Callable[[Record], None],
+    ) -> Record:
         desk, name = self._desk, neighbour.name
-        _say(name, "", f"Calling system {name} ({way.call})")
+        self._say(name, "", f"Calling system {name} ({way.call})")
         record = Record(neighbour=name, began_at=desk.monotonic())
         make_ready(way.protocols[:1])
         try:
-            stream = await desk.open_line(neighbour, way)
+            stream = await (opening or desk.open_line(neighbour, way))
         except BusyError as error:
-            return _failed(record, Status.PORT_UNAVAILABLE, str(error))
+            return self._failed(record, Status.PORT_UNAVAILABLE, str(error))
         except WireError as error:
-            return _failed(record, Status.DIAL_FAILED, str(error))
+            return self._failed(record, Status.DIAL_FAILED, str(error))
         bell = _Bell()
         terms = self._session_terms(name, way.terms, grade, is_caller=True)
-        work = await self._open_work(terms, bell)
+        work = await self._open_work(terms, bell, mail or desk.mail_for(neighbour))
         try:
             handshake = await self._caller_settings(neighbour, way)
-            talk = _talk(terms, way.parameters)
+            talk = _talk(terms, way.parameters, is_end_to_end=way.is_end_to_end)
             call = Caller(name, handshake, talk, work, _chat(name, way))
+            on_begun(call.record)
             await self._converse(call, stream, bell)
         finally:
-            await work.close()
+            await self._close_work(work)
         return call.record
 
     async def _caller_settings(self, neighbour: Neighbour, way: Way) -> CallerSettings:
@@ -187,7 +236,7 @@ class Calls:
         `shows`: whether its certificate is a neighbour's; None where there is no TLS. Raises:
         StoreError.
         """
-        _say("-", "", f"Incoming call (login {login or '-'} port {stream.peer})")
+        self._say("-", "", f"Incoming call (login {login or '-'} port {stream.peer})")
         visit = _Visit(self, shows)
         neighbours = self._desk.neighbours()
         our_name = neighbours.our_name_for(login)
@@ -205,7 +254,7 @@ class Calls:
             await self._converse(call, stream, visit.bell, is_gated=True)
         finally:
             if visit.work is not None:
-                await visit.work.close()
+                await self._close_work(visit.work)
             if visit.gate is not None and visit.gate.is_locked:
                 await self._write_down(call.record.neighbour, call.record, is_caller=False)
         return call.record
@@ -219,7 +268,7 @@ class Calls:
             call,
             stream,
             clock=self._desk.monotonic,
-            on_event=lambda event: _tell(call.record.neighbour, event),
+            on_event=lambda event: self._tell(call.record.neighbour, event, stream.peer),
             is_gated=is_gated,
         )
         bell.wake = driver.wake
@@ -230,17 +279,25 @@ class Calls:
             raise
         await stream.close()
 
-    async def _open_work(self, terms: SessionTerms, bell: _Bell) -> SessionWork:
+    async def _open_work(self, terms: SessionTerms, bell: _Bell, mail: MailFeed) -> SessionWork:
         for folder in (terms.spool, terms.terms.public):
             _make(folder)
-        return await SessionWork.open(
+        work = await SessionWork.open(
             terms,
             self._desk.store,
             self._desk.post,
             may_run=lambda command: is_permitted(command, terms.terms),
+            mail=mail,
             on_change=bell.ring,
             monotonic=self._desk.monotonic,
         )
+        self._open.add(work)
+        return work
+
+    async def _close_work(self, work: SessionWork) -> None:
+        """Raises: StoreError."""
+        self._open.discard(work)
+        await work.close()
 
     def _session_terms(
         self, name: str, terms: Terms, grade: str | None, *, is_caller: bool
@@ -266,6 +323,31 @@ class Calls:
             "" if record.status is Status.COMPLETE else record.error or record.status.text,
         )
         await known.end_session(name, session)
+
+    # --- what is told
+
+    def _failed(self, record: Record, status: Status, reason: str) -> Record:
+        record.status, record.error = status, reason
+        self._say(record.neighbour, "", f"ERROR: {reason}")
+        return record
+
+    def _tell(self, neighbour: str, event: CallEvent, port: str) -> None:
+        match event:
+            case LogLine(text, user):
+                self._say(neighbour or "-", user, text)
+            case FileMoved():
+                verb = "sent" if event.is_sent else "received"
+                failure = f", failed: {event.error}" if event.error else ""
+                text = f"{verb} {event.size_bytes} bytes in {event.seconds:.3f} seconds{failure}"
+                _say(neighbour, event.user, text)
+                moved = FileFigures(
+                    event.is_sent, event.size_bytes, event.seconds, port, bool(event.error)
+                )
+                self._desk.journal.note_file(neighbour, event.user, moved)
+
+    def _say(self, neighbour: str, user: str, text: str) -> None:
+        _say(neighbour, user, text)
+        self._desk.journal.note("uucico", neighbour, user, text)
 
 
 def waiting_seconds(neighbour: Neighbour, tries: int, retry_minutes: int | None) -> float:
@@ -314,7 +396,11 @@ class _Visit:
 
     def work_for(self, name: str) -> SessionWork:
         """See Answerer."""
-        self.work = self._from_thread.wait(self._calls._open_work(self._terms(name), self.bell))
+        desk = self._calls._desk
+        found = desk.neighbours().find(name)
+        mail = NoMail() if found is None else desk.mail_for(found)
+        opening = self._calls._open_work(self._terms(name), self.bell, mail)
+        self.work = self._from_thread.wait(opening)
         return self.work
 
     def _terms(self, name: str) -> SessionTerms:
@@ -336,14 +422,14 @@ def _make(folder: Path) -> None:
         raise StoreError(f"{folder}: {error.strerror}") from error
 
 
-def _talk(terms: SessionTerms, parameters: Parameters) -> Talk:
+def _talk(terms: SessionTerms, parameters: Parameters, *, is_end_to_end: bool = False) -> Talk:
     settings = SessionSettings(
         terms.terms.our_name,
         is_caller=terms.is_caller,
         public=str(terms.terms.public),
         max_file_bytes=terms.max_bytes(by_us=False),
     )
-    return Talk(settings, parameters)
+    return Talk(settings, parameters, is_end_to_end=is_end_to_end)
 
 
 def _chat(name: str, way: Way) -> ChatSettings | None:
@@ -358,23 +444,6 @@ def _chat(name: str, way: Way) -> ChatSettings | None:
     }
     chat = way.chat
     return ChatSettings(chat.words, values, chat.timeout_seconds, chat.fails, chat.is_seven_bit)
-
-
-def _failed(record: Record, status: Status, reason: str) -> Record:
-    record.status, record.error = status, reason
-    _say(record.neighbour, "", f"ERROR: {reason}")
-    return record
-
-
-def _tell(neighbour: str, event: CallEvent) -> None:
-    match event:
-        case LogLine(text, user):
-            _say(neighbour or "-", user, text)
-        case FileMoved():
-            verb = "sent" if event.is_sent else "received"
-            failure = f", failed: {event.error}" if event.error else ""
-            text = f"{verb} {event.size_bytes} bytes in {event.seconds:.3f} seconds{failure}"
-            _say(neighbour, event.user, text)
 
 
 def _say(neighbour: str, user: str, text: str) -> None:

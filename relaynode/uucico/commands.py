@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ALL = "ALL"
 """In the list: every command of the command path, but those that pass work on."""
 
-MAIL_COMMANDS = frozenset({"rmail", "rsmtp", "bsmtp", "rcsmtp", "cbsmtp", "rgsmtp", "rbsmtp"})
+MAIL_COMMANDS = frozenset("rmail rsmtp bsmtp rcsmtp cbsmtp rgsmtp rfsmtp rbsmtp rzsmtp".split())
 """Whose arguments are addresses."""
 
 FORWARDERS = frozenset({"uucp", "uux"})
@@ -84,9 +84,15 @@ def _is_listed(name: str, terms: Terms) -> bool:
         return name != ALL
     if "/" in name or name in ("", ".", ".."):
         return False
-    if any(entry.startswith("/") and entry.rpartition("/")[2] == name for entry in terms.commands):
-        return True
-    return ALL in terms.commands and name not in FORWARDERS
+    return is_own_program(name, terms) or (ALL in terms.commands and name not in FORWARDERS)
+
+
+def is_own_program(name: str, terms: Terms) -> bool:
+    """Was a program named for this command by its path? Then it is run, and not what we have built
+    in under that name."""
+    return any(
+        entry.startswith("/") and entry.rpartition("/")[2] == name for entry in terms.commands
+    )
 
 
 def _check_addresses(shown: str, arguments: Sequence[str]) -> None:

@@ -24,6 +24,7 @@ from relaynode.queue.uucp.model import JobKind, NewJob, Settled, WorkOutcome, Wo
 from relaynode.uucico import commands
 from relaynode.uucico.commands import NotPermitted
 from relaynode.uucico.folders import is_allowed
+from relaynode.uucico.journal import Journal
 from relaynode.uucico.post import Letter, LetterRate
 from relaynode.uucico.running import Ran, Surroundings, run
 from relaynode.uucico.tree import Placing, open_public, place
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from relaynode.neighbours import Terms
     from relaynode.queue.content import Draft
     from relaynode.queue.store import Store
-    from relaynode.queue.uucp.model import ClaimedExecution, NewExecution
+    from relaynode.queue.uucp.model import ClaimedExecution, Execution, NewExecution
     from relaynode.uucico.post import Post
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Executor:
         clock: Callable[[], float],
         builtins: Mapping[str, Builtin] | None = None,
         rate: LetterRate | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self._store = store
         self._terms_of = terms_of
@@ -97,14 +99,15 @@ class Executor:
         self._clock = clock
         self._builtins = builtins or {}
         self._rate = rate or LetterRate()
+        self._journal = journal or Journal()
 
-    async def run_due(self) -> int:
+    async def run_due(self, wanted: Callable[[Execution], bool] = lambda _: True) -> int:
         """Run all that is due, the commands of one neighbour one after the other. How many ended.
 
-        Raises: StoreError.
+        `wanted`: which of them, all if it is not given. Raises: StoreError.
         """
         await self._expire()
-        due = await self._store.uucp.executions.due(self._clock())
+        due = filter(wanted, await self._store.uucp.executions.due(self._clock()))
         queues: dict[str, list[str]] = {}
         for execution in due:
             queues.setdefault(execution.new.neighbour, []).append(execution.new.execution_id)
@@ -141,12 +144,13 @@ class Executor:
     async def _attempt(self, claimed: ClaimedExecution) -> None:
         new = claimed.execution.new
         terms = self._terms_of(new.neighbour)
+        self._note(new, f"Executing {new.execution_id} ({_shown(new)})")
         try:
             if terms is None:
                 raise NotPermitted(f"{new.neighbour} is no neighbour any more")
             commands.check(new.command, terms)
             builtin = self._builtins.get(new.command[0])
-            if builtin is not None:
+            if builtin is not None and not commands.is_own_program(new.command[0], terms):
                 ran = await builtin(claimed, self._ended(new, WorkState.DONE))
                 if ran is None:
                     _log.info("%s %s: done %s", new.neighbour, new.user, _shown(new))
@@ -199,6 +203,8 @@ class Executor:
         if may_pass and tries < MAX_TRIES:
             wait = WAIT_SECONDS[min(tries, len(WAIT_SECONDS)) - 1]
             _log.info("%s %s: %s: %s", new.neighbour, new.user, _shown(new), reason)
+            self._note(new, _error(reason))
+            self._note(new, f"Will retry later ({new.execution_id})")
             await self._store.uucp.settle(self._ended(new, WorkState.WAITING, reason, wait))
             return
         await self._fail(claimed, reason, ran.complaint)
@@ -235,6 +241,8 @@ class Executor:
     async def _fail(self, claimed: ClaimedExecution, reason: str, complaint: str = "") -> None:
         new = claimed.execution.new
         _log.warning("%s %s: failed %s: %s", new.neighbour, new.user, _shown(new), reason)
+        self._note(new, _error(reason))
+        self._note(new, f"Execution failed ({new.execution_id})")
         settled = self._ended(new, WorkState.FAILED, reason)
         if "N" in new.flags:
             await self._store.uucp.settle(settled)
@@ -258,6 +266,9 @@ class Executor:
             return
         body = f"{text}\n    {_shown(new)}\n{details}"
         await self._post.send(Letter(to, subject, body), settled)
+
+    def _note(self, new: NewExecution, text: str) -> None:
+        self._journal.note("uuxqt", new.neighbour, new.user, text)
 
     def _ended(
         self,
@@ -344,6 +355,12 @@ def _reason(ran: Ran) -> str:
     if ran.code is None:
         return ran.complaint
     return f"signal {-ran.code}" if ran.code < 0 else f"exit status {ran.code}"
+
+
+def _error(reason: str) -> str:
+    """A reason as Taylor's log has it."""
+    said = "Execution: " if reason.startswith(("exit status", "signal")) else ""
+    return f"ERROR: {said}{reason[:1].upper()}{reason[1:]}"
 
 
 def _address(new: NewExecution) -> str | None:

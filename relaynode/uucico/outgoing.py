@@ -2,7 +2,7 @@
 
 Jobs are claimed a few at a time. A job for a file that was not copied when it was queued gets its
 copy now, read with its user's rights: each try then sends the same bytes, so that a broken transfer
-can go on where it stopped.
+can go on where it stopped. Mail becomes jobs now too (`mail_feed.py`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import ClaimedJob
+    from relaynode.uucico.mail_feed import MailFeed
     from relaynode.uucico.post import Post
     from relaynode.uucico.tasks import Tasks
     from relaynode.uucico.terms import SessionTerms
@@ -68,6 +69,7 @@ class Outgoing:
         tasks: Tasks,
         post: Post,
         sink_of: Callable[[Job], work.Sink],
+        mail: MailFeed,
         *,
         monotonic: Callable[[], float],
     ) -> None:
@@ -76,17 +78,22 @@ class Outgoing:
         self._tasks = tasks
         self._post = post
         self._sink_of = sink_of
+        self._mail = mail
         self._monotonic = monotonic
         self._ready: deque[work.Job] = deque()
         self._held: set[str] = set()
         self._left: set[str] = set()
         self._is_looking = False
+        self._is_news = False
+        self._undecided = 0
+        """Refused jobs of mail that may become others."""
         self._found_none_at: float | None = None
         self._none_of_grade = WORST_GRADE
 
     def wake(self) -> None:
-        """There may be new work."""
+        """There may be new work, and it may be more urgent than what is ready."""
         self._found_none_at = None
+        self._is_news = True
 
     def next_job(self, worst_grade: str | None) -> work.Job | Thinking | None:
         """See Work. Raises: StoreError."""
@@ -96,14 +103,14 @@ class Outgoing:
         if self._ready and self._ready[0].grade <= grade:
             found = self._ready.popleft()
         self._look_ahead(grade)
-        if found is None and self._is_looking:
+        if found is None and (self._is_looking or self._undecided):
             return THINKING
         return found
 
     def _look_ahead(self, grade: str) -> None:
-        is_low = len(self._ready) < LOW_JOBS and not self._is_looking
-        if is_low and self._session.serves_our_jobs and not self._knows_of_none(grade):
-            self._is_looking = True
+        is_wanted = (len(self._ready) < LOW_JOBS or self._is_news) and not self._is_looking
+        if is_wanted and self._session.serves_our_jobs and not self._knows_of_none(grade):
+            self._is_looking, self._is_news = True, False
             self._tasks.start(self._look(grade))
 
     def _knows_of_none(self, grade: str) -> bool:
@@ -125,6 +132,7 @@ class Outgoing:
         for job in self._ready:
             _close(job)
         self._ready.clear()
+        await self._mail.close()
         if self._held:
             await self._store.uucp.jobs.unclaim(self._held)
 
@@ -142,9 +150,16 @@ class Outgoing:
             wanted = [job.job_id for job in due if job.job_id not in self._left]
             claimed = await jobs.claim(wanted) if wanted else []
             self._held.update(one.job.job_id for one in claimed)
-            for one in claimed:
+            mail = [one for one in claimed if one.job.kind is JobKind.MAIL]
+            work = [one for one in claimed if one.job.kind is not JobKind.MAIL]
+            if mail:
+                mail = await self._mail.take_over(mail)
+            fresh = await self._mail.more(grade, self._session.max_bytes(by_us=True))
+            self._held.update(one.job.job_id for one in fresh)
+            for one in (*mail, *fresh, *work):
                 await self._prepare(one)
-            if not wanted:
+            self._ready = deque(sorted(self._ready, key=lambda job: job.grade))
+            if not wanted and not fresh:
                 self._found_none_at, self._none_of_grade = self._monotonic(), grade
         finally:
             self._is_looking = False
@@ -183,7 +198,8 @@ class Outgoing:
         content = claimed.content
         if content is None and job.kind is JobKind.SEND:
             content = await self._copied(job)
-        self._check_size(content)
+        if job.kind is not JobKind.MAIL:  # what is too large was not made a job
+            self._check_size(content)
         source = source_of(content if content is not None else Content.of(b""))
         request = self._request(job, source.size_bytes)
         return work.Job(request, job.grade, source=source, key=job, was_begun=was_begun)
@@ -236,6 +252,9 @@ class Outgoing:
     # --- ending jobs
 
     def _end(self, job: Job, outcome: Outcome) -> Coroutine[Any, Any, None]:
+        if job.kind is JobKind.MAIL:
+            self._undecided += outcome.ending is Ending.REFUSED
+            return self._end_mail(job, outcome)
         if outcome.ending is Ending.DONE:
             return self._succeed(job, outcome)
         if outcome.ending is Ending.REFUSED:
@@ -243,6 +262,14 @@ class Outgoing:
         if outcome.code is None and not outcome.sent_bytes and not outcome.is_doubtful:
             return self._store.uucp.jobs.unclaim([job.job_id])
         return self._settle(job, WorkState.WAITING, outcome.reason)
+
+    async def _end_mail(self, job: Job, outcome: Outcome) -> None:
+        try:
+            await self._mail.ended(job, outcome)
+        finally:
+            if outcome.ending is Ending.REFUSED:
+                self._undecided -= 1
+                self.wake()
 
     async def _succeed(self, job: Job, outcome: Outcome) -> None:
         if "m" not in job.options:

@@ -19,6 +19,7 @@ from relaynode.queue.uucp.model import JobKind, NewJob
 from relaynode.uucico import landing
 from relaynode.uucico.folders import is_allowed
 from relaynode.uucico.incoming import Incoming
+from relaynode.uucico.mail_feed import NoMail
 from relaynode.uucico.outgoing import CannotBegin, Outgoing
 from relaynode.uucico.tasks import Tasks
 from relaynode.uucico.tree import Placing, folder_at
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Job
+    from relaynode.uucico.mail_feed import MailFeed
     from relaynode.uucico.post import Post
     from relaynode.uucico.terms import SessionTerms
     from relaynode.uucp import work
@@ -52,6 +54,7 @@ class SessionWork:
         tasks: Tasks,
         post: Post,
         incoming: Incoming,
+        mail: MailFeed,
         monotonic: Callable[[], float],
     ) -> None:
         self._session = session
@@ -59,7 +62,7 @@ class SessionWork:
         self._tasks = tasks
         self._incoming = incoming
         self._outgoing = Outgoing(
-            session, store, tasks, post, self._fetched_into, monotonic=monotonic
+            session, store, tasks, post, self._fetched_into, mail, monotonic=monotonic
         )
 
     @classmethod
@@ -70,6 +73,7 @@ class SessionWork:
         post: Post,
         *,
         may_run: Callable[[Sequence[str]], bool],
+        mail: MailFeed | None = None,
         on_change: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> SessionWork:
@@ -77,7 +81,7 @@ class SessionWork:
         tasks = Tasks(on_change)
         received = store.uucp.received
         incoming = await Incoming.open(session, received, tasks, post, may_run)
-        return cls(session, store, tasks, post, incoming, monotonic)
+        return cls(session, store, tasks, post, incoming, mail or NoMail(), monotonic)
 
     async def close(self) -> None:
         """Finish what goes on beside the session, and give back what was not begun.
@@ -93,6 +97,7 @@ class SessionWork:
     def wake(self) -> None:
         """There may be new work for this neighbour."""
         self._outgoing.wake()
+        self._tasks.ring()
 
     # --- Work
 

@@ -56,6 +56,10 @@ class Tasks:
         self._running.discard(task)
         self._on_change()
 
+    def ring(self) -> None:
+        """Something has changed."""
+        self._on_change()
+
     def check(self) -> None:
         """Raises: StoreError if a piece of work has failed."""
         if self._failure is not None:
@@ -66,11 +70,3 @@ class Tasks:
         while self._running or self._coming:
             await asyncio.gather(asyncio.sleep(0), *self._running)
         self.check()
-
-
-def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    """Is this the loop that runs us now?"""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False

@@ -43,7 +43,7 @@ class Target:
             home / "alpha",
             '[neighbour.beta]\ncalled_login = "Ubeta"\ncalled_password_file = "pw"\n'
             "max_remote_request_bytes = 1000000\n"
-            f'commands = ["rmail"]\ncommand_path = ["{self.commands.folder}"]\n'
+            f'commands = ["{self.commands.folder}/rmail"]\n'
             '[neighbour.gamma]\ncalled_login = "Ugamma"\ncalled_password_file = "pw"\n'
             f'[listen.x]\nuucp = ["127.0.0.1:{self.port}"]\n',
         )

@@ -57,7 +57,7 @@ class Pair:
 
     def _allowed(self, name: str) -> str:
         folder = self.commands[name].folder
-        return f'commands = ["rmail"]\ncommand_path = ["{folder}"]\n'
+        return f'commands = ["{folder}/rmail"]\n'
 
 
 @SENDERS

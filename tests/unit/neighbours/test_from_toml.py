@@ -81,7 +81,7 @@ def test_a_login_has_a_chat_that_suits_the_line(only):
         'call = ["tcp:h", "pipe:x"]\nlogin = "Ubsd"\npassword_file = "a.password"\n'
         'chat_timeout_seconds = 30\nchat_fail = ["bad"]\n'
     ).ways
-    assert tcp.chat.words == ("ogin:", r"\L", "word:", r"\P")
+    assert tcp.chat.words == ("ogin:", r"\L\r\P")
     assert pipe.chat.words[:2] == ('""', r"\r\c")
     assert (tcp.chat.timeout_seconds, tcp.chat.fails) == (30, ("bad",))
     assert (tcp.login, tcp.password.reveal()) == ("Ubsd", "sesame")

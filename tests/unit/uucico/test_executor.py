@@ -594,6 +594,20 @@ def test_a_builtin_command_must_be_on_the_list_and_may_refuse(play):
     play(scenario)
 
 
+def test_a_program_that_is_named_by_its_path_is_run_instead_of_the_builtin(play):
+    async def scenario(stage):
+        async def never(claimed, done):
+            raise AssertionError("the builtin was run")
+
+        stage.builtins = {"rmail": never}
+        stage.program("rmail", SHOW.format(python=PYTHON))
+        stage.terms = replace(stage.terms, commands=("rnews", f"{stage.bin}/rmail"))
+        assert (await stage.run("rmail", "bob", **OUT)).state is WorkState.DONE
+        assert (await stage.shown())["arguments"] == ["bob"]
+
+    play(scenario)
+
+
 def test_what_the_store_refuses_counts_as_a_try(play):
     async def scenario(stage):
         async def broken(claimed, done):

@@ -1,0 +1,313 @@
+"""The mail for one UUCP neighbour in one session: out of the queue by grade, then size, then age.
+
+A `MailFeed` (uucico/mail_feed.py) on top of a queue run: what is chosen, claimed and recorded is
+chosen, claimed and recorded as for every other next hop. Between claim and record stands the job
+that carries the mail; see queue/uucp/model.py for what that means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaynode.errors import NotClaimed
+from relaynode.mail.status import Status, ok, permanent, temporary
+from relaynode.mailers.mailer import Attempt
+from relaynode.mailers.neighbour_jobs import JobMaker
+from relaynode.mailers.uucp_form import UucpForm
+from relaynode.queue.uucp.model import Settled, WorkOutcome, WorkState
+from relaynode.uucp.commands import Code
+from relaynode.uucp.work import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from relaynode.links.queuerun import QueueRun, RunParts, Wanted
+    from relaynode.links.ways import Way
+    from relaynode.mailers.neighbour_jobs import Load
+    from relaynode.neighbours import Neighbour
+    from relaynode.queue.model import Delivery, QueuedRecipient
+    from relaynode.queue.uucp.model import ClaimedJob, Job
+    from relaynode.uucp.work import Outcome
+
+GROUP_MESSAGES = 8
+"""Claimed in one commit, when each is a job of its own."""
+
+GROUP_BATCHES = 2
+"""Made at once: one that goes, one that is ready."""
+
+USUAL_BATCH_BYTES = 64 * 1024
+LEAST_BATCH_BYTES = 16 * 1024
+MOST_BATCH_BYTES = 1024 * 1024
+BATCH_SECONDS = 30.0
+"""How long a batch should be on the line: so much of it is what its mail waits for each other."""
+
+PACKED_TO = 0.4
+"""What is left of mail when it is packed, more or less."""
+
+RATE_SESSIONS = 5
+LEAST_RATED_BYTES = 20_000
+"""A session with less says nothing about the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What a job carries. `wanted`: to take it up again; None for a job of an earlier session."""
+
+    parts: tuple[tuple[Delivery, tuple[QueuedRecipient, ...]], ...]
+    way: Way | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """A message that waits, with what its place in the order depends on."""
+
+    way: Way
+    wanted: Wanted
+    grade: str
+
+    @property
+    def place(self) -> tuple[str, int, float]:
+        message = self.wanted.message
+        return self.grade, message.size_bytes, message.arrived_at
+
+
+class NeighbourMail:
+    """A `MailFeed`. `run`: a queue run over the ways to this neighbour, for this session alone.
+    `hello`: our name in a batch. `max_bytes`: the largest message, where the neighbour has no
+    limit of its own."""
+
+    def __init__(
+        self,
+        neighbour: Neighbour,
+        run: QueueRun,
+        parts: RunParts,
+        *,
+        hello: str,
+        max_bytes: int,
+    ) -> None:
+        self._neighbour = neighbour
+        self._run = run
+        self._parts = parts
+        self._hello = hello
+        self._max_bytes = neighbour.mail.max_bytes or max_bytes
+        self._command = neighbour.mail.batch
+        self._batch_bytes = neighbour.mail.batch_bytes
+        self._waiting: list[_Next] = []
+        self._carried: dict[str, _Carried] = {}
+
+    # --- MailFeed
+
+    async def more(self, worst_grade: str, max_bytes: int | None) -> list[ClaimedJob]:
+        """See MailFeed."""
+        await self._look()
+        chosen = await self._choose(worst_grade)
+        while chosen:
+            loads = await self._loads(chosen, max_bytes)
+            if loads:
+                return await self._bind(loads)
+            chosen = await self._choose(worst_grade)  # all of that was refused, or is taken
+        return []
+
+    async def take_over(self, claimed: Sequence[ClaimedJob]) -> list[ClaimedJob]:
+        """See MailFeed."""
+        carried = await self._parts.store.carried([one.job.job_id for one in claimed])
+        wanted = []
+        for one in claimed:
+            deliveries = carried[one.job.job_id]
+            if not deliveries:  # all of it was removed while it was on the line
+                await self._settle(one.job, WorkState.FAILED, "its mail was removed")
+                continue
+            parts = tuple((delivery, delivery.recipients) for delivery in deliveries)
+            self._carried[one.job.job_id] = _Carried(parts)
+            wanted.append(one)
+        return wanted
+
+    async def ended(self, job: Job, outcome: Outcome) -> None:
+        """See MailFeed."""
+        carried = self._carried.pop(job.job_id)
+        if outcome.ending is Ending.DONE:
+            told = ok("accepted by UUCP", "2.0.0")
+            await self._record(job, carried, told, WorkState.DONE, outcome.reason)
+        elif outcome.ending is Ending.REFUSED:
+            await self._refused(job, carried, outcome)
+        elif outcome.code is None and not outcome.sent_bytes and not outcome.is_doubtful:
+            await self._give_back(job.job_id, carried)
+        else:
+            await self._later(job, carried, outcome.reason)
+
+    async def close(self) -> None:
+        """See MailFeed."""
+        for job_id, carried in self._carried.items():
+            await self._give_back(job_id, carried)
+        self._carried.clear()
+
+    # --- choosing
+
+    async def _look(self) -> None:
+        """Add what has come since the last look, in its place."""
+        grade_of = self._neighbour.mail.grade_of
+        for way, found in (await self._run.choose()).items():
+            self._waiting += [_Next(way, one, grade_of(one.message.size_bytes)) for one in found]
+        self._waiting.sort(key=lambda one: one.place)
+
+    async def _choose(self, worst_grade: str) -> list[_Next]:
+        """The next ones, of one way and grade, enough for a few jobs."""
+        if not self._waiting or self._waiting[0].grade > worst_grade:
+            return []
+        first = self._waiting[0]
+        most_bytes = await self._most_bytes() * GROUP_BATCHES
+        chosen: list[_Next] = []
+        size_bytes = 0
+        for one in self._waiting:
+            if (one.way, one.grade) != (first.way, first.grade):
+                break
+            size_bytes += one.wanted.message.size_bytes
+            is_full = size_bytes > most_bytes if self._command else len(chosen) == GROUP_MESSAGES
+            if chosen and is_full:
+                break
+            chosen.append(one)
+        del self._waiting[: len(chosen)]
+        return chosen
+
+    async def _most_bytes(self) -> int:
+        """Of a batch."""
+        if self._batch_bytes is None:
+            known = self._parts.store.uucp.neighbours
+            sessions = await known.sessions(self._neighbour.name, RATE_SESSIONS)
+            self._batch_bytes = suitable_batch_bytes(
+                [(one.bytes_sent + one.bytes_received, one.seconds) for one in sessions]
+            )
+        return self._batch_bytes
+
+    # --- making jobs
+
+    async def _loads(self, chosen: Sequence[_Next], max_bytes: int | None) -> list[Load]:
+        consignments = await self._run.claim([one.wanted for one in chosen])
+        if not consignments:
+            return []
+        way, grade = chosen[0].way, chosen[0].grade
+        limit = self._max_bytes if max_bytes is None else min(self._max_bytes, max_bytes)
+        maker = JobMaker(
+            form=UucpForm(self._neighbour.name, way.mailer, self._parts.rules.masquerade, limit),
+            grade=grade,
+            hello=self._hello,
+            draft=self._parts.store.draft,
+            clock=self._parts.clock,
+            command=self._command,
+            batch_bytes=min(await self._most_bytes(), limit),
+        )
+        try:
+            loads, refused = await asyncio.to_thread(maker.make, consignments)
+        except BaseException:
+            await self._run.unclaim(
+                recipient.id for one in consignments for recipient in one.delivery.recipients
+            )
+            raise
+        if refused:
+            await self._run.record(refused, self._neighbour.name)
+        for load in loads:
+            self._carried[load.job.job_id] = _Carried(load.parts, way)
+        return loads
+
+    async def _bind(self, loads: Sequence[Load]) -> list[ClaimedJob]:
+        try:
+            return await self._parts.store.bind([load.mail_job for load in loads])
+        except BaseException as error:
+            for load in loads:
+                if load.job.content is not None:
+                    load.job.content.discard()
+                await self._run.unclaim(load.mail_job.recipient_ids)
+                self._carried.pop(load.job.job_id, None)
+            if isinstance(error, NotClaimed):
+                return []  # the operator was quicker: another look finds the others
+            raise
+
+    # --- how it ended
+
+    async def _refused(self, job: Job, carried: _Carried, outcome: Outcome) -> None:
+        """The neighbour will not take this job. One that knows no batches gets its mail singly."""
+        is_batch = job.command and not job.command.startswith("rmail ")
+        if is_batch and outcome.code is Code.NOT_PERMITTED:
+            self._command = ""
+            await self._settle(job, WorkState.FAILED, outcome.reason)
+            self._run.forget(
+                recipient.id for _, recipients in carried.parts for recipient in recipients
+            )
+            return
+        told = permanent(f"{self._neighbour.name}: {outcome.reason}", "5.7.1", 554)
+        if outcome.code is Code.TOO_LARGE:
+            told = permanent(f"Message is too large for {self._neighbour.name}", "5.3.4", 552)
+        await self._record(job, carried, told, WorkState.FAILED, outcome.reason)
+
+    async def _later(self, job: Job, carried: _Carried, reason: str) -> None:
+        """It goes on in another session, unless some of its mail is too old for that."""
+        now = self._parts.clock()
+        is_old = any(
+            self._run.is_too_old(delivery.message, recipient, now)
+            for delivery, recipients in carried.parts
+            for recipient in recipients
+        )
+        state = WorkState.FAILED if is_old else WorkState.WAITING
+        told = temporary(f"{self._neighbour.name}: {reason}", "4.4.2")
+        await self._record(job, carried, told, state, reason, in_doubt=is_old)
+
+    async def _record(
+        self,
+        job: Job,
+        carried: _Carried,
+        told: Status,
+        state: WorkState,
+        reason: str,
+        *,
+        in_doubt: bool = False,
+    ) -> None:
+        attempts = [
+            Attempt(delivery, recipient, told, self._neighbour.name, in_doubt)
+            for delivery, recipients in carried.parts
+            for recipient in recipients
+        ]
+        await self._run.record(attempts, self._neighbour.name, self._settled(job, state, reason))
+
+    async def _settle(self, job: Job, state: WorkState, reason: str) -> None:
+        await self._parts.store.record(
+            (), self._parts.clock(), (), self._settled(job, state, reason)
+        )
+
+    def _settled(self, job: Job, state: WorkState, reason: str) -> Settled:
+        now = self._parts.clock()
+        return Settled(now, jobs=(WorkOutcome(job.job_id, state, reason, now),))
+
+    async def _give_back(self, job_id: str, carried: _Carried) -> None:
+        """Not begun in this session."""
+        if carried.way is not None:
+            await self._parts.store.unbind([job_id])
+            return
+        await self._parts.store.uucp.jobs.unclaim([job_id])
+        await self._run.unclaim(
+            recipient.id for _, recipients in carried.parts for recipient in recipients
+        )
+
+
+async def defer_all(run: QueueRun, neighbour: str, reason: str) -> None:
+    """A call came to nothing: a try for all mail that was to go. Raises: StoreError."""
+    wanted: list[Wanted] = []
+    for found in (await run.choose()).values():
+        wanted += found
+    await run.defer(wanted, temporary(f"{neighbour}: {reason}", "4.4.1"), neighbour)
+
+
+def suitable_batch_bytes(sessions: Iterable[tuple[int, float]]) -> int:
+    """How much mail to put into a batch, before it is packed.
+
+    `sessions`: bytes both ways and seconds of the last ones, the latest first. The fastest tells
+    what the line can do: others waited for work.
+    """
+    rates = [
+        total / seconds for total, seconds in sessions if seconds > 0 and total >= LEAST_RATED_BYTES
+    ]
+    if not rates:
+        return USUAL_BATCH_BYTES
+    wanted = int(max(rates) * BATCH_SECONDS / PACKED_TO)
+    return max(LEAST_BATCH_BYTES, min(MOST_BATCH_BYTES, wanted))
