@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.mailers.locals import SystemLocals
+from relaynode.neighbours import load_neighbours
 from relaynode.policy.access_rules import AccessRules, AccessSettings, Delay, RelayFrom
 from relaynode.policy.expand import Expander, LocalNameRules
 from relaynode.policy.masquerade import Masquerade
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from relaynode.policy.access_rules import Domains
 
 T = TypeVar("T")
+
+USUAL_MAILER = "uucp-dom"
+"""How addresses are written for a neighbour that no list of [routing] names."""
 
 
 class Rules:
@@ -133,11 +137,20 @@ class Rules:
             "uucp-new": routing.uucp_new,
             "uucp-uudom": routing.uucp_uudom,
         }
-        return {
+        listed = {
             node.lower(): mailer
             for mailer, nodes in by_mailer.items()
             for node in self.tables.listed(nodes)
         }
+        return {**self._called_neighbours(), **listed}
+
+    def _called_neighbours(self) -> dict[str, str]:
+        """Systems that we exchange calls with: mail for their UUCP names goes to them."""
+        file = self._config.file
+        if not file.neighbour and file.uucp.taylor is None:
+            return {}
+        known = load_neighbours(self._config)
+        return {name.lower(): USUAL_MAILER for one in known for name in one.names}
 
     def access(self, domains: Domains | None = None) -> AccessRules:
         """Whom we take mail from and relay for; `domains` is the DNS. Raises: TableError."""

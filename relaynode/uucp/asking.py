@@ -91,7 +91,7 @@ class Asking:
         """
         if not self._hears_on:
             return not self.has_tasks
-        has_gone = all(task.is_all_sent for task in self.tasks.values())
+        has_gone = all(task.is_all_sent and task.is_settled for task in self.tasks.values())
         return has_gone and not self._talk.line.has_waiting_files
 
     def begin(self, job: Job, now: float) -> None:

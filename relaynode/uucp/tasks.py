@@ -57,6 +57,11 @@ class Task:
         return self.job.request.user
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing new can come of the peer's answer."""
+        return self.is_granted or not self.job.has_another_form
+
+    @property
     def is_all_sent(self) -> bool:
         """Whether only the peer's word is missing."""
         return not self.steps and self.file is not None and self.file.is_ended

@@ -111,7 +111,8 @@ class Job:
     `source` belongs to Send and Execute, `sink` to Fetch. An execution is sent as E, or, to a peer
     that does not know that, as its data and an execution file. `key` is the giver's own.
     `was_begun`: some of it went in an earlier call. Then the peer is asked first how much it has,
-    also where data could run ahead of the answer.
+    also where data could run ahead of the answer. `has_another_form`: if it is refused, other jobs
+    take its place; so the call does not end before it is granted.
     """
 
     request: Request
@@ -120,6 +121,7 @@ class Job:
     sink: Sink | None = None
     key: object = None
     was_begun: bool = False
+    has_another_form: bool = False
 
 
 class Ending(Enum):

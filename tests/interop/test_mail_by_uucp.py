@@ -160,3 +160,12 @@ def test_a_command_that_the_neighbour_does_not_allow_means_no_batches(home):
         assert wait_until(lambda: len(pair.beta.mails("user")) == 3, 20)
     check_arrived(pair.beta, 3)
     assert pair.alpha.mails("postmaster") == []
+
+
+def test_a_neighbour_needs_no_line_in_the_mailertable_for_its_own_name(home):
+    pair = Pair(home)
+    with pair.beta.daemon():
+        send(pair.alpha, 1, "beta!user", sender="user")
+        pair.alpha.call("beta")
+        assert wait_until(lambda: len(pair.beta.mails("user")) == 1, 20)
+    assert "neighbour" in pair.alpha.run("explain", "beta!user").stdout

@@ -155,6 +155,14 @@ def test_a_relaynode_is_not_hurried_over_such_a_line():
     assert talk.say(b"CY") == [S2]
 
 
+@pytest.mark.parametrize("has_another_form", [False, True])
+def test_a_job_with_another_form_is_granted_before_the_call_ends(has_another_form):
+    job = replace(mail_job(b"hello"), has_another_form=has_another_form)
+    talk = Talk(MemoryWork([job]), is_full_duplex=True)
+    assert (b"H" in talk.answer()) != has_another_form
+    assert (b"H" in talk.say(command(b"EY", 1))) == has_another_form
+
+
 def test_no_more_than_one_file_waits_for_its_confirmation():
     talk = early(*(send_job(b"a", n) for n in range(1, 5)))
     talk.say(b"SY")
