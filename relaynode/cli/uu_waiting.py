@@ -60,12 +60,13 @@ async def waiting(node: Node, neighbour: str | None = None) -> list[Waiting]:
 
     Raises: StoreError, TableError.
     """
-    found = await node.store.uucp.jobs.find(neighbour)
-    jobs = waiting_jobs([job for job in found if job.kind is not JobKind.MAIL])
+    queued = await node.store.uucp.jobs.find(neighbour)
+    jobs = waiting_jobs([job for job in queued if job.kind is not JobKind.MAIL])
     mail = await waiting_mail(node, neighbour)
     names = [one.name for one in node.neighbours]
     rank = {name: place for place, name in enumerate(names)}
-    return sorted([*mail, *jobs], key=lambda one: (rank.get(one.neighbour, len(rank)), one.neighbour))
+    found = [*mail, *jobs]
+    return sorted(found, key=lambda one: (rank.get(one.neighbour, len(rank)), one.neighbour))
 
 
 def waiting_jobs(jobs: list[Job]) -> list[Waiting]:

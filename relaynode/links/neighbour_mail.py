@@ -95,13 +95,20 @@ class NeighbourMail:
         self._command = neighbour.mail.batch
         self._batch_bytes = neighbour.mail.batch_bytes
         self._waiting: list[_Next] = []
+        self._is_news = True
+        """Whether there may be mail that was not looked at."""
         self._carried: dict[str, _Carried] = {}
 
     # --- MailFeed
 
+    def wake(self) -> None:
+        """See MailFeed."""
+        self._is_news = True
+
     async def more(self, worst_grade: str, max_bytes: int | None) -> list[ClaimedJob]:
         """See MailFeed."""
-        await self._look()
+        if self._is_news or not self._waiting:
+            await self._look()
         chosen = await self._choose(worst_grade)
         while chosen:
             loads = await self._loads(chosen, max_bytes)
@@ -147,6 +154,7 @@ class NeighbourMail:
 
     async def _look(self) -> None:
         """Add what has come since the last look, in its place."""
+        self._is_news = False
         grade_of = self._neighbour.mail.grade_of
         for way, found in (await self._run.choose()).items():
             self._waiting += [_Next(way, one, grade_of(one.message.size_bytes)) for one in found]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class MailFeed(Protocol):
     """The mail for one neighbour in one session. Raises throughout: StoreError, NotClaimed."""
 
+    def wake(self) -> None:
+        """There may be new mail: look at the whole queue next time."""
+        ...
+
     async def more(self, worst_grade: str, max_bytes: int | None) -> list[ClaimedJob]:
         """Some jobs of `worst_grade` or better, the most urgent first; none: there is no more now.
 
@@ -36,6 +40,9 @@ class MailFeed(Protocol):
 
 class NoMail:
     """A `MailFeed` where there is none."""
+
+    def wake(self) -> None:
+        """See MailFeed."""
 
     async def more(self, worst_grade: str, max_bytes: int | None) -> list[ClaimedJob]:
         """See MailFeed."""

@@ -94,6 +94,7 @@ class Outgoing:
         """There may be new work, and it may be more urgent than what is ready."""
         self._found_none_at = None
         self._is_news = True
+        self._mail.wake()
 
     def next_job(self, worst_grade: str | None) -> work.Job | Thinking | None:
         """See Work. Raises: StoreError."""

@@ -19,21 +19,19 @@ from peers.taylor import as_user
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from typing import Self
 
 _READ_BYTES = 4096
 _DRAIN_SECONDS = 20
 _END_SECONDS = 20
 
 
-class Inetd:
-    """Starts a program for each connection, with the connection as its input and output."""
+class _Listening:
+    """Takes connections on a port of its own, between the ends of a `with`."""
 
-    def __init__(self, command: Sequence[str | Path]) -> None:
-        self._command = command
-        self._started: list[subprocess.Popen[bytes]] = []
-        self._is_over = False
+    _is_over = False
 
-    def __enter__(self) -> Inetd:
+    def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -46,6 +44,28 @@ class Inetd:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join(_END_SECONDS)
+
+    def _serve(self) -> None:
+        while not self._is_over:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._take(connection)
+
+    def _take(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+
+class Inetd(_Listening):
+    """Starts a program for each connection, with the connection as its input and output."""
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        self._command = command
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         for one in self._started:
             one.kill()
             one.wait()
@@ -59,23 +79,18 @@ class Inetd:
         """Until all programs have ended."""
         assert wait_until(lambda: self.is_idle, _END_SECONDS), "a called program does not end"
 
-    def _serve(self) -> None:
-        while not self._is_over:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            with connection:
-                self._started.append(
-                    subprocess.Popen(
-                        self._command,
-                        stdin=connection,
-                        stdout=connection,
-                        stderr=subprocess.DEVNULL,
-                        cwd="/",
-                        **as_user(),
-                    )
+    def _take(self, connection: socket.socket) -> None:
+        with connection:
+            self._started.append(
+                subprocess.Popen(
+                    self._command,
+                    stdin=connection,
+                    stdout=connection,
+                    stderr=subprocess.DEVNULL,
+                    cwd="/",
+                    **as_user(),
                 )
+            )
 
 
 @dataclass
@@ -90,7 +105,7 @@ class Passage:
         return sum(len(data) for who, data in self.pieces if who == speaker)
 
 
-class BreakingLine:
+class BreakingLine(_Listening):
     """A TCP connection that may break once so many bytes have gone one way.
 
     `next_cut`: for the next connection: who speaks ("caller" or "called"), and after how many bytes
@@ -103,21 +118,9 @@ class BreakingLine:
         self.next_cut: tuple[str, int] | None = None
         self.on_cut: Callable[[], None] | None = None
         self.passages: list[Passage] = []
-        self._is_over = False
-
-    def __enter__(self) -> BreakingLine:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_over = True
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(_END_SECONDS)
+        super().__exit__()
         for passage in self.passages:
             passage.is_over.wait(_END_SECONDS)
 
@@ -125,21 +128,18 @@ class BreakingLine:
         """How much one side got over, of all connections."""
         return sum(passage.size_bytes(speaker) for passage in self.passages)
 
-    def _serve(self) -> None:
-        while not self._is_over:
-            try:
-                caller, _ = self._listener.accept()
-            except OSError:
-                return
-            try:
-                called = socket.create_connection(("127.0.0.1", self._target))
-            except OSError:
-                caller.close()
-                continue
-            cut, self.next_cut = self.next_cut, None
-            passage = Passage()
-            self.passages.append(passage)
-            _Carrier(caller, called, passage, cut, self.on_cut).start()
+    def _take(self, caller: socket.socket) -> None:
+        try:
+            called = socket.create_connection(("127.0.0.1", self._target))
+        except OSError:
+            caller.close()
+            return
+        for end in (caller, called):  # or each answer would wait for an acknowledgement
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        cut, self.next_cut = self.next_cut, None
+        passage = Passage()
+        self.passages.append(passage)
+        _Carrier(caller, called, passage, cut, self.on_cut).start()
 
 
 class _Carrier:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relaynode.errors import NotClaimed
 from relaynode.queue.model import Verb
 from relaynode.queue.texts import OPERATOR_TEXT
-from relaynode.queue.uucp.home import content_of, files_in, note
+from relaynode.queue.uucp.home import UNFINISHED, content_of, files_in, note, operate
 from relaynode.queue.uucp.model import (
     WORK_MOVES,
     ClaimedExecution,
@@ -21,10 +21,10 @@ from relaynode.queue.uucp.model import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from relaynode.queue.content import Content
-    from relaynode.queue.uucp.home import Home
+    from relaynode.queue.uucp.home import UNFINISHED, Home, operate
 
 _NEW = (
     "execution_id, neighbour, user, command, received_at, grade, input_name, output,"
@@ -61,20 +61,45 @@ class SqlExecutions:
     ) -> ClaimedExecution | None:
         """Claim one for this owner; None if it cannot be."""
 
-        def work(db: sqlite3.Connection) -> ClaimedExecution | None:
-            row = db.execute(
-                "UPDATE uucp_execution SET claim = ? WHERE execution_id = ? AND state = 'waiting'"
-                f" AND claim IS NULL AND (? OR NOT {_IS_MISSING}) AND NOT EXISTS (SELECT 1 FROM"
-                " uucp_execution other WHERE other.neighbour = uucp_execution.neighbour"
-                " AND other.claim IS NOT NULL) RETURNING execution_id",
-                (self._home.owner, execution_id, even_if_missing),
-            ).fetchone()
-            if row is None:
-                return None
-            (execution,) = _select(db, "WHERE execution_id = ?", execution_id)
-            return ClaimedExecution(execution, self._files(db, execution_id))
+        return await self._home.write(
+            lambda db: self._claim(db, execution_id, even_if_missing=even_if_missing)
+        )
+
+    async def claim_together(self, execution_ids: Sequence[str]) -> list[ClaimedExecution]:
+        """Claim several of one neighbour, to run at the same time."""
+
+        def work(db: sqlite3.Connection) -> list[ClaimedExecution]:
+            found: list[ClaimedExecution] = []
+            for execution_id in execution_ids:
+                beside = [one.execution.new.execution_id for one in found]
+                if (claimed := self._claim(db, execution_id, beside=beside)) is not None:
+                    found.append(claimed)
+            return found
 
         return await self._home.write(work)
+
+    def _claim(
+        self,
+        db: sqlite3.Connection,
+        execution_id: str,
+        *,
+        beside: Sequence[str] = (),
+        even_if_missing: bool = False,
+    ) -> ClaimedExecution | None:
+        """`beside`: others of the neighbour's that may run at the same time."""
+        row = db.execute(
+            "UPDATE uucp_execution SET claim = ? WHERE execution_id = ? AND state = 'waiting'"
+            f" AND claim IS NULL AND (? OR NOT {_IS_MISSING}) AND NOT EXISTS (SELECT 1 FROM"
+            " uucp_execution other WHERE other.neighbour = uucp_execution.neighbour"
+            " AND other.claim IS NOT NULL"
+            " AND other.execution_id NOT IN (SELECT value FROM json_each(?)))"
+            " RETURNING execution_id",
+            (self._home.owner, execution_id, even_if_missing, json.dumps(beside)),
+        ).fetchone()
+        if row is None:
+            return None
+        (execution,) = _select(db, "WHERE execution_id = ?", execution_id)
+        return ClaimedExecution(execution, self._files(db, execution_id))
 
     def _files(self, db: sqlite3.Connection, execution_id: str) -> dict[str, Content]:
         rows = db.execute(
@@ -104,27 +129,18 @@ class SqlExecutions:
         self, neighbour: str | None = None, *, finished: bool = False
     ) -> list[Execution]:
         """All executions that wait or are held; with `finished`, the others too."""
-        where = (
-            f"WHERE (? IS NULL OR neighbour = ?) AND (? OR state IN ('waiting', 'held')) {_ORDER}"
-        )
+        where = f"WHERE {UNFINISHED} {_ORDER}"
         return await self._home.read(lambda db: _select(db, where, neighbour, neighbour, finished))
 
     async def operate(
         self, verb: Verb, execution_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
     ) -> list[str]:
         """Hold, release or remove. The ids for which that was legal (model.WORK_MOVES)."""
-
-        def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            moved, files = [], []
-            for execution_id in execution_ids:
-                if (dropped := _move(db, verb, execution_id, now, reason)) is not None:
-                    moved.append(execution_id)
-                    files += dropped
-            return moved, files
-
-        moved, files = await self._home.write(work)
-        self._home.remove(files)
-        return moved
+        return await operate(
+            self._home,
+            execution_ids,
+            lambda db, execution_id: _move(db, verb, execution_id, now, reason),
+        )
 
 
 # --- statements, each inside a transaction

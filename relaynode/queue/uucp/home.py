@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from relaynode.queue.content import Content
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
     from pathlib import Path
 
 T = TypeVar("T")
@@ -41,6 +42,30 @@ class Home(Protocol):
     def remove(self, content_files: Collection[str]) -> None:
         """Delete content files that no row names any more."""
         ...
+
+
+UNFINISHED = "(? IS NULL OR neighbour = ?) AND (? OR state IN ('waiting', 'held'))"
+"""A condition, with the neighbour (NULL: any) twice, and whether the finished count too."""
+
+Move = Callable[["sqlite3.Connection", str], "list[str] | None"]
+"""Moves one piece of work as the operator wants; the content files it leaves, or None if that is
+not legal."""
+
+
+async def operate(home: Home, work_ids: Collection[str], move: Move) -> list[str]:
+    """Move pieces of work in one transaction; the ids for which that was legal."""
+
+    def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
+        moved, files = [], []
+        for work_id in work_ids:
+            if (dropped := move(db, work_id)) is not None:
+                moved.append(work_id)
+                files += dropped
+        return moved, files
+
+    moved, files = await home.write(work)
+    home.remove(files)
+    return moved
 
 
 def columns_of(content: Content | None) -> tuple[int | None, bytes | None, str | None]:

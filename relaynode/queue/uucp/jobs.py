@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from relaynode.errors import NotClaimed
 from relaynode.queue.model import Verb
 from relaynode.queue.texts import OPERATOR_TEXT
-from relaynode.queue.uucp.home import columns_of, content_of, files_in, note
+from relaynode.queue.uucp.home import UNFINISHED, columns_of, content_of, files_in, note, operate
 from relaynode.queue.uucp.model import (
     WORK_MOVES,
     ClaimedJob,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from relaynode.queue.content import Content
-    from relaynode.queue.uucp.home import Home
+    from relaynode.queue.uucp.home import UNFINISHED, Home, operate
 
 _FIELDS = [field.name for field in fields(Job)]
 _COLUMNS = ", ".join("claim IS NOT NULL" if name == "is_claimed" else name for name in _FIELDS)
@@ -128,9 +128,7 @@ class SqlJobs:
 
     async def find(self, neighbour: str | None = None, *, finished: bool = False) -> list[Job]:
         """All jobs that wait or are held; with `finished`, the others too."""
-        where = (
-            f"WHERE (? IS NULL OR neighbour = ?) AND (? OR state IN ('waiting', 'held')) {_ORDER}"
-        )
+        where = f"WHERE {UNFINISHED} {_ORDER}"
         return await self._home.read(lambda db: _select(db, where, neighbour, neighbour, finished))
 
     async def job(self, job_id: str) -> Job | None:
@@ -142,18 +140,11 @@ class SqlJobs:
         self, verb: Verb, job_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
     ) -> list[str]:
         """Hold, release or remove. The ids for which that was legal (model.WORK_MOVES)."""
-
-        def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            moved, files = [], []
-            for job_id in job_ids:
-                if (dropped := _move(db, verb, job_id, now, reason)) is not None:
-                    moved.append(job_id)
-                    files += dropped
-            return moved, files
-
-        moved, files = await self._home.write(work)
-        self._home.remove(files)
-        return moved
+        return await operate(
+            self._home,
+            job_ids,
+            lambda db, job_id: _move(db, verb, job_id, now, reason),
+        )
 
 
 # --- statements, each inside a transaction

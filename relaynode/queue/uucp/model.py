@@ -34,8 +34,9 @@ the same file name: no file is ever moved, only the row that names it changes.
     part       a file is arriving, or its line was   so far    complete -> file, execution, or a
                lost: to be continued                           file in a public directory; drop;
                                                                prune
-    mark       peer and temporary name were          none      forget, once the neighbour has seen
-               received; CY may not have arrived               our CY; prune
+    mark       peer and temporary name were          none      forget, at the end in order of a
+               received; CY may not have arrived,              session in which the neighbour has
+               or not been written down there                  seen our CY; prune
     file       a D. file nobody asks for yet         kept      complete of an execution that needs
                                                                it -> attached; prune
     file       belongs to an execution               kept      goes when that ends
@@ -45,8 +46,9 @@ the same file name: no file is ever moved, only the row that names it changes.
 
     execution  means                                 files     moved on by
     ---------  ------------------------------------  --------  ---------------------------------
-    waiting    runs when its files are there, at     kept      claim, one a neighbour at a time;
-               `next_attempt_at`                               hold -> held; remove -> removed
+    waiting    runs when its files are there, at     kept      claim, one a neighbour at a time, or
+               `next_attempt_at`                               some short ones together;
+                                                               hold -> held; remove -> removed
     waiting    is running now                        kept      settle -> done, failed or waiting
     (claimed)                                                  with a try more; unclaim -> waiting;
                                                                reap, its owner dead -> waiting,

@@ -154,6 +154,11 @@ class Executions(Protocol):
         running. `even_if_missing`: although its files are not here, to end it."""
         ...
 
+    async def claim_together(self, execution_ids: Sequence[str]) -> list[ClaimedExecution]:
+        """Claim several of one neighbour, to run at the same time: those of them that can be, in
+        one commit; none if another of that neighbour's is running."""
+        ...
+
     async def unclaim(self, execution_id: str) -> None:
         """Give a claim back without counting a try."""
         ...

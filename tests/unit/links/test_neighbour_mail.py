@@ -184,6 +184,7 @@ def test_what_came_meanwhile_goes_in_the_same_session_in_its_place(tmp_path):
     play.queue(*(message(f"A{n}", size=100) for n in range(20)))
     play.more()
     play.queue(message("B", "eve@beta.example", size=1))
+    play.mail.wake()
     assert "eve" in play.more()[0].job.command
 
 
