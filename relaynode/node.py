@@ -24,7 +24,7 @@ from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
 from relaynode.sources.uucp_letters import UucpLetters
-from relaynode.sources.uucp_mail import UucpMail
+from relaynode.sources.uucp_mail import RMAIL, UucpMail
 from relaynode.uucico.calls import Calls, Desk
 from relaynode.uucico.executor import Executor, ExecutorSettings
 from relaynode.uucico.journal import Journal
@@ -145,6 +145,7 @@ def make_node(
         ExecutorSettings(neighbours.spool / "work", config.hostname, _runner(users, config)),
         clock=clock,
         builtins=uucp_mail.builtins(),
+        short=(RMAIL,),
         journal=journal,
     )
     calls = Calls(desk)

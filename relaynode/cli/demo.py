@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import sys
@@ -12,12 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.demo import stage
+from relaynode.demo import plays, stage
 from relaynode.errors import EX_OK, EX_SOFTWARE
 
 if TYPE_CHECKING:
     import argparse
 
+    from relaynode.demo.plays import Play
     from relaynode.links.linkrun import Summary
 
 SETTLE_SECONDS = 30.0
@@ -42,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 if every letter arrived exactly once."""
     show = _silent if arguments.json else _say
     with tempfile.TemporaryDirectory(prefix="rn-demo-") as folder:
-        result, before, after = asyncio.run(_play(Path(folder), show))
+        play = plays.uucp() if arguments.uucp else plays.SMTP
+        result, before, after = asyncio.run(_play(Path(folder), show, play))
     if arguments.json:
         print(json.dumps(asdict(result)))
     else:
@@ -52,10 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     return EX_OK if is_good else EX_SOFTWARE
 
 
-async def _play(folder: Path, show: _Show) -> tuple[Result, str, str]:
-    play = await stage.set_up(folder, _free_ports())
+async def _play(folder: Path, show: _Show, chosen: Play = plays.SMTP) -> tuple[Result, str, str]:
+    play = await stage.set_up(folder, _free_ports(len(chosen.services)), chosen)
     try:
-        show("two nodes: home (bsd.home), isp (mail.example.net: smart host and mailbox)")
+        show(chosen.about)
         await stage.fill(play)
         waiting = len(await play.home.store.messages())
         show(f"the line is down: {waiting} mails wait at home, {stage.MESSAGES} at isp")
@@ -102,17 +105,20 @@ async def _result(play: stage.Stage, summary: Summary) -> Result:
 
 async def _settled(play: stage.Stage) -> None:
     """Let isp put what it accepted into mailboxes: its affair, not the line's."""
+    store = play.isp.node.store
     await play.isp.node.links.run_due(None)
     async with asyncio.timeout(SETTLE_SECONDS):
-        while await play.isp.node.store.messages():  # noqa: ASYNC110  (the daemon's worker empties it)
+        # Its daemon does it, when the call is over there too.
+        while await store.uucp.executions.find() or await store.messages():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for probe in (first, second):
+def _free_ports(count: int) -> tuple[int, ...]:
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
             probe.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+        return tuple(probe.getsockname()[1] for probe in probes)
 
 
 class _Show:
@@ -128,24 +134,24 @@ class _Show:
 
 
 class _Ticker:
-    """A line for each five mails out and in."""
+    """A line for each five mails out and in; while a batch takes its time, for some of its bytes
+    out."""
 
-    STEP = 5
+    MAILS = 5
+    BATCH_BYTES = 8000
 
     def __init__(self, show: _Show) -> None:
         self._show = show
-        self._shown = (0, 0)
+        self._shown = (0, 0, 0)
 
     def __call__(self, summary: Summary) -> None:
-        now = (summary.flush.delivered, sum(poll.fetched for poll in summary.polls))
-        if any(
-            new // self.STEP > old // self.STEP for new, old in zip(now, self._shown, strict=True)
-        ):
+        out, fetched = summary.flush.delivered, sum(poll.fetched for poll in summary.polls)
+        called_bytes = sum(call.record.received_bytes for call in summary.calls)
+        now = (out // self.MAILS, fetched // self.MAILS, called_bytes // self.BATCH_BYTES)
+        if now != self._shown:
             self._shown = now
-            self._show(
-                f"{now[0]:2} out, {now[1]:2} in;"
-                f" {summary.count.bytes_out} bytes out, {summary.count.bytes_in} in"
-            )
+            mails = f"{out:2} out" if summary.calls else f"{out:2} out, {fetched:2} in"
+            self._show(f"{mails}; {summary.bytes_out} bytes out, {summary.bytes_in} in")
 
 
 _silent = _Show(is_silent=True)

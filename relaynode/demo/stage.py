@@ -1,7 +1,7 @@
 """The stage of the demo: the nodes *home* and *isp*, their mail, and the line.
 
-Both are ordinary nodes with ordinary configuration files, in a folder of their own; only the line
-is emulated. *isp* is the provider: smart host, and mailbox behind POP3.
+Both are ordinary nodes with ordinary configuration files (`plays.py`), in a folder of their own;
+only the line is emulated.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from relaynode.config.loader import load
 from relaynode.daemon.daemon import Daemon
+from relaynode.demo import plays
+from relaynode.demo.letters import letter
 from relaynode.links.queuerun import QueueRun
 from relaynode.mail.header import find_header_end, first_value
 from relaynode.mailboxes.maildir import Maildir
@@ -26,66 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
+    from relaynode.demo.plays import Play, Site
+
 BITS_PER_SECOND = 33_600.0
 ROUND_TRIP_SECONDS = 0.2
 MESSAGES = 25
-BODY_LINES = 56
-"""Of 72 characters: about 4 KiB a message, an ordinary letter with its quotations."""
+MESSAGE_BYTES = 4096
+"""An ordinary letter with its quotations."""
 
 _PASSWORD = "demo"
-
-_ISP = """\
-[node]
-hostname = "mail.example.net"
-spool = "spool"
-tables = "tables"
-local_domains = ["example.net"]
-
-[local]
-mailbox = "{folder}/mail/{{user}}/"
-users = ["user", "friend", "postmaster"]
-
-[listen.world]
-smtp = ["127.0.0.1:{smtp}"]
-pop3 = ["127.0.0.1:{pop3}"]
-
-[user.user]
-password_file = "password"
-"""
-
-_HOME = """\
-[node]
-hostname = "bsd.home"
-spool = "spool"
-tables = "tables"
-local_domains = ["bsd.home", "localhost"]
-
-[masquerade]
-as = "example.net"
-all = true
-envelope = true
-
-[link.isp]
-kind = "event"
-
-[smart_host.isp]
-host = "127.0.0.1:{smtp}"
-tls = "none"
-link = "isp"
-
-[account.isp]
-protocol = "pop3"
-host = "127.0.0.1:{pop3}"
-tls = "none"
-user = "user"
-password_file = "password"
-deliver_to = "user"
-link = "isp"
-
-[local]
-mailbox = "{folder}/mail/{{user}}/"
-users = ["user", "postmaster"]
-"""
 
 _NUMBER = re.compile(rb"Demo (out|in) (\d+)")
 
@@ -106,43 +57,46 @@ class Stage:
         await self.isp.stop()
 
 
-async def set_up(folder: Path, ports: tuple[int, int]) -> Stage:
-    """The two nodes and the line, which is down. `ports`: free ones, for isp's SMTP and POP3."""
+async def set_up(folder: Path, ports: tuple[int, ...], play: Play = plays.SMTP) -> Stage:
+    """The two nodes and the line, which is down. `ports`: a free one for each service of isp's."""
     line = Line(BITS_PER_SECOND, ROUND_TRIP_SECONDS)
     await line.cut()
-    isp_folder = _write(folder / "isp", _ISP, smtp=ports[0], pop3=ports[1])
     near = [await line.forward(port) for port in ports]
-    home_folder = _write(folder / "home", _HOME, smtp=near[0], pop3=near[1])
-    isp = Daemon(make_node(load(isp_folder / "relaynode.toml")))
+    isp_path = _write(folder / "isp", play.isp, dict(zip(play.services, ports, strict=True)))
+    home_path = _write(folder / "home", play.home, dict(zip(play.services, near, strict=True)))
+    isp = Daemon(make_node(load(isp_path)))
     await isp.start()
-    home = make_node(load(home_folder / "relaynode.toml"))
-    return Stage(folder, line, isp, home)
+    return Stage(folder, line, isp, make_node(load(home_path)))
 
 
-def _write(folder: Path, text: str, **ports: int) -> Path:
+def _write(folder: Path, site: Site, ports: dict[str, int]) -> Path:
+    """The path of the configuration."""
     (folder / "tables").mkdir(parents=True)
+    for name, text in site.tables.items():
+        (folder / "tables" / name).write_text(text)
     password = folder / "password"
     password.touch(mode=0o600)
     password.write_text(_PASSWORD + "\n")
-    (folder / "relaynode.toml").write_text(text.format(folder=folder, **ports))
-    return folder
+    path = folder / "relaynode.toml"
+    path.write_text(site.config.format(folder=folder, **ports))
+    return path
 
 
 async def fill(stage: Stage) -> None:
     """MESSAGES letters written at home, and as many that wait at the provider."""
     for number in range(MESSAGES):
-        await _submit(stage.home, "user", "friend@example.net", f"Demo out {number}")
-        await _submit(stage.isp.node, "friend", "user@example.net", f"Demo in {number}")
+        await _submit(stage.home, "user", "friend@example.net", "out", number)
+        await _submit(stage.isp.node, "friend", "user@example.net", "in", number)
     run = QueueRun(stage.isp.node.parts, ByteCount(), takes_way=lambda way: way.kind == "local")
     await run.run()
 
 
-async def _submit(node: Node, sender: str, recipient: str, subject: str) -> None:
-    header = f"From: {sender.capitalize()} <{sender}>\nTo: {recipient}\nSubject: {subject}\n\n"
-    lines = [f"{subject}, line {number:2}".ljust(71, ".") + "\n" for number in range(BODY_LINES)]
+async def _submit(node: Node, sender: str, recipient: str, way: str, number: int) -> None:
+    subject = f"Demo {way} {number}"
+    content = letter(f"{way} {number}", sender, recipient, subject, MESSAGE_BYTES)
 
     async def pieces() -> AsyncIterator[bytes]:
-        yield (header + "".join(lines)).encode()
+        yield content
 
     options = SendmailOptions(recipients=[recipient], ignores_dots=True)
     ended = await submit(node.intake, options, Submitter(sender), pieces(), node.config.hostname)

@@ -7,6 +7,9 @@
 A letter tells the one who asked: when it failed, unless the X. file says N, and when it was done if
 that says n. What ends, and what comes of it (letter, output), is one commit. Commands that this
 program knows itself (`Builtin`) queue what they queue in that same commit.
+
+A neighbour's commands run one after the other. Of those that are known to be short (`rmail`) a few
+run at the same time, so that they share their commits.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from relaynode.errors import NotClaimed, StoreError, StoreFull
 from relaynode.queue.content import INLINE_BYTES, Content, store_error
@@ -32,7 +36,7 @@ from relaynode.uucp.commands import printable
 from relaynode.uucp.names import Forbidden, is_spool_like, is_system_name, public_path, spool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from relaynode.mailers.users import User
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
     from relaynode.queue.uucp.model import ClaimedExecution, Execution, NewExecution
     from relaynode.uucico.post import Post
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
 
 EX_TEMPFAIL = 75
@@ -50,6 +56,9 @@ MAX_TRIES = 12
 
 WAIT_SECONDS = (300.0, 900.0, 3600.0, 7200.0)
 """Before the second, third ... try; the last one repeats."""
+
+TOGETHER = 16
+"""Short commands of a neighbour's that run at the same time."""
 
 MISSING_SECONDS = 7 * 24 * 3600.0
 """How long an execution waits for a file that does not come. Taylor's waits for ever."""
@@ -78,7 +87,8 @@ class ExecutorSettings:
 
 class Executor:
     """`terms_of`: what holds for a neighbour; None if there is no such (any more). `builtins`: by
-    the command's name; they too must be on the neighbour's list. `clock`: epoch seconds."""
+    the command's name; they too must be on the neighbour's list. `short`: builtins that take little
+    memory and time. `clock`: epoch seconds."""
 
     def __init__(
         self,
@@ -89,6 +99,7 @@ class Executor:
         *,
         clock: Callable[[], float],
         builtins: Mapping[str, Builtin] | None = None,
+        short: Collection[str] = (),
         rate: LetterRate | None = None,
         journal: Journal | None = None,
     ) -> None:
@@ -98,6 +109,7 @@ class Executor:
         self._settings = settings
         self._clock = clock
         self._builtins = builtins or {}
+        self._short = short
         self._rate = rate or LetterRate()
         self._journal = journal or Journal()
 
@@ -108,25 +120,37 @@ class Executor:
         """
         await self._expire()
         due = filter(wanted, await self._store.uucp.executions.due(self._clock()))
-        queues: dict[str, list[str]] = {}
+        queues: dict[str, list[Execution]] = {}
         for execution in due:
-            queues.setdefault(execution.new.neighbour, []).append(execution.new.execution_id)
-        ended = await asyncio.gather(*map(self._run_queue, queues.values()), return_exceptions=True)
-        for one in ended:
-            if isinstance(one, BaseException):
-                raise one
-        return sum(one for one in ended if isinstance(one, int))
+            queues.setdefault(execution.new.neighbour, []).append(execution)
+        return sum(await _all([self._run_queue(queue) for queue in queues.values()]))
 
-    async def _run_queue(self, execution_ids: list[str]) -> int:
+    async def _run_queue(self, queue: Sequence[Execution]) -> int:
         count = 0
-        for execution_id in execution_ids:
-            claimed = await self._store.uucp.executions.claim(execution_id)
-            if claimed is None:
-                continue  # another process is at it
-            # A thread cannot be called off: what the command did must be recorded.
-            await finish(self._run_one(claimed))
-            count += 1
+        for group in self._groups(queue):
+            claimed = await self._store.uucp.executions.claim_together(group)
+            # None: another process is at it. A thread cannot be called off: what a command did
+            # must be recorded.
+            await finish(_all([self._run_one(one) for one in claimed]))
+            count += len(claimed)
         return count
+
+    def _groups(self, queue: Sequence[Execution]) -> Iterator[list[str]]:
+        """The ids of executions in their order: some short ones at once, others alone."""
+        for is_short, group in groupby(queue, key=lambda one: self._is_short(one.new)):
+            ids = [one.new.execution_id for one in group]
+            most = TOGETHER if is_short else 1
+            for start in range(0, len(ids), most):
+                yield ids[start : start + most]
+
+    def _is_short(self, new: NewExecution) -> bool:
+        terms = self._terms_of(new.neighbour)
+        name = new.command[0] if new.command else ""
+        return name in self._short and terms is not None and self._builtin(name, terms) is not None
+
+    def _builtin(self, name: str, terms: Terms) -> Builtin | None:
+        """What runs a command here, if that is not a program."""
+        return None if commands.is_own_program(name, terms) else self._builtins.get(name)
 
     async def _run_one(self, claimed: ClaimedExecution) -> None:
         execution_id = claimed.execution.new.execution_id
@@ -149,8 +173,8 @@ class Executor:
             if terms is None:
                 raise NotPermitted(f"{new.neighbour} is no neighbour any more")
             commands.check(new.command, terms)
-            builtin = self._builtins.get(new.command[0])
-            if builtin is not None and not commands.is_own_program(new.command[0], terms):
+            builtin = self._builtin(new.command[0], terms)
+            if builtin is not None:
                 ran = await builtin(claimed, self._ended(new, WorkState.DONE))
                 if ran is None:
                     _log.info("%s %s: done %s", new.neighbour, new.user, _shown(new))
@@ -295,6 +319,15 @@ class Executor:
                 claimed = await executions.claim(execution.new.execution_id, even_if_missing=True)
                 if claimed is not None:
                     await self._fail(claimed, "a file that it needs has not come")
+
+
+async def _all(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Let all of it end; what it gave. Raises: the first error."""
+    ended = await asyncio.gather(*work, return_exceptions=True)
+    for one in ended:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in ended if not isinstance(one, BaseException)]
 
 
 def _input(claimed: ClaimedExecution, terms: Terms) -> Content | None:

@@ -1,6 +1,7 @@
 """UUCP calls: relaynodes and Taylor UUCPs with themselves and each other, on loopback and on lines.
 
-tests/bench/run uucp [loopback] [empty] [lines] [--json]; without a word all three.
+tests/bench/run uucp [loopback] [empty] [lines-i] [lines-t] [mail] [hop] [--json]; without a
+word all of them.
 
 Seconds are those of the calling program from start to end, set-up and login included; `ideal` is
 what the files' bytes alone need at the line's rate.
@@ -12,9 +13,11 @@ import json
 import random
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+import uucp_mail
 from uucp_parties import OurParty, TaylorParty
 
 from peers.folders import make_home
@@ -25,8 +28,8 @@ FILE_BYTES = 4096
 MANY_FILES = 1000
 BIG_BYTES = 10_000_000
 LINES = ((128_000, 0.6, 100, 2), (33_600, 0.2, 100, 4), (2_400, 1.0, 10, 6))
-"""Bit/s, round trip in seconds, files, and how many such lines are busy at the same time: a slow
-one needs next to no processor time."""
+"""Bit/s, round trip in seconds, files, and how many such lines are busy with i at the same time: a
+slow one needs next to no processor time, nor does t, which mostly waits."""
 
 PAIRS = ((OurParty, OurParty), (OurParty, TaylorParty), (TaylorParty, OurParty), (TaylorParty,) * 2)
 PROTOCOLS = "it"
@@ -68,9 +71,10 @@ async def play(case):
     home = make_home("bench")
     caller = case.caller(home / "a", "alpha", "beta", case.protocol)
     called = case.called(home / "b", "beta", "alpha", case.protocol)
-    sent, back = contents(case.sizes, 1), contents(case.back, 2)
+    sent = await asyncio.to_thread(contents, case.sizes, 1)
+    back = await asyncio.to_thread(contents, case.back, 2)
     port = free_port()
-    called.be_called(port)
+    await asyncio.to_thread(called.be_called, port)  # the lines of others go on meanwhile
     line = None
     try:
         if case.rate:
@@ -86,9 +90,9 @@ async def play(case):
         spent_there = await asyncio.to_thread(called.end)
         if line is not None:
             await line.close()
-    check(called.public, sent)
-    check(caller.public, back)
-    shutil.rmtree(home)
+    await asyncio.to_thread(check, called.public, sent)
+    await asyncio.to_thread(check, caller.public, back)
+    await asyncio.to_thread(shutil.rmtree, home)
     return Result(seconds, spent + spent_there, seconds / case.ideal if case.ideal else None)
 
 
@@ -115,12 +119,11 @@ def on_loopback():
             yield Case(*pair, protocol, (BIG_BYTES,))
 
 
-def on_line(rate, round_trip, count):
-    for protocol in PROTOCOLS:
-        for pair in PAIRS:
-            for back in (0, count):
-                sizes, sizes_back = (FILE_BYTES,) * count, (FILE_BYTES,) * back
-                yield Case(*pair, protocol, sizes, sizes_back, rate, round_trip)
+def on_line(protocol, rate, round_trip, count):
+    for pair in PAIRS:
+        for back in (0, count):
+            sizes, sizes_back = (FILE_BYTES,) * count, (FILE_BYTES,) * back
+            yield Case(*pair, protocol, sizes, sizes_back, rate, round_trip)
 
 
 def empty():
@@ -132,24 +135,32 @@ def empty():
 PARTS = {
     "loopback": [(on_loopback, 1)],
     "empty": [(empty, 1)],
-    "lines": [(partial(on_line, *line), at_once) for *line, at_once in LINES],
+    "lines-i": [(partial(on_line, "i", *line), at_once) for *line, at_once in LINES],
+    "lines-t": [(partial(on_line, "t", *line), 8) for *line, _ in LINES],
 }
 
 
 async def main():
+    # Calls wait in threads, and what is set up meanwhile must not wait for them.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
+    parser.add_argument(
+        "parts", nargs="*", choices=[[], *PARTS, *uucp_mail.PARTS], help="default: all"
+    )
     parser.add_argument("--json", action="store_true")
     wanted = parser.parse_args()
     played = []
-    for part in wanted.parts or PARTS:
-        for make, at_once in PARTS[part]:
+    mail_rows = []
+    for part in wanted.parts or [*PARTS, *uucp_mail.PARTS]:
+        if part in uucp_mail.PARTS:
+            mail_rows += await uucp_mail.run(part, is_silent=wanted.json)
+        for make, at_once in PARTS.get(part, ()):
             for case, result in await in_parallel(list(make()), at_once, is_silent=wanted.json):
                 played.append((part, case, result))
     rows = [row(*one) for one in played]
     if wanted.json:
-        print(json.dumps(rows))
-    else:
+        print(json.dumps(rows + mail_rows))
+    elif played:
         summary(played)
 
 

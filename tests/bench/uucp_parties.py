@@ -1,7 +1,7 @@
 """The parties of the UUCP bench: a relaynode and a Taylor UUCP that do the same things.
 
-Each has files to send, is called on a port of loopback with a login, calls, and says what it has
-got and what processor time it took.
+Each has files or mail to send, is called on a port of loopback with a login, calls, and says what
+it has got and what processor time it took.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import getpass
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -20,16 +21,20 @@ from peers.taylor import USER, Taylor
 from relaynode.queue.content import Content
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.uucp.model import JobKind, NewJob
+from relaynode.sources.sendmail_options import SendmailOptions
+from relaynode.sources.submit import Submitter, submit
 
 LOGIN, PASSWORD = "Ubench", "secret"
+SENDER = "ann@alpha.example"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class OurParty:
     """A relaynode. When called it is a daemon; when calling, `relaynode call`."""
 
-    def __init__(self, folder, name, peer, protocol):
+    def __init__(self, folder, name, peer, protocol, tables=None):
         self._folder, self._name, self._peer, self._protocol = folder, name, peer, protocol
+        self._tables = tables
         self._node = None
         self._daemon = None
         self._spent_before = 0.0
@@ -39,6 +44,7 @@ class OurParty:
             self._folder,
             f'[uucp]\nnodename = "{self._name}"\n[neighbour.{self._peer}]\n'
             f'protocols = "{self._protocol}"\n{keys}{listen}',
+            tables=self._tables,
         )
         self._node.password("pw", PASSWORD)
 
@@ -100,7 +106,66 @@ class OurParty:
         return spent
 
 
+class OurMailParty(OurParty):
+    """Its mail for the other goes into its queue, and what comes stays there: it is for somebody
+    behind a link that is down. `batch`: the command that takes batches, "" for rmail."""
+
+    def __init__(self, folder, name, peer, protocol, batch=""):
+        table = f"{peer}.example uucp-dom:{peer}\n. smtp:[127.0.0.1]\n"
+        super().__init__(folder, name, peer, protocol, {"mailertable": table})
+        self._batch = batch
+
+    def _make(self, keys, listen=""):
+        command = self._batch or "rmail"
+        batch = f'batch = "{self._batch}"\n' if self._batch else ""
+        links = '[link.default]\nkind = "event"\n'
+        super()._make(f'{keys}{batch}commands = ["{command}"]\n', listen + links)
+
+    def queue_mail(self, mails, recipient):
+        """Mails for one recipient."""
+
+        async def pieces(mail):
+            yield mail
+
+        async def work():
+            node = self._node.open()
+            options = SendmailOptions(recipients=[recipient], ignores_dots=True, sender=SENDER)
+            ended = await asyncio.gather(
+                *(
+                    submit(node.intake, options, Submitter("root"), pieces(mail), "x")
+                    for mail in mails
+                )
+            )
+            await node.close()
+            assert not any(one.exit_code for one in ended)
+
+        asyncio.run(work())
+
+    def _rows(self, columns):
+        path = self._folder / "spool" / "queue.db"
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return connection.execute(f"SELECT {columns} FROM message").fetchall()
+        finally:
+            connection.close()
+
+    def mail_count(self):
+        """How many mails are in its queue."""
+        ((count,),) = self._rows("count(*)")
+        return count
+
+    def take(self):
+        """Do what has come: it is done as it comes."""
+
+    def bodies(self):
+        """The bodies of the mails in its queue, LF line ends."""
+        contents = [content for (content,) in self._rows("content")]
+        return [one.partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n") for one in contents]
+
+
 _SYSTEM = """\
+commands rmail
+command-path {folder}/commands
 remote-send {folder}/public
 remote-receive {folder}/public
 local-send /
@@ -136,7 +201,12 @@ class TaylorParty(Taylor):
 
     def be_called(self, port):
         self.will_call(540)
-        self._inetd = _Inetd(port, self._command("uucico", "-l"))
+        self._inetd = _Inetd(port, self._command("uucico", "-l"), self._after_calls)
+
+    @property
+    def _after_calls(self):
+        """What is run when a call is over; nothing."""
+        return None
 
     def will_call(self, port, **_):
         (self.folder / "sys").write_text(
@@ -177,13 +247,57 @@ class TaylorParty(Taylor):
         return [str(self.folder / "bin" / program), "-I", str(self.folder / "config"), *arguments]
 
 
+_RMAIL = """\
+#!/bin/sh
+exec /bin/cat >{folder}/mail/$$
+"""
+
+
+class TaylorMailParty(TaylorParty):
+    """Its mail is queued by uux; its rmail is a shell that becomes cat and keeps what it is given.
+    `executes`: uuxqt runs as soon as a call is over, as it does where nobody told it not to."""
+
+    def __init__(self, folder, name, peer, protocol, *, executes=False):
+        super().__init__(folder, name, peer, protocol)
+        self._executes = executes
+        (folder / "commands" / "rmail").write_text(_RMAIL.format(folder=folder))
+
+    @property
+    def _after_calls(self):
+        return self._command("uuxqt") if self._executes else None
+
+    def queue_mail(self, mails, recipient):
+        to = (f"{self._peer}!rmail", f"({recipient})")  # as sendmail calls it
+        for mail in mails:
+            subprocess.run(
+                self._command("uux", "-", "-r", f"-a{SENDER}", "-gC", *to),
+                **_as_user(),
+                cwd="/",
+                input=mail,
+                check=True,
+                timeout=60,
+            )
+
+    def mail_count(self):
+        return len(list((self.folder / "mail").iterdir()))
+
+    def take(self):
+        if not self._executes:
+            _timed(self._command("uuxqt"), cwd="/", **_as_user())
+
+    def bodies(self):
+        contents = [path.read_bytes() for path in (self.folder / "mail").iterdir()]
+        return [one.partition(b"\n\n")[2] for one in contents]
+
+
 class _Inetd:
     """Starts a program for each connection, one after the other, with the connection as its
-    standard input and output."""
+    standard input and output, and `after` when that is over."""
 
-    def __init__(self, port, command):
+    def __init__(self, port, command, after=None):
         self._server = socket.create_server(("127.0.0.1", port))
         self._command = command
+        self._after = after
         self._spent = 0.0
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -198,6 +312,8 @@ class _Inetd:
                 self._spent += _timed(
                     self._command, stdin=connection, stdout=connection, cwd="/", **_as_user()
                 )
+            if self._after is not None:
+                self._spent += _timed(self._after, cwd="/", **_as_user())
 
     def end(self):
         self._server.shutdown(socket.SHUT_RDWR)

@@ -442,6 +442,23 @@ def test_executions_of_a_neighbour_run_one_at_a_time_and_best_grade_first(run):
     assert run(scenario) == ["E2", "E1", "E3"]
 
 
+def test_some_executions_of_a_neighbour_are_claimed_together_if_no_other_runs(run):
+    async def scenario(store):
+        executions = store.uucp.executions
+        for number in range(1, 5):
+            await store.uucp.received.complete(Completed(execution=execution(f"E{number}")))
+        assert await executions.claim("E4") is not None
+        assert await executions.claim_together(["E1", "E4"]) == []
+        await executions.unclaim("E4")
+        await executions.operate(Verb.HOLD, ["E2"], NOW)
+        claimed = await executions.claim_together(["E1", "E2", "E3"])
+        assert await executions.claim_together(["E4"]) == []
+        assert await executions.claim("E4") is None
+        return [one.execution.new.execution_id for one in claimed]
+
+    assert run(scenario) == ["E1", "E3"]
+
+
 @pytest.mark.parametrize("state", [WorkState.DONE, WorkState.FAILED])
 def test_a_failed_execution_keeps_its_files_until_pruned_a_done_one_does_not(run, tmp_path, state):
     async def scenario(store):

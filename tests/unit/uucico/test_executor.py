@@ -73,6 +73,7 @@ class Stage:
         )
         self.settings = ExecutorSettings(folder / "work", "alpha.example", _user(), 20.0)
         self.builtins = {}
+        self.short = ()
         self.rate = LetterRate()
         self.program("show", SHOW.format(python=PYTHON))
 
@@ -92,6 +93,7 @@ class Stage:
             clock=lambda: self.now,
             builtins=self.builtins,
             rate=self.rate,
+            short=self.short,
         )
 
     async def run(self, *command, execution_id="E1", data=b"data", files=(), **more):
@@ -576,6 +578,82 @@ def test_a_builtin_command_ends_the_execution_in_its_own_commit(play):
 
         stage.builtins = {"rmail": rmail}
         assert (await stage.run("rmail", "bob", data=b"mail")).state is WorkState.DONE
+
+    play(scenario)
+
+
+class Crowd:
+    """A builtin that waits until so many run at once, and fails for E1."""
+
+    def __init__(self, stage, size):
+        self._stage = stage
+        self._size = size
+        self._ids = []
+        self._is_full = asyncio.Event()
+
+    async def __call__(self, claimed, done):
+        self._ids.append(claimed.execution.new.execution_id)
+        if len(self._ids) % self._size == 0:
+            self._is_full.set()
+        await asyncio.wait_for(self._is_full.wait(), 10)
+        if claimed.execution.new.execution_id == "E1":
+            return Ran(67, "no such user")
+        await self._stage.store.uucp.settle(done)
+        return None
+
+
+def test_short_builtins_of_one_neighbour_run_together_and_end_each_for_itself(play):
+    async def scenario(stage):
+        stage.builtins, stage.short = {"rmail": Crowd(stage, 3)}, ("rmail",)
+        for number in range(3):
+            new = NewExecution(f"E{number}", "beta", "dave", ("rmail", "bob"), NOW)
+            await stage.store.uucp.received.complete(Completed(execution=new))
+        assert await stage.executor().run_due() == 3
+        found = await stage.store.uucp.executions.find(finished=True)
+        assert {one.new.execution_id: one.state for one in found} == {
+            "E0": WorkState.DONE,
+            "E1": WorkState.FAILED,
+            "E2": WorkState.DONE,
+        }
+
+    play(scenario)
+
+
+def test_a_short_command_waits_for_the_program_before_it(play):
+    async def scenario(stage):
+        order = []
+
+        async def rmail(claimed, done):
+            order.append((stage.public / "end").exists())
+            await stage.store.uucp.settle(done)
+
+        stage.script(f"sleep 0.05; touch {stage.public}/end")
+        stage.public.chmod(0o777)
+        stage.builtins, stage.short = {"rmail": rmail}, ("rmail",)
+        for number, command in enumerate((("script",), ("rmail", "bob"), ("rmail", "eve"))):
+            new = NewExecution(f"E{number}", "beta", "dave", command, NOW + number)
+            await stage.store.uucp.received.complete(Completed(execution=new))
+        assert await stage.executor().run_due() == 3
+        assert order == [True, True]
+
+    play(scenario)
+
+
+def test_no_room_for_one_of_several_leaves_it_for_later(play):
+    async def scenario(stage):
+        async def rmail(claimed, done):
+            if claimed.execution.new.execution_id == "E1":
+                raise StoreFull("no room")
+            await stage.store.uucp.settle(done)
+
+        stage.builtins, stage.short = {"rmail": rmail}, ("rmail",)
+        for number in range(3):
+            new = NewExecution(f"E{number}", "beta", "dave", ("rmail", "bob"), NOW)
+            await stage.store.uucp.received.complete(Completed(execution=new))
+        with pytest.raises(StoreFull):
+            await stage.executor().run_due()
+        (left,) = await stage.store.uucp.executions.find()
+        assert (left.new.execution_id, left.is_claimed, left.tries) == ("E1", False, 0)
 
     play(scenario)
 
