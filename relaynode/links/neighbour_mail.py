@@ -46,6 +46,11 @@ BATCH_SECONDS = 30.0
 PACKED_TO = 0.4
 """What is left of mail when it is packed, more or less."""
 
+NOT_AS_A_BATCH = frozenset(
+    (Code.NOT_PERMITTED, Code.TOO_LARGE, Code.TOO_LARGE_NOW, Code.TOO_LARGE_SVR4)
+)
+"""Refusals of a batch that its mail need not meet singly: the command, or the size of all of it."""
+
 RATE_SESSIONS = 5
 LEAST_RATED_BYTES = 20_000
 """A session with less says nothing about the line."""
@@ -137,6 +142,8 @@ class NeighbourMail:
         if outcome.ending is Ending.DONE:
             told = ok("accepted by UUCP", "2.0.0")
             await self._record(job, carried, told, WorkState.DONE, outcome.reason)
+        elif outcome.code in NOT_AS_A_BATCH and not job.command.startswith("rmail "):
+            await self._send_singly(job, carried, outcome)
         elif outcome.ending is Ending.REFUSED:
             await self._refused(job, carried, outcome)
         elif outcome.code is None and not outcome.sent_bytes and not outcome.is_doubtful:
@@ -234,16 +241,16 @@ class NeighbourMail:
 
     # --- how it ended
 
+    async def _send_singly(self, job: Job, carried: _Carried, outcome: Outcome) -> None:
+        """The neighbour takes no batches, or none so large: for this session there are no more."""
+        self._command = ""
+        await self._settle(job, WorkState.FAILED, outcome.reason)
+        self._run.forget(
+            recipient.id for _, recipients in carried.parts for recipient in recipients
+        )
+
     async def _refused(self, job: Job, carried: _Carried, outcome: Outcome) -> None:
-        """The neighbour will not take this job. One that knows no batches gets its mail singly."""
-        is_batch = job.command and not job.command.startswith("rmail ")
-        if is_batch and outcome.code is Code.NOT_PERMITTED:
-            self._command = ""
-            await self._settle(job, WorkState.FAILED, outcome.reason)
-            self._run.forget(
-                recipient.id for _, recipients in carried.parts for recipient in recipients
-            )
-            return
+        """The neighbour will not take this job."""
         told = permanent(f"{self._neighbour.name}: {outcome.reason}", "5.7.1", 554)
         if outcome.code is Code.TOO_LARGE:
             told = permanent(f"Message is too large for {self._neighbour.name}", "5.3.4", 552)

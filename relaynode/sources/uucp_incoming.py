@@ -157,6 +157,7 @@ class IncomingReader:
             one.collector.write(data)
             return
         one.is_too_large = True
+        one.collector.write(data[: self._max_bytes - one.collector.size_bytes])
         text = f"Message is too large; {self._max_bytes} bytes max"
         self._refuse(permanent(text, "5.3.4", 552))
         self._keep_head()

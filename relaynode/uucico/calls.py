@@ -201,11 +201,12 @@ class Calls:
             handshake = await self._caller_settings(neighbour, way)
             talk = _talk(terms, way.parameters, is_end_to_end=way.is_end_to_end)
             call = Caller(name, handshake, talk, work, _chat(name, way))
-            on_begun(call.record)
+            record = call.record
+            on_begun(record)
             await self._converse(call, stream, bell)
         finally:
-            await self._close_work(work)
-        return call.record
+            await self._close_work(work, record)
+        return record
 
     async def _caller_settings(self, neighbour: Neighbour, way: Way) -> CallerSettings:
         sequence = None
@@ -254,7 +255,7 @@ class Calls:
             await self._converse(call, stream, visit.bell, is_gated=True)
         finally:
             if visit.work is not None:
-                await self._close_work(visit.work)
+                await self._close_work(visit.work, call.record)
             if visit.gate is not None and visit.gate.is_locked:
                 await self._write_down(call.record.neighbour, call.record, is_caller=False)
         return call.record
@@ -294,10 +295,10 @@ class Calls:
         self._open.add(work)
         return work
 
-    async def _close_work(self, work: SessionWork) -> None:
+    async def _close_work(self, work: SessionWork, record: Record) -> None:
         """Raises: StoreError."""
         self._open.discard(work)
-        await work.close()
+        await work.close(is_in_order=record.status is Status.COMPLETE)
 
     def _session_terms(
         self, name: str, terms: Terms, grade: str | None, *, is_caller: bool

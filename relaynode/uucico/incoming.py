@@ -42,6 +42,10 @@ MAX_PARTS = 64
 FORGOTTEN_AT_ONCE = 64
 """Marks that are deleted in one commit; what a crash leaves is harmless and pruned in time."""
 
+KEPT_MARKS = 1024
+"""Marks of what a neighbour has seen acknowledged and may not have written down: if it is killed
+then, it offers these files again."""
+
 
 class Incoming:
     """One neighbour's requests in one session. Made by `open`."""
@@ -86,12 +90,13 @@ class Incoming:
         kept = parts[-MAX_PARTS:]
         return cls(session, received, tasks, post, may_run, marks=marks, parts=kept)
 
-    async def close(self) -> None:
-        """Write down what the neighbour has seen acknowledged. Raises: StoreError."""
+    async def close(self, *, is_in_order: bool = True) -> None:
+        """Write down what the neighbour has seen acknowledged. `is_in_order`: it has lived on to
+        the end of the session. Raises: StoreError."""
         for source in self._opened.values():
             source.close()
         self._opened.clear()
-        await self._forget()
+        await self._forget(0 if is_in_order else KEPT_MARKS)
 
     # --- files to us
 
@@ -229,15 +234,18 @@ class Incoming:
         self._arriving.pop(mark.temp, None)
 
     def _seen(self, mark: Mark) -> None:
-        """Our acknowledgement was read: the file will not be offered again."""
+        """Our acknowledgement was read: the file will not be offered again in this session, nor
+        in another, unless the neighbour dies before it has written that down."""
         if self._marks.get(mark.temp) == mark:
             del self._marks[mark.temp]
         self._confirmed.append(mark)
-        if len(self._confirmed) >= FORGOTTEN_AT_ONCE:
-            self._tasks.start(self._forget())
+        if len(self._confirmed) >= KEPT_MARKS + FORGOTTEN_AT_ONCE:
+            self._tasks.start(self._forget(KEPT_MARKS))
 
-    async def _forget(self) -> None:
-        marks, self._confirmed = self._confirmed, []
+    async def _forget(self, kept: int) -> None:
+        """Delete the marks of what was confirmed, but for the last ones."""
+        count = max(0, len(self._confirmed) - kept)
+        marks, self._confirmed = self._confirmed[:count], self._confirmed[count:]
         if marks:
             await self._received.forget_marks(marks)
 

@@ -25,7 +25,7 @@ from relaynode.uucico.folders import is_allowed
 from relaynode.uucico.post import Letter
 from relaynode.uucico.tree import open_as, open_public
 from relaynode.uucp import work
-from relaynode.uucp.commands import Execute, Fetch, RemoteCopy, Request, Send
+from relaynode.uucp.commands import Code, Execute, Fetch, RemoteCopy, Request, Send
 from relaynode.uucp.work import THINKING, Ending, Outcome, Thinking
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Outgoing:
 
     def _end(self, job: Job, outcome: Outcome) -> Coroutine[Any, Any, None]:
         if job.kind is JobKind.MAIL:
-            self._undecided += outcome.ending is Ending.REFUSED
+            self._undecided += _may_become_others(outcome)
             return self._end_mail(job, outcome)
         if outcome.ending is Ending.DONE:
             return self._succeed(job, outcome)
@@ -276,7 +276,7 @@ class Outgoing:
         try:
             await self._mail.ended(job, outcome)
         finally:
-            if outcome.ending is Ending.REFUSED:
+            if _may_become_others(outcome):
                 self._undecided -= 1
                 self.wake()
 
@@ -302,6 +302,11 @@ class Outgoing:
     def _settled(self, job: Job, state: WorkState, text: str) -> Settled:
         now = self._session.clock()
         return Settled(now, jobs=(WorkOutcome(job.job_id, state, text, now),))
+
+
+def _may_become_others(outcome: Outcome) -> bool:
+    """Was a job of mail refused so that its feed may make others of it?"""
+    return outcome.ending is Ending.REFUSED or outcome.code is Code.TOO_LARGE_NOW
 
 
 def _close(job: work.Job) -> None:

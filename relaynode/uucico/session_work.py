@@ -83,16 +83,16 @@ class SessionWork:
         incoming = await Incoming.open(session, received, tasks, post, may_run)
         return cls(session, store, tasks, post, incoming, mail or NoMail(), monotonic)
 
-    async def close(self) -> None:
+    async def close(self, *, is_in_order: bool = True) -> None:
         """Finish what goes on beside the session, and give back what was not begun.
 
-        Raises: StoreError.
+        `is_in_order`: both sides have taken leave. Raises: StoreError.
         """
         try:
             await self._tasks.finish()
         finally:
             await self._outgoing.close()
-            await self._incoming.close()
+            await self._incoming.close(is_in_order=is_in_order)
 
     def wake(self) -> None:
         """There may be new work for this neighbour."""

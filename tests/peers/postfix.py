@@ -57,6 +57,7 @@ local     unix  - n n -     - local
 virtual   unix  - n n -     - virtual
 anvil     unix  - - n -     1 anvil
 postlog   unix-dgram n - n - 1 postlogd
+%(services)s
 """
 
 # What `postfix start` would create, according to its file postfix-files.
@@ -95,6 +96,7 @@ class Postfix:
     size_limit: the largest message in bytes; EHLO lists it. 0 is none.
     extra: settings of main.cf, which win over ours. To let it send:
         {"virtual_mailbox_domains": "", "default_transport": "smtp:[127.0.0.1]:2525"}
+    services: lines of master.cf behind ours.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Postfix:
         auth_socket: Path | None = None,
         size_limit: int = 50_000_000,
         extra: Mapping[str, str] | None = None,
+        services: str = "",
     ) -> None:
         self._keep_in = folder
         self._withheld = [
@@ -117,6 +120,7 @@ class Postfix:
         self._auth_socket = auth_socket
         self._size_limit = size_limit
         self._extra = dict(extra or {})
+        self._services = services
 
     def __enter__(self) -> Self:
         """Start it; it answers on `port`. Raises PeerFailed, or PeerMissing outside a test."""
@@ -234,11 +238,12 @@ class Postfix:
     def _write_configuration(self) -> None:
         folders.make_folder(self._config)
         folders.write(self._config / "refusals", _REFUSALS)
-        folders.write(self._config / "master.cf", _MASTER_CF % {"listeners": self._listeners()})
+        lines = {"listeners": self._listeners(), "services": self._services}
+        folders.write(self._config / "master.cf", _MASTER_CF % lines)
         settings = self._settings() | self._tls_settings() | self._auth_settings()
         settings |= self._unpacked_settings() | self._extra
-        lines = [f"{name} = {value}\n" for name, value in settings.items()]
-        folders.write(self._config / "main.cf", "".join(lines))
+        main_cf = "".join(f"{name} = {value}\n" for name, value in settings.items())
+        folders.write(self._config / "main.cf", main_cf)
 
     def _listeners(self) -> str:
         lines = [f"127.0.0.1:{self.port} inet n - n - - smtpd"]

@@ -81,6 +81,7 @@ class Inetd(_Listening):
 
     def _take(self, connection: socket.socket) -> None:
         with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._started.append(
                 subprocess.Popen(
                     self._command,

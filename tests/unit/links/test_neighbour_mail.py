@@ -233,11 +233,20 @@ def test_batches_hold_several_mails_and_as_much_as_they_may(tmp_path):
     assert len(done) == 2
 
 
-def test_a_neighbour_that_takes_no_batches_gets_its_mail_singly(tmp_path):
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Outcome(Ending.REFUSED, "not permitted", Code.NOT_PERMITTED),
+        Outcome(Ending.REFUSED, "too large", Code.TOO_LARGE),
+        Outcome(Ending.LATER, "too large now", Code.TOO_LARGE_NOW),
+    ],
+    ids=lambda refusal: refusal.reason,
+)
+def test_a_neighbour_that_takes_no_such_batch_gets_its_mail_singly(tmp_path, refusal):
     play = Play(tmp_path, 'batch = "rgsmtp"\n')
     play.queue(message("A"), message("B", "eve@beta.example", sender=""))
     (batch,) = play.more()
-    play.ended(batch, Outcome(Ending.REFUSED, "not permitted", Code.NOT_PERMITTED))
+    play.ended(batch, refusal)
     singles = play.more()
     assert sorted(one.job.command for one in singles) == [
         "rmail bob@beta.example",

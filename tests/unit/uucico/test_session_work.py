@@ -17,7 +17,7 @@ from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import Verb
 from relaynode.queue.sqlite import SqliteStore
 from relaynode.queue.uucp.model import JobKind, NewJob, WorkState
-from relaynode.uucico import arriving
+from relaynode.uucico import arriving, incoming
 from relaynode.uucico.session_work import SessionWork
 from relaynode.uucico.terms import SessionTerms
 from relaynode.uucp.commands import Code, Execute, Fetch, RemoteCopy, Send
@@ -264,6 +264,38 @@ def test_a_file_is_received_once_until_the_peer_has_our_word(play):
         await first.close()
         third = await stage.session()
         assert not isinstance(offer(third, send(size=3), stage.public), Code)
+        await third.close()
+
+    play(scenario)
+
+
+def test_a_peer_that_dies_with_our_word_unwritten_may_offer_its_files_again(play, monkeypatch):
+    monkeypatch.setattr(incoming, "KEPT_MARKS", 2)
+    monkeypatch.setattr(incoming, "FORGOTTEN_AT_ONCE", 2)
+
+    def request(number):
+        return send(f"D.betaN000{number}", temp=f"D.000{number}", size=3)
+
+    async def known(stage, work):
+        offers = [offer(work, request(number), stage.public) for number in range(5)]
+        for sink in offers:
+            if not isinstance(sink, Duplicate):
+                sink.abandon(False)
+        return [isinstance(sink, Duplicate) for sink in offers]
+
+    async def scenario(stage):
+        first = await stage.session()
+        for number in range(5):
+            sink, _ = await receive(stage, first, request(number), b"abc")
+            sink.confirmed()
+        await first.close(is_in_order=False)
+        second = await stage.session()
+        assert await known(stage, second) == [False, False, False, True, True]
+        for number in (3, 4):
+            offer(second, request(number), stage.public).confirmed()
+        await second.close()
+        third = await stage.session()
+        assert await known(stage, third) == [False] * 5
         await third.close()
 
     play(scenario)
