@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.config.loader import find, load, search_path
 from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError
+from relaynode.mail.packing import can_pack
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
 from relaynode.policy.lint import Finding, Site, lint
@@ -51,6 +52,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     neighbours = load_neighbours(config)
     yield from (Finding(problem, is_error=True) for problem in neighbours.problems)
     yield from _unrecognised(config, neighbours)
+    yield from _unpackable(config, neighbours)
     try:
         site = _site(config, rules, users, neighbours)
     except TableError:
@@ -92,6 +94,16 @@ def _unrecognised(config: Config, neighbours: Neighbours) -> Iterator[Finding]:
             what = f"{neighbour.name}: a fingerprint is enough to call it, not to be called by it"
             remedy = "add ca_file, a copy of its certificate will do"
             yield Finding(Problem(str(config.path), None, what, remedy))
+
+
+def _unpackable(config: Config, neighbours: Neighbours) -> Iterator[Finding]:
+    """Batches that cannot be made here: their mail goes singly."""
+    for neighbour in neighbours:
+        command = neighbour.mail.batch
+        if command and not can_pack(command):
+            what = f'{neighbour.name}: batch = "{command}" needs zstd, which is not installed'
+            remedy = "pip install 'relaynode[zstd]', or take rgsmtp"
+            yield Finding(Problem(str(config.path), None, what, remedy), is_error=True)
 
 
 def _site(config: Config, rules: Rules, users: Users, neighbours: Neighbours) -> Site:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import NotClaimed
+from relaynode.mail.packing import can_pack
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
 from relaynode.mailers.neighbour_jobs import JobMaker
@@ -97,7 +98,8 @@ class NeighbourMail:
         self._parts = parts
         self._hello = hello
         self._max_bytes = neighbour.mail.max_bytes or max_bytes
-        self._command = neighbour.mail.batch
+        command = neighbour.mail.batch
+        self._command = command if command and can_pack(command) else ""  # `check` tells of it
         self._batch_bytes = neighbour.mail.batch_bytes
         self._waiting: list[_Next] = []
         self._is_news = True

@@ -70,6 +70,11 @@ def has_zstd() -> bool:
     return True
 
 
+def can_pack(command: str) -> bool:
+    """Can a batch for this command be made here?"""
+    return BATCH_COMMANDS[command] is not Packing.ZSTD or has_zstd()
+
+
 def zstandard() -> Any:
     """The module. Raises: NoZstd."""
     try:

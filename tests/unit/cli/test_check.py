@@ -157,3 +157,15 @@ def test_a_fingerprint_that_cannot_be_looked_at_when_called_is_a_warning(check, 
     ]
     assert check(listens + neighbour + 'ca_file = "c.pem"\n')[1] == []
     assert check(neighbour)[1] == []
+
+
+def test_a_batch_that_cannot_be_packed_here_is_a_mistake(check, tmp_path, monkeypatch):
+    neighbour = '[neighbour.a]\nbatch = "rzsmtp"\n'
+    monkeypatch.setattr("relaynode.mail.packing.has_zstd", lambda: True)
+    assert check(neighbour)[1] == []
+    monkeypatch.setattr("relaynode.mail.packing.has_zstd", lambda: False)
+    code, told, _ = check(neighbour)
+    assert code == EX_CONFIG
+    assert told[0].startswith(
+        f'{tmp_path}/relaynode.toml: a: batch = "rzsmtp" needs zstd, which is not installed'
+    )

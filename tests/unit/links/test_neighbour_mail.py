@@ -258,6 +258,13 @@ def test_a_neighbour_that_takes_no_such_batch_gets_its_mail_singly(tmp_path, ref
     assert {one.state for one in play.states().values()} == {RecipientState.DELIVERED}
 
 
+def test_where_a_batch_cannot_be_packed_mail_goes_singly(tmp_path, monkeypatch):
+    monkeypatch.setattr("relaynode.mail.packing.has_zstd", lambda: False)
+    play = Play(tmp_path, 'batch = "rzsmtp"\n')
+    play.queue(message("A"))
+    assert play.more()[0].job.command == "rmail bob@beta.example"
+
+
 def test_the_null_reverse_path_stays_one_in_a_batch(tmp_path):
     play = Play(tmp_path, 'batch = "rsmtp"\n')
     play.queue(message("A", sender=""))
