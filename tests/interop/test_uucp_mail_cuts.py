@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from peers.folders import leave_home, make_folder, make_home
-from peers.processes import Process, free_port, wait_until
+from peers.processes import free_port, wait_until
 from peers.uucp_lines import BreakingLine, Inetd
 from relaynode.mail.bangpath import NOBODY
 from uucp.real import Beta
+from uucp_kills import call_and_kill
 from uucp_letters import Tally, copies_at, letters, queue, tally
 from uucp_node import UucpNode
 
@@ -179,35 +179,10 @@ def test_nodes_that_are_killed_again_and_again_lose_and_double_no_mail(home, bat
         for number, place in enumerate(places(f"kill {batch} {seed}", KILLS, most_bytes)):
             if number == KILLS // 2:
                 pair.queue_half(1)
-            call_and_kill(pair, line, "alpha" if number % 2 else "beta", place)
+            nodes = pair.alpha, pair.beta
+            call_and_kill(nodes, line, place, kills_caller=bool(number % 2))
         line.on_cut = None
         pair.finish()
-
-
-def call_and_kill(pair: Pair, line: BreakingLine, killed: str, place: tuple[str, int]) -> None:
-    """A call in which one of the nodes is killed once so much has gone over the line."""
-    with pair.beta.daemon() as daemon:
-        calling = Process(
-            pair.alpha.command("call", "beta", "--verbose"),
-            log=pair.alpha.folder / "call.log",
-            environment=pair.alpha.environment,
-        )
-        victim = calling if killed == "alpha" else daemon.process
-        before = len(line.passages)
-        is_cut = threading.Event()
-
-        def kill() -> None:
-            victim.kill()
-            is_cut.set()
-
-        line.on_cut = kill
-        line.next_cut = place
-        try:
-            assert is_cut.wait(60), "so much never went over the line"
-            assert wait_until(lambda: not calling.is_running, 60), "it does not end"
-            assert line.passages[before].is_over.wait(60)
-        finally:
-            calling.stop()
 
 
 # --- with Taylor at the other end

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import random
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from peers.folders import leave_home, make_folder, make_home
-from peers.processes import Process, free_port, wait_until
+from peers.processes import free_port
 from peers.uucp_lines import BreakingLine, Inetd
+from uucp_kills import call_and_kill
 from uucp_node import Commands, UucpNode, executes
 from uucp_site import LOGIN, Site, content
 
@@ -159,7 +159,13 @@ def test_a_node_that_is_killed_again_and_again_loses_and_doubles_nothing(home, k
             )
             node.queue(node.sends(other, content(SIZE, seed), f"big{seed}"), *mails)
         for _ in range(KILLS):
-            _call_and_kill(pair, line, killed, ("caller", places.randrange(2000, SIZE // 4)))
+            call_and_kill(
+                (pair.alpha, pair.beta),
+                line,
+                ("caller", places.randrange(2000, SIZE // 4)),
+                kills_caller=killed == "alpha",
+                afterwards=pair.beta.wait_for_idle if killed == "alpha" else lambda: None,
+            )
         line.on_cut = None
         with pair.beta.daemon() as daemon:
             pair.alpha.call("beta")
@@ -176,31 +182,3 @@ def test_a_node_that_is_killed_again_and_again_loses_and_doubles_nothing(home, k
         assert commands.begun() == MAILS
     assert pair.alpha.jobs() == pair.beta.jobs() == []
     assert "Traceback" not in log
-
-
-def _call_and_kill(pair: Pair, line: BreakingLine, killed: str, place: tuple[str, int]) -> None:
-    """A call in which one of the nodes is killed once so much has gone over the line."""
-    with pair.beta.daemon() as daemon:
-        calling = Process(
-            pair.alpha.command("call", "beta", "--verbose"),
-            log=pair.alpha.folder / "call.log",
-            environment=pair.alpha.environment,
-        )
-        victim = calling if killed == "alpha" else daemon.process
-        before = len(line.passages)
-        is_cut = threading.Event()
-
-        def kill() -> None:
-            victim.kill()
-            is_cut.set()
-
-        line.on_cut = kill
-        line.next_cut = place
-        try:
-            assert is_cut.wait(30), "so much never went over the line"
-            assert wait_until(lambda: not calling.is_running, 30), "it does not end"
-            assert line.passages[before].is_over.wait(30)
-            if killed == "alpha":
-                pair.beta.wait_for_idle()
-        finally:
-            calling.stop()

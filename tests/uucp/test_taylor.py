@@ -230,7 +230,7 @@ def test_both_sides_understand_what_the_other_refuses(beta, protocol):
     beta.queue_fetch("/etc/passwd", "passwd")
     beta.queue_mail(b"good", "dave")
     done = we_call(beta, work, protocol)
-    assert done.record.status is Status.COMPLETE
+    assert done.record.status is Status.COMPLETE, beta.log() + done.record.error
     endings = {job.request.target: outcome.ending for job, outcome in work.outcomes}
     assert endings["/etc/evil"] is endings["/home/u/got"] is Ending.REFUSED
     assert endings["~/good"] is Ending.DONE
