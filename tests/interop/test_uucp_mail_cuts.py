@@ -138,7 +138,7 @@ def keys_of(protocol: str, batch: str) -> str:
 KINDS = (
     list(itertools.product("igt", ["", "rsmtp", "rgsmtp", "rcsmtp", "rbsmtp", "rzsmtp"]))
     if SOAKS
-    else [("i", ""), ("i", "rgsmtp"), ("g", ""), ("g", "rzsmtp")]
+    else [("i", ""), ("g", "rzsmtp")]
 )
 
 
