@@ -14,7 +14,8 @@ from relaynode.mailers.file import FileMailer
 from relaynode.mailers.local import LocalMailer
 from relaynode.mailers.program import ProgramMailer
 from relaynode.mailers.same_for_all import SameForAll
-from relaynode.mailers.smtp import NextHop, SmtpMailer
+from relaynode.mailers.smtp import SmtpMailer
+from relaynode.mailers.smtp_hop import NextHop
 from relaynode.mailers.uux import UuxMailer
 from relaynode.policy.mailer_forms import KINDS
 from relaynode.wire import tcp, tls

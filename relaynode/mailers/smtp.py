@@ -12,62 +12,35 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode import sasl
 from relaynode.errors import (
     LineLost,
     LocalProtocolError,
-    LoginRefused,
-    RefusedError,
     StoreError,
-    TimedOut,
-    TlsFailed,
     WireError,
 )
 from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
+from relaynode.mailers.smtp_dialogue import Dialogue
+from relaynode.mailers.smtp_opening import Opening
 from relaynode.policy import rewrite
 from relaynode.policy.mailer_forms import Role
 from relaynode.queue.finish import finish
 from relaynode.smtp import client as smtp
-from relaynode.wire.meter import PipeMeter, Sent
+from relaynode.wire.meter import Sent
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from relaynode.config.values import Password
     from relaynode.mailers.outgoing import Outgoing
+    from relaynode.mailers.smtp_hop import NextHop
     from relaynode.policy.masquerade import Masquerade
-    from relaynode.wire.stream import Stream
 
 MIN_IN_FLIGHT = 2
 """Transactions under way whatever the meter says: one being sent, one being answered."""
 
-SLOWEST_BYTES_PER_SECOND = 16
-"""A line slower than HF at its worst (200 bit/s is 25) counts as dead."""
-
 WRITE_BYTES = 16 * 1024
 """Content is handed to the line in pieces of this size."""
-
-
-@dataclass(frozen=True, slots=True)
-class NextHop:
-    """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
-
-    `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
-    connection. `tls_context` is needed unless `tls` is "none".
-    """
-
-    name: str
-    open: Callable[[], Awaitable[Stream]]
-    mailer: str = "esmtp"
-    tls: str = "none"
-    tls_context: Callable[[], ssl.SSLContext] | None = None
-    user: str | None = None
-    password: Password | None = None
-    timeout_seconds: float = 300.0
-    max_in_flight: int = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -102,10 +75,11 @@ class SmtpMailer:
     ) -> None:
         """See Mailer."""
         stream = await self._next_hop.open()
-        session = _Session(self._next_hop, stream, self._hostname, self._masquerade, self._clock)
+        client, seconds = smtp.Client(self._hostname), self._next_hop.timeout_seconds
+        dialogue = Dialogue(stream, client, self._clock, seconds)
         try:
-            await session.open()
-            await session.run(consignments, report)
+            await Opening(dialogue, self._next_hop).open()
+            await _Session(dialogue, self._next_hop, self._masquerade).run(consignments, report)
         finally:
             stream.abort()
 
@@ -114,103 +88,20 @@ class SmtpMailer:
 class _Session:
     """One connection."""
 
+    dialogue: Dialogue
     next_hop: NextHop
-    stream: Stream
-    hostname: str
     masquerade: Masquerade
-    clock: Callable[[], float]
-    client: smtp.Client = field(init=False)
-    meter: PipeMeter = field(init=False)
     in_flight_bytes: int = 0
-    is_private: bool = False
     closing: Status | None = None
     progress: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def __post_init__(self) -> None:
-        self.client = smtp.Client(self.hostname)
-        self.meter = PipeMeter(self.clock())
+    @property
+    def client(self) -> smtp.Client:
+        return self.dialogue.client
 
-    # --- opening
-
-    async def open(self) -> None:
-        """Greeting, EHLO, TLS, AUTH. Raises: WireError, RefusedError, ProtocolError."""
-        if self.next_hop.tls == "tls":
-            await self._start_tls()
-        await self._until(smtp.Greeted)
-        await self._hello()
-        if self.next_hop.tls == "starttls":
-            if "STARTTLS" not in self.client.extensions:
-                raise TlsFailed(
-                    f'{self.stream.peer}: offers no STARTTLS; tls = "none" goes without'
-                )
-            self.client.starttls()
-            await self._until(smtp.TlsAccepted)
-            await self._start_tls()
-            self.client.after_tls()
-            await self._hello()
-        if self.next_hop.user is not None:
-            await self._log_in(self.next_hop.user)
-
-    async def _start_tls(self) -> None:
-        assert self.next_hop.tls_context is not None
-        context = self.next_hop.tls_context()
-        await self.stream.start_tls(context, self.next_hop.name, self.next_hop.timeout_seconds)
-        self.is_private = True
-
-    async def _hello(self) -> None:
-        self.client.hello()
-        asked_at = self.clock()
-        await self._until(smtp.Ready)
-        self.meter.round_trip(self.clock() - asked_at)
-
-    async def _log_in(self, user: str) -> None:
-        assert self.next_hop.password is not None
-        password = self.next_hop.password.reveal()
-        mechanism = sasl.choose(self.client.mechanisms, user, password, is_private=self.is_private)
-        if mechanism is None:
-            offered = " ".join(self.client.mechanisms) or "nothing"
-            status = temporary(f"no way to log in: the server offers {offered}", "4.7.4", 454)
-            raise LoginRefused(status, self.stream.peer)
-        self.client.authenticate(mechanism)
-        await self._until(smtp.Ready)
-
-    async def _until(self, wanted: type[smtp.Event]) -> None:
-        """Talk until the event that opening the session waits for."""
-        while True:
-            await self._write(self.client.data_to_send())
-            events = await self._read()
-            for event in events:
-                if isinstance(event, smtp.Refused) and event.status.code != 421:
-                    kind = LoginRefused if event.what == "AUTH" else RefusedError
-                    raise kind(event.status, f"{self.stream.peer}: {event.what} refused")
-                if isinstance(event, smtp.ServerClosing):
-                    raise self._closing(event.status)
-            self.client.check()
-            if any(isinstance(event, wanted) for event in events):
-                return
-
-    def _closing(self, status: Status) -> RefusedError:
-        return RefusedError(status, f"{self.stream.peer}: closing")
-
-    async def _read(self) -> list[smtp.Event]:
-        """The next events; [] when only time has passed while what we sent was moving."""
-        backlog = self.stream.backlog()
-        try:
-            data = await self.stream.read(self.next_hop.timeout_seconds)
-        except TimedOut:
-            # On a slow line an answer may be long in coming because what it answers is still
-            # on its way: as long as that moves, nobody is silent.
-            if self.client.wants_content or self.stream.backlog() < backlog:
-                return []
-            raise
-        if not data:
-            self.client.peer_closed()
-            raise LineLost(f"{self.stream.peer}: closed the connection")
-        return self.client.receive(data)
-
-    async def _write(self, data: bytes) -> None:
-        timeout = self.next_hop.timeout_seconds + len(data) / SLOWEST_BYTES_PER_SECOND
-        await self.stream.write(data, timeout)
+    @property
+    def peer(self) -> str:
+        return self.dialogue.peer
 
     # --- the messages
 
@@ -240,7 +131,7 @@ class _Session:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
         if self.closing is not None and sender.cancelled():
-            raise self._closing(self.closing)
+            raise self.dialogue.closing(self.closing)
 
     async def _settle(
         self,
@@ -270,7 +161,7 @@ class _Session:
                 delivery,
                 recipient,
                 status or otherwise,
-                self.stream.peer,
+                self.peer,
                 in_doubt=status is None and transaction.is_in_doubt,
             )
             for recipient, status in zip(delivery.recipients, transaction.statuses, strict=True)
@@ -303,16 +194,16 @@ class _Session:
             await self._send_one(consignment, outgoing, report)
         await self._wait_for(lambda: not self.client.unfinished)
         self.client.quit()
-        await self._write(self.client.data_to_send())
+        await self.dialogue.write()
 
     def _refusal(self, consignment: Consignment, outgoing: Outgoing) -> Status | None:
         """Why this message must not be sent to this server, if so."""
         limit = self.client.max_size_bytes
         if limit is not None and outgoing.size_bytes > limit:
-            text = f"message of {outgoing.size_bytes} bytes, {self.stream.peer} takes {limit}"
+            text = f"message of {outgoing.size_bytes} bytes, {self.peer} takes {limit}"
             return permanent(text, "5.3.4", 552)
         if _needs_utf8(consignment) and "SMTPUTF8" not in self.client.extensions:
-            text = f"{self.stream.peer} takes no addresses outside ASCII"
+            text = f"{self.peer} takes no addresses outside ASCII"
             return permanent(text, "5.6.7", 550)
         return None
 
@@ -325,7 +216,7 @@ class _Session:
 
         def has_room() -> bool:
             count = len(self.client.unfinished)
-            is_below = self.in_flight_bytes < self.meter.window_bytes
+            is_below = self.in_flight_bytes < self.dialogue.meter.window_bytes
             limit = self.next_hop.max_in_flight
             return self.client.can_begin and (
                 count < min(MIN_IN_FLIGHT, limit) or (is_below and count < limit)
@@ -351,7 +242,7 @@ class _Session:
         except LocalProtocolError as error:
             await report(self._refused(consignment, permanent(str(error), "5.1.3", 553)))
             return
-        flight.sent = self.meter.send(outgoing.size_bytes, self.clock())
+        flight.sent = self.dialogue.meter.send(outgoing.size_bytes, self.dialogue.clock())
         self.in_flight_bytes += outgoing.size_bytes
         await self._wait_for_go(transaction)
         if self.client.wants_content:
@@ -389,7 +280,7 @@ class _Session:
     async def _wait_for_go(self, transaction: smtp.Transaction) -> None:
         """Without CHUNKING: wait for 354, or for the end of the transaction without it."""
         if not self.client.wants_content:
-            await self._write(self.client.data_to_send())
+            await self.dialogue.write()
             await self._wait_for(
                 lambda: (
                     self.client.wants_content
@@ -404,22 +295,22 @@ class _Session:
                 for start in range(0, len(piece), WRITE_BYTES):
                     self.client.send_content(piece[start : start + WRITE_BYTES])
                     if start + WRITE_BYTES < len(piece):
-                        await self._write(self.client.data_to_send())
+                        await self.dialogue.write()
         except StoreError as error:
             # Only an end of the line takes back what was announced; what went before it is
             # answered first, or it would be in doubt.
             await self._wait_for(lambda: not set(self.client.unfinished) - {transaction})
-            self.stream.abort()
+            self.dialogue.stream.abort()
             raise LineLost(f"the session had to be ended: {error}") from error
         self.client.end_content()
-        await self._write(self.client.data_to_send())
+        await self.dialogue.write()
 
     # --- receiving
 
     async def _receive(self, report: Callable[[Sequence[Attempt]], Awaitable[None]]) -> None:
         while True:
             try:
-                events = await self._read()
+                events = await self.dialogue.read()
             except WireError:
                 if self.client.state is smtp.State.CLOSED and not self.client.unfinished:
                     return  # it did not wait to answer QUIT
@@ -428,7 +319,7 @@ class _Session:
             if finished:
                 await report([a for event in finished for a in self._finish(event.transaction)])
             # In LOCKSTEP mode a reply releases the next command.
-            await self._write(self.client.data_to_send())
+            await self.dialogue.write()
             self.progress.set()
             self.client.check()
             for event in events:
@@ -441,7 +332,7 @@ class _Session:
     def _finish(self, transaction: smtp.Transaction) -> list[Attempt]:
         assert isinstance(transaction.tag, _Flight)
         if transaction.tag.sent is not None:
-            self.meter.acknowledge(transaction.tag.sent, self.clock())
+            self.dialogue.meter.acknowledge(transaction.tag.sent, self.dialogue.clock())
         self.in_flight_bytes -= transaction.size_bytes
         return self._attempts(transaction, temporary("no status", "4.0.0"))
 

@@ -97,6 +97,9 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "safe_open",
             "in_threads",
             "uucp_form",
+            "smtp_hop",
+            "smtp_dialogue",
+            "smtp_opening",
         },
         "sources": {
             "intake",

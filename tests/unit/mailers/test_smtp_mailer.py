@@ -23,7 +23,8 @@ from relaynode.errors import (
 )
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.mailer import Attempt, Consignment
-from relaynode.mailers.smtp import MIN_IN_FLIGHT, NextHop, SmtpMailer
+from relaynode.mailers.smtp import MIN_IN_FLIGHT, SmtpMailer
+from relaynode.mailers.smtp_hop import NextHop
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.queue.content import Content

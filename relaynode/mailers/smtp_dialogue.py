@@ -1,0 +1,85 @@
+"""An SMTP client core on a stream: bytes out, events in. What is said is told by others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
+from relaynode.smtp import client as smtp
+from relaynode.wire.meter import PipeMeter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relaynode.mail.status import Status
+    from relaynode.wire.stream import Stream
+
+SLOWEST_BYTES_PER_SECOND = 16
+"""A line slower than HF at its worst (200 bit/s is 25) counts as dead."""
+
+
+@dataclass(slots=True)
+class Dialogue:
+    """One connection. `clock`: monotonic seconds. `timeout_seconds`: for the peer's silence."""
+
+    stream: Stream
+    client: smtp.Client
+    clock: Callable[[], float]
+    timeout_seconds: float
+    meter: PipeMeter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter = PipeMeter(self.clock())
+
+    @property
+    def peer(self) -> str:
+        """The server, for people and the record."""
+        return self.stream.peer
+
+    async def read(self) -> list[smtp.Event]:
+        """The next events; [] when only time has passed while what we sent was moving.
+
+        Raises: WireError, RemoteProtocolError.
+        """
+        backlog = self.stream.backlog()
+        try:
+            data = await self.stream.read(self.timeout_seconds)
+        except TimedOut:
+            # On a slow line an answer may be long in coming because what it answers is still
+            # on its way: as long as that moves, nobody is silent.
+            if self.client.wants_content or self.stream.backlog() < backlog:
+                return []
+            raise
+        if not data:
+            self.client.peer_closed()
+            raise LineLost(f"{self.peer}: closed the connection")
+        return self.client.receive(data)
+
+    async def write(self) -> None:
+        """Send what the core has to say. Raises: WireError."""
+        data = self.client.data_to_send()
+        timeout = self.timeout_seconds + len(data) / SLOWEST_BYTES_PER_SECOND
+        await self.stream.write(data, timeout)
+
+    async def until(self, wanted: type[smtp.Event]) -> None:
+        """Talk until an event that the opening waits for.
+
+        Raises: WireError, RefusedError, ProtocolError.
+        """
+        while True:
+            await self.write()
+            events = await self.read()
+            for event in events:
+                if isinstance(event, smtp.Refused) and event.status.code != 421:
+                    kind = LoginRefused if event.what == "AUTH" else RefusedError
+                    raise kind(event.status, f"{self.peer}: {event.what} refused")
+                if isinstance(event, smtp.ServerClosing):
+                    raise self.closing(event.status)
+            self.client.check()
+            if any(isinstance(event, wanted) for event in events):
+                return
+
+    def closing(self, status: Status) -> RefusedError:
+        """The error for a server that hangs up."""
+        return RefusedError(status, f"{self.peer}: closing")

@@ -1,0 +1,32 @@
+"""Where an SMTP session goes, and all that is needed to open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from relaynode.config.values import Password
+    from relaynode.wire.stream import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class NextHop:
+    """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
+
+    `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
+    connection. `tls_context` is needed unless `tls` is "none".
+    """
+
+    name: str
+    open: Callable[[], Awaitable[Stream]]
+    mailer: str = "esmtp"
+    tls: str = "none"
+    tls_context: Callable[[], ssl.SSLContext] | None = None
+    user: str | None = None
+    password: Password | None = None
+    timeout_seconds: float = 300.0
+    max_in_flight: int = 64
