@@ -26,7 +26,9 @@ from relaynode.mailers.smtp_opening import Opening
 from relaynode.policy import rewrite
 from relaynode.policy.mailer_forms import Role
 from relaynode.queue.finish import finish
-from relaynode.smtp import client as smtp
+from relaynode.smtp.client import Client
+from relaynode.smtp.client_events import Bye, Finished, ServerClosing, State
+from relaynode.smtp.transaction import Transaction
 from relaynode.wire.meter import Sent
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ class SmtpMailer:
     ) -> None:
         """See Mailer."""
         stream = await self._next_hop.open()
-        client, seconds = smtp.Client(self._hostname), self._next_hop.timeout_seconds
+        client, seconds = Client(self._hostname), self._next_hop.timeout_seconds
         dialogue = Dialogue(stream, client, self._clock, seconds)
         try:
             await Opening(dialogue, self._next_hop).open()
@@ -96,7 +98,7 @@ class _Session:
     progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
-    def client(self) -> smtp.Client:
+    def client(self) -> Client:
         return self.dialogue.client
 
     @property
@@ -152,7 +154,7 @@ class _Session:
         if attempts:
             await report(attempts)
 
-    def _attempts(self, transaction: smtp.Transaction, otherwise: Status) -> list[Attempt]:
+    def _attempts(self, transaction: Transaction, otherwise: Status) -> list[Attempt]:
         """One attempt a recipient; `otherwise` for those whose status is not known."""
         assert isinstance(transaction.tag, _Flight)
         delivery = transaction.tag.consignment.delivery
@@ -250,7 +252,7 @@ class _Session:
 
     def _transaction(
         self, consignment: Consignment, size_bytes: int, flight: _Flight
-    ) -> smtp.Transaction:
+    ) -> Transaction:
         envelope = consignment.delivery.message.envelope
         paths = [
             type(recipient.forward_path)(
@@ -262,7 +264,7 @@ class _Session:
                 consignment.delivery.recipients, consignment.addresses, strict=True
             )
         ]
-        return smtp.Transaction(
+        return Transaction(
             tag=flight,
             reverse_path=self._reverse_path(envelope.reverse_path),
             recipients=paths,
@@ -277,7 +279,7 @@ class _Session:
         role, mailer = Role.ENVELOPE_SENDER, self.next_hop.mailer
         return rewrite.rewrite(self.masquerade, path, role, mailer=mailer).result
 
-    async def _wait_for_go(self, transaction: smtp.Transaction) -> None:
+    async def _wait_for_go(self, transaction: Transaction) -> None:
         """Without CHUNKING: wait for 354, or for the end of the transaction without it."""
         if not self.client.wants_content:
             await self.dialogue.write()
@@ -289,7 +291,7 @@ class _Session:
                 )
             )
 
-    async def _send_content(self, transaction: smtp.Transaction, outgoing: Outgoing) -> None:
+    async def _send_content(self, transaction: Transaction, outgoing: Outgoing) -> None:
         try:
             for piece in outgoing.pieces():
                 for start in range(0, len(piece), WRITE_BYTES):
@@ -312,10 +314,10 @@ class _Session:
             try:
                 events = await self.dialogue.read()
             except WireError:
-                if self.client.state is smtp.State.CLOSED and not self.client.unfinished:
+                if self.client.state is State.CLOSED and not self.client.unfinished:
                     return  # it did not wait to answer QUIT
                 raise
-            finished = [event for event in events if isinstance(event, smtp.Finished)]
+            finished = [event for event in events if isinstance(event, Finished)]
             if finished:
                 await report([a for event in finished for a in self._finish(event.transaction)])
             # In LOCKSTEP mode a reply releases the next command.
@@ -323,13 +325,13 @@ class _Session:
             self.progress.set()
             self.client.check()
             for event in events:
-                if isinstance(event, smtp.Bye):
+                if isinstance(event, Bye):
                     return
-                if isinstance(event, smtp.ServerClosing):
+                if isinstance(event, ServerClosing):
                     self.closing = event.status
                     return
 
-    def _finish(self, transaction: smtp.Transaction) -> list[Attempt]:
+    def _finish(self, transaction: Transaction) -> list[Attempt]:
         assert isinstance(transaction.tag, _Flight)
         if transaction.tag.sent is not None:
             self.dialogue.meter.acknowledge(transaction.tag.sent, self.dialogue.clock())

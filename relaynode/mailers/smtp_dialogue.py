@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
-from relaynode.smtp import client as smtp
+from relaynode.smtp.client import Client
+from relaynode.smtp.client_events import Event, Refused, ServerClosing
 from relaynode.wire.meter import PipeMeter
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Dialogue:
     """One connection. `clock`: monotonic seconds. `timeout_seconds`: for the peer's silence."""
 
     stream: Stream
-    client: smtp.Client
+    client: Client
     clock: Callable[[], float]
     timeout_seconds: float
     meter: PipeMeter = field(init=False)
@@ -37,7 +38,7 @@ class Dialogue:
         """The server, for people and the record."""
         return self.stream.peer
 
-    async def read(self) -> list[smtp.Event]:
+    async def read(self) -> list[Event]:
         """The next events; [] when only time has passed while what we sent was moving.
 
         Raises: WireError, RemoteProtocolError.
@@ -62,7 +63,7 @@ class Dialogue:
         timeout = self.timeout_seconds + len(data) / SLOWEST_BYTES_PER_SECOND
         await self.stream.write(data, timeout)
 
-    async def until(self, wanted: type[smtp.Event]) -> None:
+    async def until(self, wanted: type[Event]) -> None:
         """Talk until an event that the opening waits for.
 
         Raises: WireError, RefusedError, ProtocolError.
@@ -71,10 +72,10 @@ class Dialogue:
             await self.write()
             events = await self.read()
             for event in events:
-                if isinstance(event, smtp.Refused) and event.status.code != 421:
+                if isinstance(event, Refused) and event.status.code != 421:
                     kind = LoginRefused if event.what == "AUTH" else RefusedError
                     raise kind(event.status, f"{self.peer}: {event.what} refused")
-                if isinstance(event, smtp.ServerClosing):
+                if isinstance(event, ServerClosing):
                     raise self.closing(event.status)
             self.client.check()
             if any(isinstance(event, wanted) for event in events):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relaynode import sasl
 from relaynode.errors import LoginRefused, TlsFailed
 from relaynode.mail.status import temporary
-from relaynode.smtp import client as smtp
+from relaynode.smtp.client_events import Greeted, Ready, TlsAccepted
 
 if TYPE_CHECKING:
     from relaynode.mailers.smtp_dialogue import Dialogue
@@ -27,7 +27,7 @@ class Opening:
         """Until mail may be sent. Raises: WireError, RefusedError, ProtocolError."""
         if self.next_hop.tls == "tls":
             await self._start_tls()
-        await self.dialogue.until(smtp.Greeted)
+        await self.dialogue.until(Greeted)
         await self._hello()
         if self.next_hop.tls == "starttls":
             await self._ask_for_tls()
@@ -38,7 +38,7 @@ class Opening:
         clock = self.dialogue.clock
         self.dialogue.client.hello()
         asked_at = clock()
-        await self.dialogue.until(smtp.Ready)
+        await self.dialogue.until(Ready)
         self.dialogue.meter.round_trip(clock() - asked_at)
 
     async def _ask_for_tls(self) -> None:
@@ -46,7 +46,7 @@ class Opening:
         if "STARTTLS" not in client.extensions:
             raise TlsFailed(f'{self.dialogue.peer}: offers no STARTTLS; tls = "none" goes without')
         client.starttls()
-        await self.dialogue.until(smtp.TlsAccepted)
+        await self.dialogue.until(TlsAccepted)
         await self._start_tls()
         client.after_tls()
         await self._hello()
@@ -67,4 +67,4 @@ class Opening:
             status = temporary(f"no way to log in: the server offers {offered}", "4.7.4", 454)
             raise LoginRefused(status, self.dialogue.peer)
         client.authenticate(mechanism)
-        await self.dialogue.until(smtp.Ready)
+        await self.dialogue.until(Ready)

@@ -26,36 +26,31 @@ from __future__ import annotations
 import base64
 import re
 from collections import deque
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
 from relaynode.mail.status import Status, permanent
+from relaynode.smtp.client_events import (
+    Bye,
+    ContentWanted,
+    Event,
+    Finished,
+    Greeted,
+    Mode,
+    Ready,
+    Refused,
+    ServerClosing,
+    State,
+    TlsAccepted,
+)
 from relaynode.smtp.reply import Reply, ReplyParser
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from relaynode.mail.envelope import Recipient
     from relaynode.sasl import Mechanism
-
-
-class State(Enum):
-    GREETING = auto()
-    GREETED = auto()
-    HELLO = auto()
-    READY = auto()
-    STARTTLS = auto()
-    AUTH = auto()
-    CLOSED = auto()
-
-
-class Mode(Enum):
-    CHUNKED = auto()
-    PIPELINED = auto()
-    LOCKSTEP = auto()
+    from relaynode.smtp.transaction import Transaction
 
 
 class _Owed(Enum):
@@ -82,90 +77,9 @@ class _Expected(NamedTuple):
     recipient: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Transaction:
-    """One message on its way over one session.
-
-    `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
-    `send_content`. `statuses`: one per recipient, None while unknown.
-    """
-
-    tag: object
-    reverse_path: str
-    recipients: Sequence[Recipient]
-    size_bytes: int
-    is_8bit: bool = False
-    smtputf8: bool = False
-    ret: str = ""
-    envid: str = ""
-    statuses: list[Status | None] = field(default_factory=list)
-    is_content_sent: bool = False
-    is_finished: bool = False
-    mail_reply: Reply | None = None
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """If the line is lost now, may the server have accepted it for some recipient?"""
-        return self.is_content_sent and not self.is_finished and None in self.statuses
-
-    def _settle(self, status: Status) -> None:
-        self.statuses = [known or status for known in self.statuses]
-
-
 # What sendmail says. It gives the mail back; we keep it, since the mistake is ours to mend.
 _LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
 
-
-@dataclass(frozen=True, slots=True)
-class Greeted:
-    """The server's greeting has come: say `hello`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """EHLO or AUTH was accepted: transactions may begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class TlsAccepted:
-    """The server waits for a TLS handshake; call `after_tls` when it is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The server does not want `what` ("greeting", "EHLO", "STARTTLS" or "AUTH")."""
-
-    what: str
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class ContentWanted:
-    """354: give the content with `send_content` and `end_content`."""
-
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A transaction is over; every recipient has its status."""
-
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class ServerClosing:
-    """421: the server is about to hang up. Nothing more may be begun."""
-
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Bye:
-    """QUIT was answered."""
-
-
-Event = Greeted | Ready | TlsAccepted | Refused | ContentWanted | Finished | ServerClosing | Bye
 
 # Neither control characters nor bytes that were no UTF-8 (lone surrogates).
 _SAFE_WORD = re.compile("[!-~\u00a0-\ud7ff\ue000-\U0010ffff]+\\Z")
@@ -500,7 +414,7 @@ class Client:
             case _Owed.MAIL:
                 transaction.mail_reply = reply
                 if reply.code >= 300:
-                    transaction._settle(reply.status)
+                    transaction.settle(reply.status)
             case _Owed.RCPT:
                 if reply.code >= 300 and transaction.statuses[expected.recipient] is None:
                     transaction.statuses[expected.recipient] = reply.status
@@ -538,7 +452,7 @@ class Client:
     def _finish(self, transaction: Transaction, status: Status) -> list[Event]:
         if status.code >= 300 and self.mode is Mode.CHUNKED:
             self._must_reset = True
-        transaction._settle(status)
+        transaction.settle(status)
         transaction.is_finished = True
         self._unfinished.remove(transaction)
         return [Finished(transaction)]

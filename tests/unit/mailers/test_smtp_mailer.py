@@ -30,7 +30,7 @@ from relaynode.policy.names import Names
 from relaynode.queue.content import Content
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
-from relaynode.smtp.client import Mode
+from relaynode.smtp.client_events import Mode
 from relaynode.wire.memory import MemoryStream, pair
 
 if TYPE_CHECKING:

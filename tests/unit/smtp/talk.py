@@ -19,7 +19,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from relaynode.mail.status import Status, ok
-from relaynode.smtp.client import Client, Mode, Ready
+from relaynode.smtp.client import Client
+from relaynode.smtp.client_events import Mode, Ready
 from relaynode.smtp.events import (
     Closed,
     ContentData,

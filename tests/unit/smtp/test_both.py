@@ -11,16 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaynode.mail.envelope import Recipient
-from relaynode.smtp.client import (
-    Bye,
-    Client,
-    ContentWanted,
-    Finished,
-    Greeted,
-    Mode,
-    Ready,
-    Transaction,
-)
+from relaynode.smtp.client import Client
+from relaynode.smtp.client_events import Bye, ContentWanted, Finished, Greeted, Mode, Ready
+from relaynode.smtp.transaction import Transaction
 from unit.smtp.talk import Desk, Message
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.envelope import Recipient
 from relaynode.mail.status import Status
 from relaynode.sasl import CramMd5, Login, Mechanism, Plain
-from relaynode.smtp.client import (
+from relaynode.smtp.client import Client
+from relaynode.smtp.client_events import (
     Bye,
-    Client,
     ContentWanted,
     Event,
     Finished,
@@ -26,8 +26,8 @@ from relaynode.smtp.client import (
     ServerClosing,
     State,
     TlsAccepted,
-    Transaction,
 )
+from relaynode.smtp.transaction import Transaction
 from unit.smtp.talk import KEYWORDS, ehlo_reply, pieces, ready_client
 
 CONTENT = b"Subject: x\r\n\r\n.\r\nhello\r\n"

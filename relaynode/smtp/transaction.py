@@ -1,0 +1,44 @@
+"""One message on its way over one session, as the client's core and its driver see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from relaynode.mail.envelope import Recipient
+    from relaynode.mail.status import Status
+    from relaynode.smtp.reply import Reply
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One message on its way over one session.
+
+    `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
+    `send_content`. `statuses`: one per recipient, None while unknown.
+    """
+
+    tag: object
+    reverse_path: str
+    recipients: Sequence[Recipient]
+    size_bytes: int
+    is_8bit: bool = False
+    smtputf8: bool = False
+    ret: str = ""
+    envid: str = ""
+    statuses: list[Status | None] = field(default_factory=list)
+    is_content_sent: bool = False
+    is_finished: bool = False
+    mail_reply: Reply | None = None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """If the line is lost now, may the server have accepted it for some recipient?"""
+        return self.is_content_sent and not self.is_finished and None in self.statuses
+
+    def settle(self, status: Status) -> None:
+        """The status of all recipients that have none yet."""
+        self.statuses = [known or status for known in self.statuses]
