@@ -116,7 +116,7 @@ def make_node(
     )
     retry = RetryPolicy(queue.give_up_after_days * DAY, queue.give_up_min_attempts)
     neighbours = load_neighbours(config)
-    ways = Ways(config, rules, users, neighbours, monotonic)
+    ways = Ways(config, rules, users, neighbours, monotonic, store.servers)
     parts = RunParts(store, rules, ways, retry, dsns, clock)
     letters = UucpLetters(intake, store, postmaster=config.file.node.postmaster)
     journal = Journal(neighbours.log, neighbours.stats, clock=clock)

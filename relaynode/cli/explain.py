@@ -17,6 +17,7 @@ from relaynode.neighbours import load_neighbours
 from relaynode.policy.expand import decide
 from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
+from relaynode.queue.servers import NoServers
 from relaynode.rules import Rules
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(find(arguments.config))
     users = Users(config.mailbox, frozenset(config.file.local.users))
     rules = Rules(config, users)
-    ways = Ways(config, rules, users, load_neighbours(config), lambda: 0.0)
+    ways = Ways(config, rules, users, load_neighbours(config), lambda: 0.0, NoServers())
     explained = [_explain(address, rules, ways) for address in arguments.addresses]
     if arguments.json:
         print(json.dumps(explained, indent=2))

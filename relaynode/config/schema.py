@@ -138,6 +138,7 @@ class SmartHostSection(RemoteSection, frozen=True, kw_only=True):
 
     tls: Tls = "starttls"
     max_in_flight: Positive = 64
+    max_connections: Positive = 5
 
 
 class AccountSection(RemoteSection, frozen=True, kw_only=True):

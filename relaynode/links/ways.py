@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode.config.values import HostPort
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from relaynode.mailers.users import Users
     from relaynode.neighbours import Neighbours
     from relaynode.policy.route import Route
+    from relaynode.queue.servers import Servers
     from relaynode.rules import Rules
     from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
@@ -77,13 +78,15 @@ class Ways:
         users: Users,
         neighbours: Neighbours,
         clock: Callable[[], float],
+        servers: Servers,
     ) -> None:
-        """`clock`: monotonic seconds."""
+        """`clock`: monotonic seconds. `servers`: what is known of those that mail goes to."""
         self._config = config
         self._neighbours = neighbours
         self._rules = rules
         self._users = users
         self._clock = clock
+        self._servers = servers
 
     def way_of(self, route: Route) -> Way:
         """The way that a route takes."""
@@ -183,8 +186,18 @@ class Ways:
             except ValueError as error:  # the mailertable has it so; `check` names the line
                 raise TableError(f"next hop {way.name}: {error}") from error
             openers = [opener(where, 25, count) for where in hosts]
-            return NextHop(way.name, _first_that_answers(openers), way.mailer)
-        return _smart_host(self._config, way, section, count)
+            return NextHop(
+                way.name,
+                _first_that_answers(openers),
+                way.mailer,
+                port=hosts[0].with_default(25)[1],
+                servers=self._servers,
+            )
+        return replace(
+            _smart_host(self._config, way, section, count),
+            port=section.host.with_default(_USUAL_PORTS[section.tls])[1],
+            servers=self._servers,
+        )
 
 
 def _hosts(text: str) -> list[HostPort]:
@@ -228,6 +241,7 @@ def _smart_host(config: Config, way: Way, section: SmartHostSection, count: Byte
         password=config.passwords.get(("smart_host", way.name)),
         timeout_seconds=section.timeout_seconds,
         max_in_flight=section.max_in_flight,
+        max_connections=section.max_connections,
     )
 
 

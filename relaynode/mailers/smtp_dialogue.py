@@ -11,7 +11,7 @@ from relaynode.smtp.client_events import Event, Refused, ServerClosing
 from relaynode.wire.meter import PipeMeter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from relaynode.mail.status import Status
     from relaynode.wire.stream import Stream
@@ -29,6 +29,7 @@ class Dialogue:
     clock: Callable[[], float]
     timeout_seconds: float
     meter: PipeMeter = field(init=False)
+    _hello_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.meter = PipeMeter(self.clock())
@@ -37,6 +38,15 @@ class Dialogue:
     def peer(self) -> str:
         """The server, for people and the record."""
         return self.stream.peer
+
+    def hello(self, presumed: Mapping[str, str] | None = None) -> None:
+        """Say EHLO (Client.hello): the answer measures the round trip."""
+        self.client.hello(presumed)
+        self._hello_at = self.clock()
+
+    def hello_answered(self) -> None:
+        """The answer is here."""
+        self.meter.round_trip(self.clock() - self._hello_at)
 
     async def read(self) -> list[Event]:
         """The next events; [] when only time has passed while what we sent was moving.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from relaynode.queue.servers import NoServers
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
     from relaynode.config.values import Password
+    from relaynode.queue.servers import Servers
     from relaynode.wire.stream import Stream
 
 
@@ -18,7 +21,9 @@ class NextHop:
     """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
 
     `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
-    connection. `tls_context` is needed unless `tls` is "none".
+    connection. `tls_context` is needed unless `tls` is "none". `max_in_flight`: messages under way
+    over one connection. `max_connections`: at once, to a server that does not take messages one
+    behind the other. `port` and `servers`: where what the server shows of itself is kept.
     """
 
     name: str
@@ -30,3 +35,6 @@ class NextHop:
     password: Password | None = None
     timeout_seconds: float = 300.0
     max_in_flight: int = 64
+    max_connections: int = 5
+    port: int = 25
+    servers: Servers = field(default_factory=NoServers)

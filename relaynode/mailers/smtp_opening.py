@@ -13,14 +13,16 @@ from relaynode.smtp.client_events import Greeted, Ready, TlsAccepted
 if TYPE_CHECKING:
     from relaynode.mailers.smtp_dialogue import Dialogue
     from relaynode.mailers.smtp_hop import NextHop
+    from relaynode.queue.servers import KnownServer
 
 
 @dataclass(slots=True)
 class Opening:
-    """The first part of one session."""
+    """The first part of one session. `known`: what is known of the server."""
 
     dialogue: Dialogue
     next_hop: NextHop
+    known: KnownServer
     is_private: bool = False
 
     async def open(self) -> None:
@@ -28,6 +30,10 @@ class Opening:
         if self.next_hop.tls == "tls":
             await self._start_tls()
         await self.dialogue.until(Greeted)
+        is_all = self.next_hop.tls != "starttls" and self.next_hop.user is None
+        if is_all and self.known.extensions:
+            self.dialogue.hello(self.known.extensions)  # the answer is waited for with the mail's
+            return
         await self._hello()
         if self.next_hop.tls == "starttls":
             await self._ask_for_tls()
@@ -35,11 +41,9 @@ class Opening:
             await self._log_in(self.next_hop.user)
 
     async def _hello(self) -> None:
-        clock = self.dialogue.clock
-        self.dialogue.client.hello()
-        asked_at = clock()
+        self.dialogue.hello()
         await self.dialogue.until(Ready)
-        self.dialogue.meter.round_trip(clock() - asked_at)
+        self.dialogue.hello_answered()
 
     async def _ask_for_tls(self) -> None:
         client = self.dialogue.client

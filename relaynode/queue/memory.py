@@ -27,6 +27,7 @@ from relaynode.queue.model import (
     Verb,
 )
 from relaynode.queue.schema import UUCP
+from relaynode.queue.servers import MemoryServers
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
 from relaynode.queue.uucp.jobs import delete, drop
 from relaynode.queue.uucp.tables import SqlUucpStore
@@ -95,6 +96,7 @@ class MemoryStore:
         self._next_id = 1
         self._tables = _TablesInMemory(self._spool)
         self.uucp = SqlUucpStore(self._tables, clock)
+        self.servers = MemoryServers()
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""

@@ -212,4 +212,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE recipient ADD COLUMN job_id TEXT",
         "CREATE INDEX recipient_job ON recipient (job_id) WHERE job_id IS NOT NULL",
     ),
+    (
+        """CREATE TABLE server (
+            name TEXT PRIMARY KEY,
+            extensions TEXT NOT NULL,
+            broken TEXT NOT NULL,
+            max_recipients INTEGER,
+            connections INTEGER NOT NULL
+        )""",
+    ),
 )

@@ -37,6 +37,7 @@ from relaynode.queue.model import (
 from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
 from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
 from relaynode.queue.schema import MIGRATIONS
+from relaynode.queue.servers import SqlServers
 from relaynode.queue.texts import IN_DOUBT_TEXT, INTERRUPTED_TEXT, OPERATOR_TEXT
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
@@ -98,6 +99,7 @@ class SqliteStore:
         sync_folder(spool)
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="queue-reader")
         self.uucp = SqlUucpStore(self, clock)
+        self.servers = SqlServers(self.read, self.write)
 
     # --- connections
 

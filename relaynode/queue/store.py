@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         SeenMark,
         Verb,
     )
+    from relaynode.queue.servers import Servers
     from relaynode.queue.uucp.model import ClaimedJob, MailJob, Settled
     from relaynode.queue.uucp.store import UucpStore
 
@@ -35,6 +36,11 @@ class Store(Protocol):
     @property
     def uucp(self) -> UucpStore:
         """The UUCP work that is not mail."""
+        ...
+
+    @property
+    def servers(self) -> Servers:
+        """What is known of the servers that mail goes to."""
         ...
 
     # --- intake

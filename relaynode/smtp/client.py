@@ -38,6 +38,7 @@ from relaynode.smtp.client_events import (
     Event,
     Finished,
     Greeted,
+    Mispresumed,
     Mode,
     Ready,
     Refused,
@@ -45,9 +46,12 @@ from relaynode.smtp.client_events import (
     State,
     TlsAccepted,
 )
+from relaynode.smtp.presumption import Watch
 from relaynode.smtp.reply import Reply, ReplyParser
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from relaynode.mail.envelope import Recipient
     from relaynode.sasl import Mechanism
     from relaynode.smtp.transaction import Transaction
@@ -87,10 +91,14 @@ _SAFE_PATH = re.compile("[ !-~\u00a0-\ud7ff\ue000-\U0010ffff]*\\Z")
 
 
 class Client:
-    """One connection to a server. `hostname`: our name for EHLO."""
+    """One connection to a server.
 
-    def __init__(self, hostname: str) -> None:
+    `hostname`: our name for EHLO. `without`: extensions that are not used whatever the server says.
+    """
+
+    def __init__(self, hostname: str, *, without: Collection[str] = ()) -> None:
         self.hostname = hostname
+        self._without = without
         self.state = State.GREETING
         self.extensions: dict[str, str] = {}
         self._parser = ReplyParser()
@@ -103,6 +111,9 @@ class Client:
         self._dots: DotEncoder | None = None
         self._content_left = 0
         self._must_reset = False
+        self._is_presumed = False
+        self._relied_on: set[str] = set()
+        self._watch = Watch()
         self._mechanism: Mechanism | None = None
         self._violation: RemoteProtocolError | None = None
 
@@ -159,6 +170,15 @@ class Client:
         return self.extensions.get("AUTH", "").split()
 
     @property
+    def max_recipients(self) -> int | None:
+        """How many recipients a transaction may have (RFC 9422), if the server told."""
+        for limit in self.extensions.get("LIMITS", "").upper().split():
+            name, _, value = limit.partition("=")
+            if name == "RCPTMAX" and value.isdecimal() and value.isascii() and int(value):
+                return int(value)
+        return None
+
+    @property
     def max_size_bytes(self) -> int | None:
         """The largest message the server takes (RFC 1870), if it told."""
         size = self.extensions.get("SIZE", "")
@@ -169,11 +189,24 @@ class Client:
         """Transactions begun whose end is not known, in order."""
         return tuple(self._unfinished)
 
-    def hello(self) -> None:
-        """Say EHLO; a server that does not know it gets HELO."""
+    def hello(self, presumed: Mapping[str, str] | None = None) -> None:
+        """Say EHLO; a server that does not know it gets HELO.
+
+        `presumed`: what it is taken to offer until it has answered, so that transactions may begin
+        at once. If it does not offer what was used by then, Mispresumed comes.
+        """
         self._want(State.GREETED)
         self.state = State.HELLO
         self._command(f"EHLO {self.hostname}", _Owed.EHLO)
+        if presumed is not None:
+            self._is_presumed = True
+            self.extensions = dict(presumed)
+            self.state = State.READY
+
+    @property
+    def is_presuming(self) -> bool:
+        """Is EHLO not answered yet, while transactions may begin already?"""
+        return self._is_presumed
 
     def starttls(self) -> None:
         """Ask for TLS (RFC 3207)."""
@@ -247,6 +280,10 @@ class Client:
         if self._must_reset or (self.mode is Mode.CHUNKED and self._unfinished):
             self._must_reset = False
             self._step("RSET", _Expected(_Owed.RSET, transaction))
+        if self.mode is not Mode.LOCKSTEP:
+            self._uses("PIPELINING")
+        if self.mode is Mode.CHUNKED:
+            self._uses("CHUNKING")
         self._unfinished.append(transaction)
         self._step(mail, _Expected(_Owed.MAIL, transaction))
         for index, rcpt in enumerate(rcpts):
@@ -262,6 +299,13 @@ class Client:
     def wants_content(self) -> bool:
         """Is content to be given now?"""
         return self._sending is not None
+
+    def may_send(self, piece: bytes) -> bool:
+        """May the next piece of content go out now? While the server is only presumed to take it,
+        what it could take for commands may not. Once asked for a piece, it must be the next."""
+        if not self._is_presumed or self.mode is not Mode.CHUNKED:
+            return True
+        return self._watch.is_harmless(piece)
 
     def send_content(self, piece: bytes) -> None:
         """A piece of the content of the transaction under way, wire form, dots as they are."""
@@ -284,27 +328,35 @@ class Client:
     def _start_content(self, transaction: Transaction) -> None:
         self._sending = transaction
         self._content_left = transaction.size_bytes
+        self._watch = Watch()
         self._dots = None if self.mode is Mode.CHUNKED else DotEncoder()
 
     def _mail_command(self, transaction: Transaction) -> str:
         command = f"MAIL FROM:<{_path(transaction.reverse_path)}>"
-        if "SIZE" in self.extensions:
+        if self._uses("SIZE"):
             command += f" SIZE={transaction.size_bytes}"
-        if transaction.is_8bit and "8BITMIME" in self.extensions:
+        if transaction.is_8bit and self._uses("8BITMIME"):
             command += " BODY=8BITMIME"
-        if transaction.smtputf8 and "SMTPUTF8" in self.extensions:
+        if transaction.smtputf8 and self._uses("SMTPUTF8"):
             command += " SMTPUTF8"
-        if "DSN" in self.extensions:
+        if (transaction.ret or transaction.envid) and self._uses("DSN"):
             command += f" RET={_word(transaction.ret)}" if transaction.ret else ""
             command += f" ENVID={_word(transaction.envid)}" if transaction.envid else ""
         return command
 
     def _rcpt_command(self, recipient: Recipient) -> str:
         command = f"RCPT TO:<{_path(recipient.address)}>"
-        if "DSN" in self.extensions:
+        if (recipient.notify or recipient.orcpt) and self._uses("DSN"):
             command += f" NOTIFY={_word(recipient.notify)}" if recipient.notify else ""
             command += f" ORCPT={_word(recipient.orcpt)}" if recipient.orcpt else ""
         return command
+
+    def _uses(self, extension: str) -> bool:
+        """Is a parameter of an extension sent? Then it is relied on."""
+        if extension not in self.extensions:
+            return False
+        self._relied_on.add(extension)
+        return True
 
     # --- sending
 
@@ -342,6 +394,10 @@ class Client:
         is_challenge = expected.owed is _Owed.AUTH and reply.code == 334
         if reply.code // 100 == 3 and expected.owed is not _Owed.DATA and not is_challenge:
             raise RemoteProtocolError(f"unexpected reply to {expected.owed.name}: {reply.status}")
+        if reply.code == 221 and expected.owed is not _Owed.QUIT:
+            # The answer to our QUIT, and the one before it was left out: what it would have said
+            # must not be guessed from this one.
+            raise RemoteProtocolError(f"goodbye instead of an answer to {expected.owed.name}")
         if expected.transaction is not None:
             events = self._transaction_reply(expected, expected.transaction, reply)
         else:
@@ -362,8 +418,10 @@ class Client:
             case _Owed.EHLO | _Owed.HELO if is_good and self._is_us(reply):
                 self.state = State.CLOSED
                 return [Refused("EHLO", _LOOP)]
+            case _Owed.EHLO if self._is_presumed:
+                return self._compare(self._offered(reply) if is_good else {})
             case _Owed.EHLO if is_good:
-                self.extensions = _extensions(reply)
+                self.extensions = self._offered(reply)
                 self.state = State.READY
                 return [Ready()]
             case _Owed.EHLO if reply.code in (500, 501, 502, 504, 550):
@@ -393,6 +451,22 @@ class Client:
         what = "greeting" if owed is _Owed.GREETING else "EHLO"
         return [Refused(what, reply.status)]
 
+    def _offered(self, reply: Reply) -> dict[str, str]:
+        return {k: v for k, v in _extensions(reply).items() if k not in self._without}
+
+    def _compare(self, offered: dict[str, str]) -> list[Event]:
+        """EHLO is answered: is it what was presumed, as far as that was used?"""
+        self._is_presumed = False
+        missing = frozenset(self._relied_on - offered.keys())
+        self.extensions = offered
+        if not missing:
+            return [Ready()]
+        self.state = State.CLOSED
+        if "CHUNKING" in missing:
+            for transaction in self._unfinished:
+                transaction.is_void = True
+        return [Mispresumed(missing)]
+
     def _is_us(self, reply: Reply) -> bool:
         """Does the server give our own name as its own (RFC 5321 4.1.1.1 says which word)?"""
         name = reply.lines[0].split(" ", 1)[0].lower().rstrip(".")
@@ -416,7 +490,9 @@ class Client:
                 if reply.code >= 300:
                     transaction.settle(reply.status)
             case _Owed.RCPT:
-                if reply.code >= 300 and transaction.statuses[expected.recipient] is None:
+                if reply.code < 300:
+                    transaction.accepted += 1
+                elif transaction.statuses[expected.recipient] is None:
                     transaction.statuses[expected.recipient] = reply.status
             case _Owed.DATA:
                 return self._data_reply(transaction, reply)

@@ -38,6 +38,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Mispresumed:
+    """The server does not offer what it was presumed to and what was used already: the connection
+    is of no use any more."""
+
+    missing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class TlsAccepted:
     """The server waits for a TLS handshake; call `after_tls` when it is done."""
 
@@ -76,4 +84,14 @@ class Bye:
     """QUIT was answered."""
 
 
-Event = Greeted | Ready | TlsAccepted | Refused | ContentWanted | Finished | ServerClosing | Bye
+Event = (
+    Greeted
+    | Ready
+    | Mispresumed
+    | TlsAccepted
+    | Refused
+    | ContentWanted
+    | Finished
+    | ServerClosing
+    | Bye
+)

@@ -18,7 +18,8 @@ class Transaction:
     """One message on its way over one session.
 
     `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
-    `send_content`. `statuses`: one per recipient, None while unknown.
+    `send_content`. `statuses`: one per recipient, None while unknown. `accepted`: how many
+    recipients the server took. `is_void`: the server cannot have accepted it.
     """
 
     tag: object
@@ -32,12 +33,15 @@ class Transaction:
     statuses: list[Status | None] = field(default_factory=list)
     is_content_sent: bool = False
     is_finished: bool = False
+    is_void: bool = False
+    accepted: int = 0
     mail_reply: Reply | None = None
 
     @property
     def is_in_doubt(self) -> bool:
         """If the line is lost now, may the server have accepted it for some recipient?"""
-        return self.is_content_sent and not self.is_finished and None in self.statuses
+        is_open = not self.is_finished and not self.is_void
+        return self.is_content_sent and is_open and None in self.statuses
 
     def settle(self, status: Status) -> None:
         """The status of all recipients that have none yet."""

@@ -68,6 +68,16 @@ class PipeMeter:
         self._delivered_at = now
 
     @property
+    def is_settled(self) -> bool:
+        """Were there enough acknowledgements for the estimate to be one of a full pipe?"""
+        return len(self._rates) >= self.SAMPLES
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """The shortest round trip seen, None before the first."""
+        return None if self._round_trip == float("inf") else self._round_trip
+
+    @property
     def rate(self) -> float:
         """Bytes per second, 0 while unknown."""
         return max(self._rates, default=0.0)

@@ -100,6 +100,10 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "smtp_hop",
             "smtp_dialogue",
             "smtp_opening",
+            "smtp_connections",
+            "smtp_session",
+            "smtp_supply",
+            "smtp_window",
         },
         "sources": {
             "intake",

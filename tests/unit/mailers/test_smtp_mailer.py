@@ -23,8 +23,9 @@ from relaynode.errors import (
 )
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.mailer import Attempt, Consignment
-from relaynode.mailers.smtp import MIN_IN_FLIGHT, SmtpMailer
+from relaynode.mailers.smtp import SmtpMailer
 from relaynode.mailers.smtp_hop import NextHop
+from relaynode.mailers.smtp_window import LOW_BACKLOG_BYTES, MAX_UNMEASURED, MIN_IN_FLIGHT
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.queue.content import Content
@@ -251,6 +252,7 @@ class Recorded:
         self.has_tls = False
         self.is_given_up = False
         self.backlogs: list[int] = []
+        self.usual_backlog = 0
         self.after_read: Callable[[bytes], None] = lambda data: None
 
     async def read(self, timeout: float | None = None) -> bytes:
@@ -275,7 +277,7 @@ class Recorded:
         await self.inner.write(data, timeout)
 
     def backlog(self) -> int:
-        return self.backlogs.pop(0) if self.backlogs else 0
+        return self.backlogs.pop(0) if self.backlogs else self.usual_backlog
 
     async def start_tls(
         self, context: ssl.SSLContext, server_hostname: str | None, timeout: float | None = None
@@ -391,6 +393,7 @@ class Visit:
             password=Password("geheim"),
             timeout_seconds=LONG,
             max_in_flight=self.max_in_flight,
+            max_connections=1,
         )
         masquerade = Masquerade(names=Names(hostname="pc.lan"))
         return SmtpMailer(next_hop, hostname="pc.lan", masquerade=masquerade, clock=self.clock)
@@ -519,7 +522,7 @@ ERRORS: dict[str, type[Exception]] = {
 }
 WAYS = pytest.mark.parametrize("way", ERRORS)
 STEPS = {
-    Mode.CHUNKED: {"MAIL": 4, "RCPT": 8, "CONTENT": 4, "RSET": 2},
+    Mode.CHUNKED: {"MAIL": 4, "RCPT": 8, "CONTENT": 4, "RSET": 1},
     Mode.PIPELINED: {"MAIL": 4, "RCPT": 8, "DATA": 4, "CONTENT": 4},
     Mode.LOCKSTEP: {"MAIL": 4, "RCPT": 8, "DATA": 4, "CONTENT": 4},
 }
@@ -753,8 +756,18 @@ def test_on_a_slow_line_no_more_than_needed_is_under_way() -> None:
     double = Double(KEYWORDS[Mode.CHUNKED], is_lazy=True)
     times = chain([0.0, 0.0, 0.001], count(1.0))  # a short round trip, and then it takes its time
     visit = Visit(double, clock=lambda: next(times))
+    visit.stream.usual_backlog = LOW_BACKLOG_BYTES
     assert visit.run(consignment(number) for number in range(10)) is None
     assert double.most_open == MIN_IN_FLIGHT
+
+
+def test_a_line_that_is_not_measured_yet_is_not_left_idle() -> None:
+    double = Double(KEYWORDS[Mode.CHUNKED], is_lazy=True)
+    times = chain([0.0, 0.0, 0.001], count(1.0))
+    visit = Visit(double, clock=lambda: next(times))
+    visit.stream.usual_backlog = LOW_BACKLOG_BYTES - 1
+    assert visit.run(consignment(number) for number in range(40)) is None
+    assert double.most_open == MAX_UNMEASURED
 
 
 @pytest.mark.parametrize(

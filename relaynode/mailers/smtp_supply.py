@@ -1,0 +1,60 @@
+"""The consignments of one next hop, shared by the connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from relaynode.mailers.mailer import Consignment
+
+
+class Supply:
+    """Gives each consignment to one taker. What comes back goes out before anything new."""
+
+    def __init__(self, source: AsyncIterator[Consignment]) -> None:
+        self._source = source
+        self._returned: deque[Consignment] = deque()
+        self._asking: asyncio.Future[Consignment | None] | None = None
+
+    async def take(self) -> Consignment | None:
+        """The next one, None when there is no more."""
+        while not self._returned:
+            # A taker that is called off must not end the source for the others: what it asked for
+            # is for whoever comes next.
+            if self._asking is None:
+                self._asking = asyncio.ensure_future(anext(self._source, None))
+            asking = self._asking
+            await asyncio.wait((asking,))
+            if self._asking is asking:
+                found = asking.result()
+                if found is None:
+                    return None  # it stays so: an iterator that has ended has
+                self._asking = None
+                self._returned.append(found)
+        return self._returned.popleft()
+
+    async def has_more(self) -> bool:
+        """Is there another one, which nobody has taken?"""
+        found = await self.take()
+        if found is not None:
+            self.give_back(found)
+        return found is not None
+
+    def give_back(self, consignment: Consignment) -> None:
+        """It was not tried after all, or a part of it was not."""
+        self._returned.appendleft(consignment)
+
+    @property
+    def has_returned(self) -> bool:
+        """Is there something that came back?"""
+        return bool(self._returned)
+
+    async def close(self) -> None:
+        """Nobody takes anything any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)

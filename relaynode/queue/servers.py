@@ -1,0 +1,115 @@
+"""What servers have shown of themselves, kept from one session to the next.
+
+It saves round trips and mistakes, and is never believed: a server's own answer counts as soon as it
+is there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Awaitable, Callable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class KnownServer:
+    """What is known of a server.
+
+    `extensions`: what it answered to EHLO last, keywords with arguments; empty if it was never
+    asked. `broken`: extensions that it advertises and cannot do. `max_recipients`: how many it
+    took in one transaction before it said that these were too many; None if it never did.
+    `connections`: how many at once the line to it bears, where one cannot fill it.
+    """
+
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
+    max_recipients: int | None = None
+    connections: int = 1
+
+
+class Servers(Protocol):
+    """The memory. `name` tells servers apart: address, port, and how it is spoken to."""
+
+    async def recall(self, name: str) -> KnownServer | None:
+        """What is known of a server; None if it is a stranger. Raises: StoreError."""
+        ...
+
+    async def remember(self, name: str, known: KnownServer) -> None:
+        """Keep it instead of what was known before. Raises: StoreError."""
+        ...
+
+
+class NoServers:
+    """A memory that keeps nothing."""
+
+    async def recall(self, name: str) -> KnownServer | None:
+        """See Servers."""
+        return None
+
+    async def remember(self, name: str, known: KnownServer) -> None:
+        """See Servers."""
+
+
+class MemoryServers:
+    """The memory's twin in memory."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, KnownServer] = {}
+
+    async def recall(self, name: str) -> KnownServer | None:
+        """See Servers."""
+        return self._known.get(name)
+
+    async def remember(self, name: str, known: KnownServer) -> None:
+        """See Servers."""
+        self._known[name] = known
+
+
+class SqlServers:
+    """The memory in a database, whose reading and writing the store does."""
+
+    def __init__(
+        self,
+        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
+        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
+    ) -> None:
+        self._read = read
+        self._write = write
+
+    async def recall(self, name: str) -> KnownServer | None:
+        """See Servers."""
+        row = await self._read(
+            lambda db: db.execute(
+                "SELECT extensions, broken, max_recipients, connections FROM server WHERE name = ?",
+                (name,),
+            ).fetchone()
+        )
+        if row is None:
+            return None
+        extensions, broken, max_recipients, connections = row
+        return KnownServer(
+            json.loads(extensions), frozenset(broken.split()), max_recipients, connections
+        )
+
+    async def remember(self, name: str, known: KnownServer) -> None:
+        """See Servers."""
+        row = (
+            name,
+            json.dumps(dict(known.extensions)),
+            " ".join(sorted(known.broken)),
+            known.max_recipients,
+            known.connections,
+        )
+        await self._write(
+            lambda db: db.execute(
+                "INSERT INTO server (name, extensions, broken, max_recipients, connections)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                " extensions = excluded.extensions, broken = excluded.broken,"
+                " max_recipients = excluded.max_recipients, connections = excluded.connections",
+                row,
+            )
+        )
