@@ -333,7 +333,7 @@ class Client:
 
     def _mail_command(self, transaction: Transaction) -> str:
         command = f"MAIL FROM:<{_path(transaction.reverse_path)}>"
-        if self._uses("SIZE"):
+        if not self._is_presumed and self._uses("SIZE"):  # it can be done without
             command += f" SIZE={transaction.size_bytes}"
         if transaction.is_8bit and self._uses("8BITMIME"):
             command += " BODY=8BITMIME"
