@@ -30,8 +30,8 @@ FILE_BYTES = 4096
 MANY_FILES = 1000
 BIG_BYTES = 10_000_000
 LINES = ((128_000, 0.6, 100, 1, 2), (33_600, 0.2, 100, 3, 4), (2_400, 1.0, 10, 6, 12))
-"""Bit/s, round trip in seconds, files, how often each case is played with i, how many such lines are
-busy with i at the same time: a slow one needs next to no processor time, nor does t, which
+"""Bit/s, round trip in seconds, files, how often each case is played with i, how many such lines
+are busy with i at the same time: a slow one needs next to no processor time, nor does t, which
 mostly waits. With files both ways Taylor's i on a slow line takes 150 s one time and 210 s another,
 since a packet more or less decides who waits for whom: the medians are compared."""
 
