@@ -57,6 +57,11 @@ promises a hundred; but each transaction more carries the content once more."""
 SURE_RECIPIENTS = 100
 """Every server takes so many in one transaction."""
 
+LONG_ROUND_TRIP_SECONDS = 0.1
+VERY_LONG_ROUND_TRIP_SECONDS = 0.3
+"""Where a round trip takes so long, a second connection, or a second and a third, will help whatever
+the rate is: they are not left until that is measured, which takes two round trips more."""
+
 UNKNOWN_COMMAND = (500, 502, 503, 504)
 """What a server answers to BDAT that announced CHUNKING and does not know it."""
 
@@ -371,7 +376,7 @@ class Session:
             self.known = replace(self.known, broken=self.known.broken | {"CHUNKING"})
             self.supply.give_back(flight.consignment)
             return []
-        self._want_connections(now - flight.content_at)
+        self._count_connections(now - flight.content_at)
         left = _too_many(transaction)
         if left:
             self.known = replace(self.known, max_recipients=transaction.accepted)
@@ -392,13 +397,25 @@ class Session:
     async def wants_more_than(self, connections: int) -> None:
         """Wait until more than so many connections would serve this server better."""
         await self._wait_for(
-            lambda: self.client.mode is not Mode.CHUNKED and self.known.connections > connections
+            lambda: self.client.mode is not Mode.CHUNKED and self._wanted > connections
         )
 
-    def _want_connections(self, content_seconds: float) -> None:
+    @property
+    def _wanted(self) -> int:
+        """How many connections fill the line, as far as is known."""
+        round_trip = self.dialogue.meter.round_trip_seconds or 0.0
+        is_long = round_trip >= LONG_ROUND_TRIP_SECONDS
+        is_very_long = round_trip >= VERY_LONG_ROUND_TRIP_SECONDS
+        at_least = 1 if self._is_measured else 1 + is_long + is_very_long
+        return max(at_least, self.known.connections)
+
+    def _count_connections(self, content_seconds: float) -> None:
         """Where each message waits for replies, others can use the line meanwhile: as many as
-        a message's waiting has room for. `content_seconds`: from a content's first byte to its
-        reply; of the first message, since others would share the line with it."""
+        a message's waiting has room for, and one more, since they do not take turns in order.
+
+        `content_seconds`: from a content's first byte to its reply; of the first message, since
+        others would share the line with it.
+        """
         round_trip = self.dialogue.meter.round_trip_seconds
         if self._is_measured or round_trip is None or self.client.mode is Mode.CHUNKED:
             return
@@ -406,7 +423,7 @@ class Session:
         most = self.next_hop.max_connections
         sending = max(content_seconds - round_trip, round_trip / most)
         waits = 1 if self.client.mode is Mode.PIPELINED else 4
-        wanted = min(math.ceil((sending + waits * round_trip) / sending), most)
+        wanted = min(math.ceil((sending + waits * round_trip) / sending) + 1, most)
         self.known = replace(self.known, connections=max(wanted, self.known.connections))
 
 
