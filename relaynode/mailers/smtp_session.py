@@ -59,8 +59,8 @@ SURE_RECIPIENTS = 100
 
 LONG_ROUND_TRIP_SECONDS = 0.1
 VERY_LONG_ROUND_TRIP_SECONDS = 0.3
-"""Where a round trip takes so long, a second connection, or a second and a third, will help whatever
-the rate is: they are not left until that is measured, which takes two round trips more."""
+"""Where a round trip takes so long, a second connection, or a second and a third, helps whatever
+the rate is: to measure it first would take two round trips more."""
 
 UNKNOWN_COMMAND = (500, 502, 503, 504)
 """What a server answers to BDAT that announced CHUNKING and does not know it."""
