@@ -13,6 +13,7 @@
     ├── ProtocolError        somebody broke the rules of a protocol
     │   ├── LocalProtocolError   we did: a defect of ours
     │   └── RemoteProtocolError  the peer did
+    │       └── ServerNotProven  a login: it does not know our password, so it is an impostor
     ├── WireError            the line, not what was said on it
     │   ├── ConnectFailed    no connection came about
     │   ├── LineLost         the connection ended in the middle
@@ -20,6 +21,7 @@
     │   └── TlsFailed        no trust, no common version, a wrong name
     ├── RefusedError         a peer's refusal, with its Status (greeting, login, mailbox)
     │   └── LoginRefused     name or password were not accepted
+    │       └── NoSecret     nothing to log in with: the password or token cannot be had now
     ├── BusyError            another process is doing this already           EX_TEMPFAIL 75
     └── CalledOff            the line went down, or somebody asked to stop    EX_TEMPFAIL 75
 
@@ -149,6 +151,10 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent something that the protocol forbids."""
 
 
+class ServerNotProven(RemoteProtocolError):
+    """The server did not show that it knows the password that it asks for."""
+
+
 class WireError(RelaynodeError):
     """The connection failed, whatever was being said on it."""
 
@@ -185,6 +191,12 @@ class LoginRefused(RefusedError):
     """The peer did not accept name and password."""
 
     exit_code = EX_NOPERM
+
+
+class NoSecret(LoginRefused):
+    """The password or token that a login needs cannot be had: its source fails."""
+
+    exit_code = EX_TEMPFAIL
 
 
 class BusyError(RelaynodeError):

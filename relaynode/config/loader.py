@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
+from relaynode.config.login_checks import check_logins
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
 from relaynode.config.uucp_checks import check_uucp
@@ -43,6 +44,13 @@ _DOMAIN_LISTS = (
     ("routing", "uucp_uudom"),
 )
 """Lists of domains; one that begins with a slash is a file of them."""
+
+_KEPT_AS = {
+    "called_password_file": "called",
+    "client_secret_file": "client_secret",
+    "refresh_token_file": "refresh_token",
+}
+"""Tables of `passwords` for keys that are no password_file."""
 
 DEFAULT_LINK = "default"
 """The link of everything that names none: always up."""
@@ -308,32 +316,28 @@ class _Checker:
         return written if isinstance(written, dict) else ()
 
     def _check_remotes(self, file: schema.File) -> None:
+        for path, text, remedy in check_logins(file, self._absolute, list(self._named("oauth"))):
+            self._problem(path, text, remedy)
         for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
             for name, section in sections.items():
-                self._check_login(table, name, section)
+                if section.password_file is not None:
+                    self._check_password(table, name, section.password_file)
+        for name, oauth in file.oauth.items():
+            for key in ("client_secret_file", "refresh_token_file"):
+                if (secret := getattr(oauth, key)) is not None:
+                    self._check_password("oauth", name, secret, key)
         for name, account in file.account.items():
             self._check_path(account.deliver_to, ("account", name, "deliver_to"))
         for name, user in file.user.items():
             self._check_password("user", name, user.password_file)
 
-    def _check_login(self, table: str, name: str, section: schema.RemoteSection) -> None:
-        if (section.user is None) != (section.password_file is None):
-            missing = "password_file" if section.user is not None else "user"
-            self._problem((table, name), f"[{table}.{name}] has no {missing}", f"add {missing}")
-        elif section.user is None and table == "account":
-            self._problem((table, name), f"[{table}.{name}] has no user", "add user")
-        if section.password_file is not None:
-            self._check_password(table, name, section.password_file)
-        if section.ca_file is not None and not os.access(self._absolute(section.ca_file), os.R_OK):
-            self._problem((table, name, "ca_file"), f"{section.ca_file} cannot be read")
-
     def _check_password(
         self, table: str, name: str, path: Path, key: str = "password_file"
     ) -> None:
-        """Its table in `passwords` is [neighbour]'s "called" for what callers must give."""
+        """Its table in `passwords` is the file's, or what `_KEPT_AS` says of the key."""
         if not self._with_secrets:
             return
-        kept = table if key == "password_file" else "called"
+        kept = _KEPT_AS.get(key, table)
         try:
             self._passwords[kept, name] = read_password(self._absolute(path))
         except ValueError as error:
@@ -408,6 +412,8 @@ def _convert(value: Any, kind: Any) -> Any:
         return [_convert(item, get_args(kind)[0]) for item in msgspec.convert(value, list[str])]
     alternatives = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     parse = getattr(alternatives[0], "parse", None)
+    if isinstance(value, list) and hasattr(alternatives[0], "of"):
+        return alternatives[0].of(msgspec.convert(value, list[str]))
     if parse is not None:
         return parse(msgspec.convert(value, str))
     if alternatives[0] is Path:
@@ -439,6 +445,7 @@ _PATTERNS = {
     schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
     schema.WORD: "wants one word without blanks",
+    schema.FILE_NAME: "wants a name without slashes",
 }
 
 

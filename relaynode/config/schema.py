@@ -19,7 +19,15 @@ from relaynode.config.uucp_values import (
     MailGrade,
     Parameter,
 )
-from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
+from relaynode.config.values import (
+    Command,
+    HostPort,
+    ListenAddress,
+    Mailbox,
+    Network,
+    SaslName,
+    TokenUrl,
+)
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
@@ -30,6 +38,8 @@ WORD = r"^\S+$"
 Word = Annotated[str, Meta(max_length=1024, pattern=WORD)]
 PROTOCOLS = r"^[itegGvfjya]+$"
 Protocols = Annotated[str, Meta(max_length=16, pattern=PROTOCOLS)]
+FILE_NAME = r"^[^/\0]+$"
+FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=FILE_NAME)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]
 
@@ -127,10 +137,31 @@ class RemoteSection(Section, frozen=True, kw_only=True):
     tls: Tls
     user: str | None = None
     password_file: Path | None = None
+    password_command: Command | None = None
+    password_credential: FileName | None = None
+    password_keyring: str | None = None
+    oauth: Name | None = None
+    auth: list[SaslName] = field(default_factory=list)
     ca_file: Path | None = None
     verify: bool = True
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+    old_tls: bool = False
+    certificate: Path | None = None
+    key: Path | None = None
     link: Name | None = None
     timeout_seconds: Positive = 300
+
+
+class OauthSection(Section, frozen=True, kw_only=True):
+    """[oauth.NAME]: where tokens for OAUTHBEARER and XOAUTH2 come from."""
+
+    token_command: Command | None = None
+    token_url: TokenUrl | None = None
+    client_id: Word | None = None
+    client_secret_file: Path | None = None
+    refresh_token_file: Path | None = None
+    scope: str = ""
+    ca_file: Path | None = None
 
 
 class SmartHostSection(RemoteSection, frozen=True, kw_only=True):
@@ -289,6 +320,7 @@ class File(Section, frozen=True, kw_only=True):
     link: dict[str, LinkSection] = field(default_factory=dict)
     smart_host: dict[str, SmartHostSection] = field(default_factory=dict)
     account: dict[str, AccountSection] = field(default_factory=dict)
+    oauth: dict[str, OauthSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)

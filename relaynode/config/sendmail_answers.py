@@ -68,10 +68,7 @@ FEATURES: dict[str, Answer] = {
     "accept_unqualified_senders": Sets("access", "accept_unqualified_senders"),
     "accept_unresolvable_domains": Sets("access", "accept_unresolvable_domains"),
     "allmasquerade": Sets("masquerade", "all"),
-    "authinfo": Differs(
-        f"{NOT_YET}logins at other hosts",
-        "write them as user and password_file of a [smart_host.NAME]",
-    ),
+    "authinfo": Harmless("the file authinfo among the tables is read as it is"),
     "badmx": _OWN_FILTERS,
     "bcc": Differs(f"{NOT_DONE}no copy of everything", "use an alias"),
     "bestmx_is_local": Differs(
@@ -167,10 +164,13 @@ _OWN_WAY = Harmless("relaynode has its own way of running its queue, nothing is 
 _SAME = Harmless("it is done here in any case")
 _TIMES = Harmless("waiting times of a session are set by link and smart host")
 _TLS = Differs(
-    f"{NOT_YET}keys and certificates of TLS", "ca_file and verify of a [smart_host.NAME] say whom"
+    f"{NOT_DONE}keys and certificates of TLS are not set for all hosts at once",
+    "ca_file, certificate, key ... of a [smart_host.NAME] say it for that host",
 )
 _AUTH = Differs(
-    f"{NOT_YET}SMTP AUTH", "write user and password_file into a [smart_host.NAME] to log in there"
+    f"{NOT_DONE}AUTH is not set for all hosts at once",
+    "a [smart_host.NAME] says it for that host: user, password_file, auth; authinfo and"
+    " default-auth-info are read among the tables",
 )
 _RIGHTS = Differs("relaynode has its own rules on unsafe files and users")
 _FILTERS = Differs(f"{NOT_DONE}no milter is asked")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from relaynode.sasl import NAMES
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -117,6 +121,70 @@ class Mailbox:
         """The mailbox of `user`, whose home is needed only if `needs_home`."""
         pattern = self.pattern.replace("{user}", user)
         return home / pattern[2:] if self.needs_home and home is not None else Path(pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program with its arguments: a list, or one text that is divided as a shell would. No shell
+    runs it. The arguments are not shown: they may hold what leads to a secret."""
+
+    words: tuple[str, ...] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Command:
+        """Raises: ValueError."""
+        try:
+            return cls.of(shlex.split(text))
+        except ValueError as error:
+            raise ValueError(f"no command: {error}".lower()) from None
+
+    @classmethod
+    def of(cls, words: list[str]) -> Command:
+        """Raises: ValueError."""
+        if not words or not words[0] or any("\0" in word for word in words):
+            raise ValueError("wants a program and its arguments")
+        return cls(tuple(words))
+
+    def __str__(self) -> str:
+        return self.words[0]
+
+
+class SaslName(str):
+    """A login mechanism that we know, in upper case."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> SaslName:
+        """Raises: ValueError."""
+        if text.upper() not in NAMES:
+            raise ValueError(f'"{text}" is no mechanism; known here: {", ".join(NAMES)}')
+        return cls(text.upper())
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUrl:
+    """Where an OAuth server gives tokens: under https, or on this machine."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> TokenUrl:
+        """Raises: ValueError."""
+        try:
+            parts = urlsplit(text)
+            host, _ = parts.hostname, parts.port
+        except ValueError as error:
+            raise ValueError(f'"{text}" is no URL: {error}') from None
+        is_here = host in ("localhost", "127.0.0.1", "::1")
+        if not host or parts.username or parts.scheme not in ("https", "http"):
+            raise ValueError(f'"{text}" is no https://host/path')
+        if parts.scheme == "http" and not is_here:
+            raise ValueError(f'"{text}" would show the tokens to everybody; write https://')
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Password:

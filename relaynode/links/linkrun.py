@@ -350,16 +350,17 @@ class LinkRun:
 
     def _account(self, name: str, count: ByteCount) -> Account:
         section = self._config.file.account[name]
-        assert section.user is not None  # the loader insists on both
+        ways = self._parts.ways
+        login = ways.logins.of("account", name, section)
+        assert login is not None  # the loader insists on a user
         return Account(
             name=name,
             server=section.host.host,
             open=opener(section.host, _POP3_PORTS[section.tls], count),
-            user=section.user,
-            password=self._config.passwords["account", name],
+            login=login,
             deliver_to=section.deliver_to,
             tls=section.tls,
-            tls_context=context_maker(self._config, section),
+            tls_context=context_maker(self._config, section, ways.contexts),
             keep=section.keep,
             timeout_seconds=section.timeout_seconds,
             max_message_bytes=self._config.file.queue.message_size_bytes,

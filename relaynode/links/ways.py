@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.config.values import HostPort
 from relaynode.errors import TableError, WireError
+from relaynode.logins import Logins
 from relaynode.mail.status import Status, ok, permanent
 from relaynode.mailers.file import FileMailer
 from relaynode.mailers.local import LocalMailer
@@ -18,11 +19,13 @@ from relaynode.mailers.smtp import SmtpMailer
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.mailers.uux import UuxMailer
 from relaynode.policy.mailer_forms import KINDS
-from relaynode.wire import tcp, tls
+from relaynode.wire import tcp
+from relaynode.wire.client_contexts import ClientContexts, ClientSettings
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import RemoteSection, SmartHostSection
@@ -87,6 +90,8 @@ class Ways:
         self._users = users
         self._clock = clock
         self._servers = servers
+        self.logins = Logins(config, lambda *server: rules.tables.auth_info(*server), clock)
+        self.contexts = ClientContexts()
 
     def way_of(self, route: Route) -> Way:
         """The way that a route takes."""
@@ -190,11 +195,23 @@ class Ways:
                 way.name,
                 _first_that_answers(openers),
                 way.mailer,
+                login=self.logins.of_tables,
                 port=hosts[0].with_default(25)[1],
                 servers=self._servers,
             )
-        return replace(
-            _smart_host(self._config, way, section, count),
+        return self._smart_host(way, section, count)
+
+    def _smart_host(self, way: Way, section: SmartHostSection, count: ByteCount) -> NextHop:
+        return NextHop(
+            name=section.host.host,
+            open=opener(section.host, _USUAL_PORTS[section.tls], count),
+            mailer=way.mailer,
+            tls=section.tls,
+            tls_context=context_maker(self._config, section, self.contexts),
+            login=self.logins.of("smart_host", way.name, section) or self.logins.of_tables,
+            timeout_seconds=section.timeout_seconds,
+            max_in_flight=section.max_in_flight,
+            max_connections=section.max_connections,
             port=section.host.with_default(_USUAL_PORTS[section.tls])[1],
             servers=self._servers,
         )
@@ -230,21 +247,6 @@ def _host_port(text: str) -> HostPort:
     return HostPort.parse(text)
 
 
-def _smart_host(config: Config, way: Way, section: SmartHostSection, count: ByteCount) -> NextHop:
-    return NextHop(
-        name=section.host.host,
-        open=opener(section.host, _USUAL_PORTS[section.tls], count),
-        mailer=way.mailer,
-        tls=section.tls,
-        tls_context=context_maker(config, section),
-        user=section.user,
-        password=config.passwords.get(("smart_host", way.name)),
-        timeout_seconds=section.timeout_seconds,
-        max_in_flight=section.max_in_flight,
-        max_connections=section.max_connections,
-    )
-
-
 def opener(where: HostPort, usual_port: int, count: ByteCount) -> Callable[[], Awaitable[Stream]]:
     """Something that connects to `where` when it is called."""
     host, port = where.with_default(usual_port)
@@ -255,13 +257,21 @@ def opener(where: HostPort, usual_port: int, count: ByteCount) -> Callable[[], A
     return connect
 
 
-def context_maker(config: Config, section: RemoteSection) -> Callable[[], ssl.SSLContext]:
-    """Something that makes the TLS context of a smart host or account when it is called."""
+def context_maker(
+    config: Config, section: RemoteSection, contexts: ClientContexts
+) -> Callable[[], ssl.SSLContext]:
+    """Something that gives the TLS context of a smart host or account when it is called."""
 
-    def make() -> ssl.SSLContext:
-        ca_file = section.ca_file
-        if ca_file is not None and config.path is not None:
-            ca_file = config.path.parent / ca_file
-        return tls.client_context(ca_file=ca_file, verify=section.verify)
+    def absolute(path: Path | None) -> Path | None:
+        return None if path is None else config.absolute(path)
 
-    return make
+    certificate, key = absolute(section.certificate), absolute(section.key)
+    settings = ClientSettings(
+        server=str(section.host),
+        ca_file=absolute(section.ca_file),
+        verify=section.verify,
+        fingerprints=frozenset(one.digits for one in section.fingerprints),
+        is_old=section.old_tls,
+        own=None if certificate is None or key is None else (certificate, key),
+    )
+    return lambda: contexts.get(settings)

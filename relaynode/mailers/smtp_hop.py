@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
-    from relaynode.config.values import Password
+    from relaynode.logins import Login
     from relaynode.queue.servers import Servers
     from relaynode.wire.stream import Stream
 
@@ -21,9 +21,10 @@ class NextHop:
     """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
 
     `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
-    connection. `tls_context` is needed unless `tls` is "none". `max_in_flight`: messages under way
-    over one connection. `max_connections`: at once, to a server that does not take messages one
-    behind the other. `port` and `servers`: where what the server shows of itself is kept.
+    connection. `tls_context` is needed unless `tls` is "none". `login`: None to go without.
+    `max_in_flight`: messages under way over one connection. `max_connections`: at once, to a server
+    that does not take messages one behind the other. `port` and `servers`: where what the server
+    shows of itself is kept.
     """
 
     name: str
@@ -31,8 +32,7 @@ class NextHop:
     mailer: str = "esmtp"
     tls: str = "none"
     tls_context: Callable[[], ssl.SSLContext] | None = None
-    user: str | None = None
-    password: Password | None = None
+    login: Login | None = None
     timeout_seconds: float = 300.0
     max_in_flight: int = 64
     max_connections: int = 5

@@ -1,13 +1,12 @@
-"""How an SMTP session is opened: greeting, EHLO, TLS, AUTH."""
+"""How an SMTP session is opened: greeting, EHLO, TLS, login."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode import sasl
-from relaynode.errors import LoginRefused, TlsFailed
-from relaynode.mail.status import temporary
+from relaynode.errors import TableError, TlsFailed
+from relaynode.mailers.smtp_login import SmtpLogin
 from relaynode.smtp.client_events import Greeted, Ready, TlsAccepted
 
 if TYPE_CHECKING:
@@ -30,15 +29,30 @@ class Opening:
         if self.next_hop.tls == "tls":
             await self._start_tls()
         await self.dialogue.until(Greeted)
-        is_all = self.next_hop.tls != "starttls" and self.next_hop.user is None
+        is_all = self.next_hop.tls != "starttls" and not await self._may_log_in()
         if is_all and self.known.extensions:
             self.dialogue.hello(self.known.extensions)  # the answer is waited for with the mail's
             return
         await self._hello()
         if self.next_hop.tls == "starttls":
             await self._ask_for_tls()
-        if self.next_hop.user is not None:
-            await self._log_in(self.next_hop.user)
+        if (login := self._login()) is not None:
+            await login.run()
+
+    def _login(self) -> SmtpLogin | None:
+        login = self.next_hop.login
+        if login is None:
+            return None
+        host = self.dialogue.peer.partition(" [")[0] or self.next_hop.name
+        return SmtpLogin(self.dialogue, login, host, self.is_private)
+
+    async def _may_log_in(self) -> bool:
+        """Is there something to log in with, so that EHLO must be answered first?"""
+        login = self._login()
+        try:
+            return login is not None and await login.is_wanted()
+        except TableError:
+            return True  # it matters only if the server wants a login
 
     async def _hello(self) -> None:
         self.dialogue.hello()
@@ -61,14 +75,3 @@ class Opening:
         seconds = self.next_hop.timeout_seconds
         await self.dialogue.stream.start_tls(context, self.next_hop.name, seconds)
         self.is_private = True
-
-    async def _log_in(self, user: str) -> None:
-        assert self.next_hop.password is not None
-        client, password = self.dialogue.client, self.next_hop.password.reveal()
-        mechanism = sasl.choose(client.mechanisms, user, password, is_private=self.is_private)
-        if mechanism is None:
-            offered = " ".join(client.mechanisms) or "nothing"
-            status = temporary(f"no way to log in: the server offers {offered}", "4.7.4", 454)
-            raise LoginRefused(status, self.dialogue.peer)
-        client.authenticate(mechanism)
-        await self.dialogue.until(Ready)

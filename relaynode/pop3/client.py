@@ -6,7 +6,7 @@ that the server has PIPELINING (RFC 2449 section 6.6) sends a window full, and a
 waits until `outstanding` is 0. Who pipelines, how far, and when a message may be deleted is the
 caller's business; nothing here collects a message or a listing.
 
-RFC 1939; RFC 2449 (CAPA, PIPELINING, RESP-CODES); RFC 2595 (STLS); RFC 5034 (AUTH PLAIN).
+RFC 1939; RFC 2449 (CAPA, PIPELINING, RESP-CODES); RFC 2595 (STLS); RFC 5034 (AUTH).
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ from relaynode.pop3.replies import (
     take_line,
 )
 from relaynode.pop3.states import Command, State, granted, may, refused
+from relaynode.sasl import Plain
 
 if TYPE_CHECKING:
     from relaynode.pop3.events import Event, Events
     from relaynode.pop3.replies import Body, Reply
+    from relaynode.sasl import Mechanism
 
 # What no argument may hold: it would end the line, or cannot be written in UTF-8.
 _UNSENDABLE = re.compile("[\x00\r\n\ud800-\udfff]")
@@ -98,7 +100,8 @@ class Client:
         self._is_tls_active = False
 
         self._password: bytes | None = None  # PASS, held until USER is granted
-        self._sasl_response: bytes | None = None  # held until the server asks for it
+        self._mechanism: Mechanism | None = None
+        self._login_failure: RemoteProtocolError | None = None
         self._secrets: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
@@ -226,13 +229,28 @@ class Client:
         otherwise, or if the server asks nonetheless, it follows the server's `+`.
         """
         name, secret = _argument("user name", user), _argument("password", password)
-        # RFC 4616 2: authorization identity (none), NUL, who we are, NUL, password.
-        response = base64.b64encode(b"\0".join((b"", name, secret)))
-        initial = (b"PLAIN", response)
-        is_short = len(b"AUTH PLAIN " + response + b"\r\n") <= MAX_AUTH_COMMAND_BYTES
-        self._queue(Command.AUTH, *(initial if is_short else initial[:1]))
-        self._remember_secret(secret, response)
-        self._sasl_response = response
+        self._remember_secret(secret, base64.b64encode(b"\0".join((b"", name, secret))))
+        self.login_sasl(Plain(user, password))
+
+    def login_sasl(self, mechanism: Mechanism) -> None:
+        """Log in with AUTH (RFC 5034): LoggedIn, or Refused for AUTH. Nothing may be queued behind.
+
+        The initial response goes along with the command if that fits a command line; otherwise, or
+        if the server asks nonetheless, it follows the server's `+`. A mechanism that cannot go on
+        is called off, and what it raised is raised when the server has seen that.
+        """
+        words = [mechanism.name.encode()]
+        initial = mechanism.initial()
+        if initial is not None:
+            response = base64.b64encode(initial)
+            self._remember_response(initial)
+            # RFC 5034 section 4: "=" is an empty one.
+            with_initial = [*words, response or b"="]
+            if len(b" ".join((b"AUTH", *with_initial))) + 2 <= MAX_AUTH_COMMAND_BYTES:
+                words = with_initial
+        self._queue(Command.AUTH, *words)
+        self._mechanism = mechanism
+        self._login_failure = None
 
     # --- commands, after login --------------------------------------------------------------
 
@@ -320,7 +338,7 @@ class Client:
             return False
         expected = self._expected[0]
         if expected.command is Command.AUTH and is_continuation(line):
-            self._answer_challenge()
+            self._answer_challenge(line)
             return True
         reply = parse_status_line(line)
         if reply is None:
@@ -366,6 +384,8 @@ class Client:
 
     def _was_refused(self, expected: _Expected, reply: Reply) -> None:
         command = expected.command
+        if command is Command.AUTH:
+            self._end_login()
         self._state = State.CLOSED if command is Command.QUIT else self._state_if_refused(command)
         if command is Command.CAPA:
             # RFC 2449 5: a server that does not know CAPA says -ERR, and has no capabilities.
@@ -404,6 +424,9 @@ class Client:
                 self._single_line_granted(expected)
                 self._send_pass()
             case Command.AUTH:
+                self._end_login()
+                assert self._mechanism is not None
+                self._mechanism.succeeded()
                 self._state = granted(State.SASL, Command.RESPONSE)
                 self._events.append(LoggedIn())
                 self._replied()
@@ -426,13 +449,36 @@ class Client:
             secret, self._password = self._password, None
             self._queue(Command.PASS, secret)
 
-    def _answer_challenge(self) -> None:
-        # RFC 4616 2: PLAIN is one message, so a server may ask for it once.
-        if self._sasl_response is None:
-            raise RemoteProtocolError("the server asked twice for the response of AUTH PLAIN")
-        response, self._sasl_response = self._sasl_response, None
+    def _answer_challenge(self, line: bytes) -> None:
+        """Go on with the login, or call it off (RFC 5034 section 4)."""
+        if self._login_failure is not None:
+            raise self._login_failure
+        try:
+            answer = self._answer_to(line)
+        except RemoteProtocolError as error:
+            self._login_failure = error
+            answer = b"*"
         self._state = granted(self._state, Command.AUTH)
-        self._write(response)
+        self._write(answer)
+
+    def _answer_to(self, line: bytes) -> bytes:
+        assert self._mechanism is not None
+        try:
+            challenge = base64.b64decode(line[1:].strip(), validate=True)
+        except ValueError:  # binascii.Error is one
+            raise RemoteProtocolError("AUTH: the challenge is not base64") from None
+        answer = self._mechanism.respond(challenge)
+        self._remember_response(answer)
+        return base64.b64encode(answer)
+
+    def _remember_response(self, response: bytes) -> None:
+        words = [word for word in re.split(rb"[\0\1 ]", response) if len(word) > 3]
+        self._remember_secret(base64.b64encode(response), *words)
+
+    def _end_login(self) -> None:
+        """The server has answered AUTH. Raises: RemoteProtocolError if we had called it off."""
+        if self._login_failure is not None:
+            raise self._login_failure
 
     def _begin_body(self, expected: _Expected) -> None:
         match expected.command:

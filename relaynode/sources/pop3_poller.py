@@ -16,6 +16,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode import sasl
 from relaynode.errors import (
     AddressError,
     LineLost,
@@ -29,8 +30,10 @@ from relaynode.mail.address import addresses, parse_path
 from relaynode.mail.envelope import NULL_PATH, Envelope
 from relaynode.mail.header import find_header_end, first_value
 from relaynode.mail.lines import ToCrlf
+from relaynode.mail.status import temporary
 from relaynode.pop3 import events as pop3
 from relaynode.pop3.client import Client
+from relaynode.pop3.states import State
 from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
-    from relaynode.config.values import Password
+    from relaynode.logins import Login
     from relaynode.mail.envelope import Recipient
     from relaynode.queue.store import Store
     from relaynode.wire.stream import Stream
@@ -59,8 +62,7 @@ class Account:
     name: str
     server: str
     open: Callable[[], Awaitable[Stream]]
-    user: str
-    password: Password
+    login: Login
     deliver_to: str
     tls: str = "tls"
     tls_context: Callable[[], ssl.SSLContext] | None = None
@@ -181,16 +183,63 @@ class _Visit:
             await self._start_tls()
             self.client.after_tls()
             await self._ask_capabilities()
-        user, password = self.account.user, self.account.password.reveal()
-        can_pipeline = self.client.can_pipeline
-        if "USER" in self.client.capabilities or "PLAIN" not in self.client.sasl_mechanisms:
-            self.client.login_user(user, password, pipelined=can_pipeline)
+        await self._log_in()
+
+    async def _log_in(self) -> None:
+        stream = self.stream
+        host, _, address = stream.peer.partition("[")
+        credentials = await self.account.login.credentials(
+            host.strip() or self.account.server, address.removesuffix("]")
+        )
+        assert credentials is not None  # an account has a user
+        try:
+            await self._log_in_with(credentials)
+        except LoginRefused as error:
+            newer = await self.account.login.renewed(credentials)
+            if newer is None or newer.token == credentials.token:
+                raise
+            if self.client.state is not State.AUTHORIZATION:
+                raise error from None
+            await self._log_in_with(newer)
+
+    async def _log_in_with(self, credentials: sasl.Credentials) -> None:
+        mechanism = sasl.choose(
+            self.client.sasl_mechanisms,
+            credentials,
+            is_private=self.account.tls != "none",
+            host=self.account.server,
+            service="pop",
+        )
+        if not self._takes_user(credentials, mechanism):
+            if mechanism is None:
+                raise self._no_way(credentials)
+            self.client.login_sasl(mechanism)
+        else:
+            can_pipeline = self.client.can_pipeline
+            password = credentials.password or ""
+            self.client.login_user(credentials.user, password, pipelined=can_pipeline)
             if can_pipeline:
                 self._ask_listings()
                 return
-        else:
-            self.client.login_plain(user, password)
         await self._until(pop3.LoggedIn)
+
+    def _takes_user(self, credentials: sasl.Credentials, mechanism: sasl.Mechanism | None) -> bool:
+        """USER and PASS share a flight with the listings, and show as much as PLAIN does."""
+        if credentials.password is None:
+            return False
+        allowed = credentials.mechanisms
+        if allowed and not any(sasl.shows_secret(name) for name in allowed):
+            return False
+        if mechanism is None:
+            return True
+        shows_anyhow = self.account.tls != "none" or sasl.shows_secret(mechanism.name)
+        return "USER" in self.client.capabilities and shows_anyhow
+
+    def _no_way(self, credentials: sasl.Credentials) -> LoginRefused:
+        offered = " ".join(sorted(self.client.sasl_mechanisms)) or "nothing"
+        only = f", auth allows {' '.join(credentials.mechanisms)}" if credentials.mechanisms else ""
+        text = f"no way to log in: the server offers {offered}{only}"
+        return LoginRefused(temporary(text, "4.7.4", 454), self.stream.peer)
 
     async def _start_tls(self) -> None:
         assert self.account.tls_context is not None

@@ -6,6 +6,7 @@ TableError at each use until it can: mail waits, it is never routed as if the ta
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -13,6 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from relaynode.errors import Problem, TableError
 from relaynode.tables.access import Access, parse_access
 from relaynode.tables.aliases import Aliases, parse_aliases
+from relaynode.tables.authinfo import (
+    AuthInfo,
+    AuthInfos,
+    parse_access_authinfo,
+    parse_authinfo,
+    parse_default_auth_info,
+)
 from relaynode.tables.genericstable import Genericstable, parse_genericstable
 from relaynode.tables.mailertable import Mailertable, parse_mailertable
 from relaynode.tables.names import parse_names
@@ -29,11 +37,16 @@ _ABSENT = (0, 0, 0, 0)
 
 @dataclass(slots=True)
 class TableFile(Generic[T]):
-    """One file and the table parsed from it. `is_required`: it is an error that it is not there."""
+    """One file and the table parsed from it.
+
+    `is_required`: it is an error that it is not there. `holds_secrets`: told of a table that others
+    must not be able to read; one that they can is not used.
+    """
 
     path: Path
     parse: Callable[[str, str], tuple[T, list[Problem]]]
     is_required: bool = False
+    holds_secrets: Callable[[T], bool] = lambda table: False
     _stamp: tuple[int, ...] | None = None
     _table: T | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -44,14 +57,24 @@ class TableFile(Generic[T]):
             stamp = self._current_stamp()
             if stamp != self._stamp or self._table is None:
                 text = "" if stamp == _ABSENT else self._read(stamp)
-                self._table, self.problems = self.parse(text, str(self.path))
-                self._stamp = stamp
+                table, self.problems = self.parse(text, str(self.path))
+                if self.holds_secrets(table):
+                    self._insist_on_privacy()
+                self._table, self._stamp = table, stamp
         except FileNotFoundError as error:
             raise TableError(f"{self.path}: the settings name it and it is not there") from error
         except OSError as error:
             self._stamp = None
             raise TableError(f"{self.path}: cannot be read: {error.strerror}") from error
         return self._table
+
+    def _insist_on_privacy(self) -> None:
+        """Raises: TableError."""
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & 0o077:
+            self._stamp = None
+            text = f"holds passwords and others can read it (mode {mode:04o})"
+            raise TableError(f"{self.path}: {text}; say: chmod 600 {self.path}")
 
     def _current_stamp(self) -> tuple[int, ...]:
         try:
@@ -83,6 +106,16 @@ class Tables:
             folder / "genericstable", parse_genericstable
         )
         self._access = TableFile[Access](folder / "access", parse_access)
+        self._auth_infos = [
+            TableFile[AuthInfos](
+                folder / name, parse, holds_secrets=lambda table: bool(table.entries)
+            )
+            for name, parse in (
+                ("authinfo", parse_authinfo),
+                ("access", parse_access_authinfo),
+                ("default-auth-info", parse_default_auth_info),
+            )
+        ]
         self._relay_domains = TableFile[RelayDomains](folder / "relay-domains", parse_relay_domains)
         self._aliases = TableFile[Aliases](aliases or folder / "aliases", parse_aliases)
         self._local_host_names = TableFile[frozenset[str]](folder / "local-host-names", parse_names)
@@ -108,6 +141,15 @@ class Tables:
     def access(self) -> Access:
         """Raises: TableError."""
         return self._access.get()
+
+    def auth_info(self, host: str, address: str) -> AuthInfo | None:
+        """sendmail's login for a server, if there is one: of the file authinfo, of the access map,
+        or the default. Raises: TableError."""
+        for table in self._auth_infos:
+            found = table.get().find(host, address)
+            if found is not None:
+                return found
+        return None
 
     @property
     def relay_domains(self) -> RelayDomains:
@@ -147,7 +189,7 @@ class Tables:
 
     def files(self) -> list[Path]:
         """All table files that may be there, also those that settings have named so far."""
-        return [table.path for table in self._all()]
+        return list(dict.fromkeys(table.path for table in self._all()))
 
     def problems(self) -> list[Problem]:
         """All that is wrong in all tables, read now."""
@@ -158,7 +200,7 @@ class Tables:
                 found += table.problems
             except TableError as error:
                 found.append(Problem(str(table.path), None, str(error).partition(": ")[2]))
-        return found
+        return list(dict.fromkeys(found))  # access is read for two purposes
 
     def _all(self) -> list[TableFile[Any]]:
         return [
@@ -168,6 +210,7 @@ class Tables:
             self._virtusertable,
             self._genericstable,
             self._access,
+            *self._auth_infos,
             self._relay_domains,
             self._aliases,
             *self._named.values(),

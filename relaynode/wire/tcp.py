@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
+from relaynode.wire.client_context import ClientContext
 from relaynode.wire.stream import READ_BYTES
 from relaynode.wire.tls import PeerCertificate, peer_certificate
 
@@ -74,6 +75,7 @@ class TcpStream:
         self._reader = reader
         self._writer = writer
         self._count = count
+        self._client_context: ClientContext | None = None
         self.address = _address(writer.get_extra_info("peername"))
         self.peer = f"{name} [{self.address}]" if name else f"[{self.address}]"
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
@@ -129,14 +131,19 @@ class TcpStream:
                     server_hostname=server_hostname,
                     ssl_handshake_timeout=HANDSHAKE_SECONDS,
                 )
-        except ssl.SSLCertVerificationError as error:
-            text = f"{self.peer}: its certificate is not accepted: {error.verify_message}"
-            raise TlsFailed(text) from error
         except (OSError, RuntimeError) as error:
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
-            raise TlsFailed(f"{self.peer}: TLS failed: {_reason(error)}") from error
+            raise TlsFailed(f"{self.peer}: {_why(context, error, server_hostname)}") from error
+        if isinstance(context, ClientContext):
+            self._client_context = context
+            self._insist_on_pin(context)
         self._writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    def _insist_on_pin(self, context: ClientContext) -> None:
+        why = context.pin_trouble(self._writer.get_extra_info("ssl_object"))
+        if why:
+            raise TlsFailed(f"{self.peer}: {why}")
 
     def _insist_on_silence(self) -> None:
         """Refuse what came in the clear: asyncio would give it out as if it had come under TLS.
@@ -157,8 +164,21 @@ class TcpStream:
         connection = self._writer.get_extra_info("ssl_object")
         return PeerCertificate() if connection is None else peer_certificate(connection)
 
+    @property
+    def is_resumed(self) -> bool:
+        """Was TLS taken up where an earlier connection had left it?"""
+        connection = self._writer.get_extra_info("ssl_object")
+        return connection is not None and bool(connection.session_reused)
+
+    def _keep_session(self) -> None:
+        """With TLS 1.3 what resumes a session comes behind the handshake, so it is taken late."""
+        if self._client_context is not None:
+            context, self._client_context = self._client_context, None
+            context.keep_session(self._writer.get_extra_info("ssl_object"))
+
     async def close(self) -> None:
         """See Stream."""
+        self._keep_session()
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -167,12 +187,22 @@ class TcpStream:
 
     def abort(self) -> None:
         """See Stream."""
+        self._keep_session()
         self._writer.transport.abort()
 
 
 def _is_ours(error: Exception) -> bool:
     """Is it our own limit that ran out? The kernel's ETIMEDOUT means that the line is lost."""
     return isinstance(error, TimeoutError) and error.errno is None
+
+
+def _why(context: ssl.SSLContext, error: Exception, host: str | None) -> str:
+    """What a handshake failed of."""
+    if isinstance(context, ClientContext) and isinstance(error, ssl.SSLError):
+        return context.trouble(error, host)
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    return f"TLS failed: {_reason(error)}"
 
 
 def _address(peername: Any) -> str:

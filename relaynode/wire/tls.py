@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import TlsFailed
+from relaynode.wire.client_context import ClientContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,14 +26,18 @@ if TYPE_CHECKING:
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def client_context(*, ca_file: Path | None = None, verify: bool = True) -> ssl.SSLContext:
+def client_context(*, ca_file: Path | None = None, verify: bool = True) -> ClientContext:
     """A context for calling a server whose certificate must name it (RFC 9525).
 
     `ca_file`: trust these certificates instead of the system's. `verify=False`: encrypt, trust
     anybody; only where the user's configuration says so. Raises: TlsFailed.
     """
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)  # checks certificate and name
     try:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        if ca_file is not None:
+            context.load_verify_locations(ca_file)
+        else:
+            context.load_default_certs()
     except (OSError, ssl.SSLError) as error:
         raise TlsFailed(f"{ca_file}: no certificates can be read from it: {error}") from error
     if not verify:

@@ -41,10 +41,11 @@ first_valid_uid = 1
 first_valid_gid = 1
 shutdown_clients = yes
 
-auth_mechanisms = plain login cram-md5
+auth_mechanisms = {mechanisms}
 auth_verbose = yes
 auth_failure_delay = 0
 disable_plaintext_auth = no
+{oauth}
 passdb {{
   driver = passwd-file
   args = scheme=PLAIN username_format=%u {home}/users
@@ -90,6 +91,19 @@ ssl_cert = <{tls.certificate}
 ssl_key = <{tls.key}
 """
 
+# A token is good if the server that has issued it says so, and whose it is.
+_OAUTH = """\
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {home}/oauth2.conf
+}}
+"""
+_OAUTH_CONF = """\
+tokeninfo_url = {url}?access_token=
+username_attribute = username
+"""
+
 _UNPACKED = """\
 libexec_dir = {libexec}
 mail_plugin_dir = {libexec}/modules
@@ -115,6 +129,8 @@ class Dovecot:
         are removed.
     users: names and passwords; a name may be an address.
     tls: enables STLS on `pop3_port`, and TLS from the start on `pop3s_port`.
+    mechanisms: what AUTH offers.
+    tokeninfo_url: where XOAUTH2 and OAUTHBEARER, which are offered then, have tokens checked.
     """
 
     def __init__(
@@ -123,7 +139,11 @@ class Dovecot:
         *,
         users: Mapping[str, str],
         tls: ServerCertificate | None = None,
+        mechanisms: str = "plain login cram-md5",
+        tokeninfo_url: str = "",
     ) -> None:
+        self._mechanisms = f"{mechanisms} xoauth2 oauthbearer" if tokeninfo_url else mechanisms
+        self._tokeninfo_url = tokeninfo_url
         self._keep_in = folder
         self._users = dict(users)
         self._tls = tls
@@ -151,7 +171,7 @@ class Dovecot:
 
     @property
     def auth_socket(self) -> Path:
-        """Where Postfix asks for AUTH: PLAIN, LOGIN and CRAM-MD5 with the names of `users`."""
+        """Where Postfix asks for AUTH: `mechanisms` with the names of `users`."""
         return self.home / "run" / "postfix"
 
     def log(self) -> str:
@@ -221,6 +241,8 @@ class Dovecot:
     def _write_configuration(self) -> None:
         passwords = "".join(f"{name}:{{PLAIN}}{word}\n" for name, word in self._users.items())
         folders.write(self.home / "users", passwords)
+        oauth = _OAUTH_CONF.format(url=self._tokeninfo_url)
+        folders.write(self.home / "oauth2.conf", oauth)
         folders.write(self._log_file, "")
         folders.write(self._config, self._configuration())
 
@@ -229,6 +251,8 @@ class Dovecot:
         internal = self._accounts.internal
         return _CONFIGURATION.format(
             home=self.home,
+            mechanisms=self._mechanisms,
+            oauth=_OAUTH.format(home=self.home) if self._tokeninfo_url else "",
             pop3_port=self.pop3_port,
             pop3s_port=self.pop3s_port or 0,  # 0 is no listener
             internal=internal,

@@ -104,6 +104,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "smtp_session",
             "smtp_supply",
             "smtp_window",
+            "smtp_login",
         },
         "sources": {
             "intake",

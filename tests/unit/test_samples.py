@@ -17,7 +17,15 @@ FULL = (CONF / "relaynode.toml").read_text(encoding="utf-8")
 SETTING = re.compile(r"^#(?=\[|[a-z0-9_]+ = )", re.MULTILINE)
 """A setting that is commented out; prose has a blank behind its #."""
 
-REPEATED = {"link", "smart_host", "account", "listen", "neighbour", "modem", "user"}
+REPEATED = {"link", "smart_host", "account", "oauth", "listen", "neighbour", "modem", "user"}
+
+ALTERNATIVE = re.compile(
+    r"^(?:password_command|password_credential|password_keyring|oauth|token_command) = .*\n",
+    re.MULTILINE,
+)
+"""Settings that exclude others that are shown."""
+
+EVERYTHING = ALTERNATIVE.sub("", SETTING.sub("", FULL))
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def loaded(tmp_path):
     """Loads the text of a sample from a folder that has the files which it names."""
 
     def loader(text):
-        for name in re.findall(r'"([\w-]+\.(?:password|pem)|dialcode)"', text):
+        for name in re.findall(r'"([\w-]+\.(?:password|pem|key|client|refresh)|dialcode)"', text):
             (tmp_path / name).write_text("sesame\n")
             (tmp_path / name).chmod(0o600)
         path = tmp_path / "relaynode.toml"
@@ -60,10 +68,10 @@ def test_the_full_sample_as_it_is_changes_nothing(loaded):
 
 
 def test_the_full_sample_with_all_its_settings_loads(loaded):
-    config = loaded(SETTING.sub("", FULL))
+    config = loaded(EVERYTHING)
     for name in REPEATED:
         assert len(getattr(config.file, name)) == 1, name
-    assert len(config.passwords) == 5
+    assert len(config.passwords) == 7
 
 
 @pytest.mark.parametrize(("table", "kind"), list(sections()))
@@ -75,7 +83,7 @@ def test_the_full_sample_shows_every_key_and_no_other(table, kind):
 @pytest.mark.parametrize(("table", "kind"), list(sections()))
 def test_the_full_sample_shows_defaults_as_they_are(loaded, table, kind):
     """Of those settings that it does not call examples."""
-    config = loaded(SETTING.sub("", FULL))
+    config = loaded(EVERYTHING)
     found = getattr(config.file, table)
     section = next(iter(found.values())) if table in REPEATED else found
     shown = shown_in(table)

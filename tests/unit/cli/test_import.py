@@ -10,12 +10,14 @@ from relaynode.errors import EX_NOINPUT, EX_OK, EX_USAGE
 
 def test_the_toml_is_printed_and_the_notes_are_told_by_kind(tmp_path, capsys):
     mc = tmp_path / "x.mc"
-    mc.write_text("VERSIONID(`x')\nMASQUERADE_AS(`example.net')\nFOO(`x')\nFEATURE(authinfo)\n")
+    mc.write_text(
+        "VERSIONID(`x')\nMASQUERADE_AS(`example.net')\nFOO(`x')\nTRUST_AUTH_MECH(`PLAIN')\n"
+    )
     assert main(["import", "sendmail", str(mc)]) == EX_OK
     out, err = capsys.readouterr()
     assert tomllib.loads(out)["masquerade"] == {"as": "example.net"}
     assert err.startswith(f"not understood:\n  {mc}:3: FOO: not understood\ndiffers:\n")
-    assert f"{mc}:4: FEATURE(authinfo): not read yet" in err
+    assert f"{mc}:4: TRUST_AUTH_MECH: not read yet" in err
     assert err.endswith(f"needs no setting:\n  {mc}:1: VERSIONID: a remark\n")
 
 

@@ -274,6 +274,7 @@ def test_every_feature_of_sendmail_has_an_answer(name):
         "define(`SMART_HOST', `')",
         "define(`confTRUSTED_USERS', `root')",
         "FEATURE(use_ct_file)",
+        "FEATURE(authinfo)",
         "define(`HERE', `x.example')\nCw HERE",
     ],
 )
@@ -285,10 +286,9 @@ def test_what_needs_no_setting_is_told_as_harmless(mc):
 @pytest.mark.parametrize(
     ("mc", "part"),
     [
-        ("FEATURE(authinfo)", "not read yet"),
         ("TRUST_AUTH_MECH(`PLAIN')", "not read yet"),
-        ("define(`confAUTH_MECHANISMS', `PLAIN')", "not read yet"),
-        ("define(`confDEF_AUTH_INFO', `/etc/mail/auth-info')", "not read yet"),
+        ("define(`confAUTH_MECHANISMS', `PLAIN')", "says it for that host"),
+        ("define(`confDEF_AUTH_INFO', `/etc/mail/auth-info')", "default-auth-info are read"),
         ("define(`confDELIVERY_MODE', `deferred')", "relaynode linkup isp"),
         ("define(`confMAX_MESSAGE_SIZE', `0')", "always is a limit"),
         ("DAEMON_OPTIONS(`Port=smtp, Addr=192.168.1.1')", "listening on 192.168.1.1, port 25"),

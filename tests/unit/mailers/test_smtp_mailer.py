@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relaynode.config.values import Password
 from relaynode.errors import (
     LineLost,
     LoginRefused,
@@ -21,6 +20,7 @@ from relaynode.errors import (
     TimedOut,
     TlsFailed,
 )
+from relaynode.logins import Known
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.smtp import SmtpMailer
@@ -31,6 +31,7 @@ from relaynode.policy.names import Names
 from relaynode.queue.content import Content
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
+from relaynode.sasl import Credentials
 from relaynode.smtp.client_events import Mode
 from relaynode.wire.memory import MemoryStream, pair
 
@@ -389,8 +390,7 @@ class Visit:
             open_stream,
             tls=self.tls,
             tls_context=lambda: None,  # type: ignore[arg-type,return-value]
-            user=self.user,
-            password=Password("geheim"),
+            login=Known(Credentials(self.user, "geheim")) if self.user else None,
             timeout_seconds=LONG,
             max_in_flight=self.max_in_flight,
             max_connections=1,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
+from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError, ServerNotProven
 from relaynode.mail.status import Status
 from relaynode.pop3.client import Client
 from relaynode.pop3.events import (
@@ -29,6 +29,7 @@ from relaynode.pop3.events import (
 )
 from relaynode.pop3.limits import MAX_AUTH_COMMAND_BYTES, MAX_OUTSTANDING, MAX_PIECE_BYTES
 from relaynode.pop3.states import Command, State
+from relaynode.sasl import CramMd5, External, Scram
 from unit.pop3.dialogue import PASSWORD, client_in, heard, joined
 
 if TYPE_CHECKING:
@@ -588,8 +589,37 @@ def test_a_refused_response_of_plain_leads_back_to_authorization() -> None:
 
 def test_a_second_challenge_is_a_fault() -> None:
     client = client_in(State.SASL)
+    client.data_to_send()
+    assert client.receive(b"+ \r\n") == []
+    assert client.data_to_send() == b"*\r\n"  # RFC 5034 section 4: the login is called off
     with pytest.raises(RemoteProtocolError, match="twice"):
-        client.receive(b"+ \r\n")
+        client.receive(b"-ERR cancelled\r\n")
+
+
+def test_a_login_of_several_steps_ends_in_the_mailbox() -> None:
+    client = client_in(State.AUTHORIZATION)
+    client.login_sasl(CramMd5("tim", "tanstaaftanstaaf"))
+    assert client.data_to_send() == b"AUTH CRAM-MD5\r\n"
+    challenge = base64.b64encode(b"<1896.697170952@postoffice.reston.mci.net>")
+    assert client.receive(b"+ " + challenge + b"\r\n") == []
+    # RFC 2195 section 2
+    answer = base64.b64encode(b"tim b913a602c7eda7a495b4e6e7334d3890")
+    assert client.data_to_send() == answer + b"\r\n"
+    assert client.receive(b"+OK in\r\n") == [LoggedIn()]
+    assert client.state is State.TRANSACTION
+
+
+def test_a_server_that_has_not_proven_itself_is_not_believed() -> None:
+    client = client_in(State.AUTHORIZATION)
+    client.login_sasl(Scram("SHA-1", "tim", "secret"))
+    with pytest.raises(ServerNotProven):
+        client.receive(b"+OK in\r\n")
+
+
+def test_an_empty_initial_response_is_written_as_a_sign() -> None:
+    client = client_in(State.AUTHORIZATION)
+    client.login_sasl(External())
+    assert client.data_to_send() == b"AUTH EXTERNAL =\r\n"
 
 
 def test_names_and_passwords_beyond_ascii_are_sent_as_utf8() -> None:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
+from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError, ServerNotProven
 from relaynode.mail.envelope import Recipient
 from relaynode.mail.status import Status
-from relaynode.sasl import CramMd5, Login, Mechanism, Plain
+from relaynode.sasl import CramMd5, External, Login, Mechanism, Plain, Scram, XOAuth2
 from relaynode.smtp.client import Client
 from relaynode.smtp.client_events import (
     Bye,
@@ -245,21 +245,9 @@ def test_auth_cram_md5_answers_one_challenge() -> None:
     assert client.data_to_send() == answer + b"\r\n"
 
 
-class _Nothing:
-    """A mechanism whose initial response is empty."""
-
-    name = "EXTERNAL"
-
-    def initial(self) -> bytes | None:
-        return b""
-
-    def respond(self, challenge: bytes) -> bytes:
-        return b""
-
-
 def test_an_empty_initial_response_is_written_as_a_sign() -> None:
     client = ready_client("AUTH EXTERNAL")
-    client.authenticate(_Nothing())
+    client.authenticate(External())
     assert client.data_to_send() == b"AUTH EXTERNAL =\r\n"  # RFC 4954 section 4
     client.receive(b"334\r\n")
     assert client.data_to_send() == b"\r\n"
@@ -281,26 +269,83 @@ def test_a_refused_login_leaves_the_session_ready(mechanism: type[Plain]) -> Non
         b"334 YQ\r\n",
         b"334 \xc3\xa4\r\n",
         b"334 \xff\r\n",
-        b"354 go\r\n",
-        b"399 x\r\n",
     ],
 )
 @pytest.mark.parametrize("mechanism", [Login("tim", "x"), CramMd5("tim", "x"), Plain("tim", "x")])
-def test_a_challenge_that_is_none_is_a_violation(mechanism: Mechanism, reply: bytes) -> None:
+def test_a_login_that_cannot_go_on_is_called_off_and_then_a_violation(
+    mechanism: Mechanism, reply: bytes
+) -> None:
     client = ready_client("AUTH LOGIN")
     client.authenticate(mechanism)
+    client.data_to_send()
+    assert client.receive(reply) == []
+    assert client.data_to_send() == b"*\r\n"  # RFC 4954 section 4
+    with pytest.raises(RemoteProtocolError, match="base64"):
+        client.receive(b"501 5.7.0 cancelled\r\n")
+    assert client.state is State.CLOSED
+
+
+@pytest.mark.parametrize("reply", [b"354 go\r\n", b"399 x\r\n"])
+def test_what_is_no_reply_to_auth_is_a_violation(reply: bytes) -> None:
+    client = ready_client("AUTH LOGIN")
+    client.authenticate(Login("tim", "x"))
     client.data_to_send()
     with pytest.raises(RemoteProtocolError):
         client.receive(reply)
     assert client.data_to_send() == b""
 
 
-def test_a_challenge_more_than_the_mechanism_has_is_a_violation() -> None:
+@pytest.mark.parametrize("reply", [b"501 cancelled\r\n", b"235 welcome\r\n", b"334 \r\n"])
+def test_a_challenge_more_than_the_mechanism_has_is_a_violation(reply: bytes) -> None:
     client = ready_client("AUTH LOGIN")
     client.authenticate(Login("tim", "x"))
     client.receive(b"334 \r\n334 \r\n")
+    client.data_to_send()
+    client.receive(b"334 \r\n")
+    assert client.data_to_send() == b"*\r\n"
     with pytest.raises(RemoteProtocolError, match="third challenge"):
+        client.receive(reply)
+
+
+def test_a_server_that_has_not_proven_itself_is_not_believed() -> None:
+    client = ready_client("AUTH SCRAM-SHA-1")
+    client.authenticate(Scram("SHA-1", "tim", "secret"))
+    with pytest.raises(ServerNotProven):
+        client.receive(b"235 welcome\r\n")
+    assert client.state is State.CLOSED
+
+
+def test_an_initial_response_too_long_for_a_command_waits_to_be_asked_for() -> None:
+    client = ready_client("AUTH XOAUTH2")
+    mechanism = XOAuth2("tim", "t" * 1000)
+    client.authenticate(mechanism)
+    assert client.data_to_send() == b"AUTH XOAUTH2\r\n"
+    client.receive(b"334 \r\n")
+    assert client.data_to_send() == b64(mechanism.initial() or b"") + b"\r\n"
+
+
+@pytest.mark.parametrize("mechanism", [Plain, Login])
+def test_what_a_server_quotes_of_a_login_is_not_repeated(mechanism: type[Plain]) -> None:
+    client = ready_client("AUTH PLAIN LOGIN")
+    client.authenticate(mechanism("timothy", "sesame"))
+    for _ in range(2 if mechanism is Login else 0):
         client.receive(b"334 \r\n")
+    said = client.data_to_send().split()[-1]
+    (refused,) = client.receive(b"535 5.7.8 no: " + said + b" is SESAME, sesame\r\n")
+    assert isinstance(refused, Refused)
+    assert refused.status == Status(535, "5.7.8", "no: *** is ***, ***")
+
+
+def test_an_error_of_oauth_is_answered_before_the_refusal() -> None:
+    client = ready_client("AUTH XOAUTH2")
+    mechanism = XOAuth2("tim", "t")
+    client.authenticate(mechanism)
+    client.data_to_send()
+    client.receive(b"334 " + b64(b'{"status":"invalid_token"}') + b"\r\n")
+    assert client.data_to_send() == b"\r\n"
+    refused = Refused("AUTH", Status(535, "5.7.8", "no"))
+    assert client.receive(b"535 5.7.8 no\r\n") == [refused]
+    assert mechanism.told == "invalid_token"
 
 
 # --- the three modes: exactly these bytes

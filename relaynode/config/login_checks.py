@@ -1,0 +1,82 @@
+"""What of a smart host's, an account's and an [oauth.NAME]'s login and TLS must belong together."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from relaynode.config.uucp_checks import Wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from relaynode.config.schema import File, OauthSection, RemoteSection
+
+SECRETS = ("password_file", "password_command", "password_credential", "password_keyring", "oauth")
+"""Keys that say where the secret comes from: one of them, or none."""
+
+_FOR_URL = ("client_id", "refresh_token_file")
+
+
+def check_logins(
+    file: File, absolute: Callable[[Path], Path], oauths: Collection[str]
+) -> Iterator[Wrong]:
+    """All that does not fit. `oauths`: the names of [oauth], also of those with a mistake."""
+    for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+        for name, section in sections.items():
+            where = (table, name)
+            yield from _login(where, section, oauths)
+            yield from _tls(where, section, absolute)
+    for name, oauth in file.oauth.items():
+        yield from _oauth(("oauth", name), oauth, absolute)
+
+
+def _login(
+    where: tuple[str, ...], section: RemoteSection, oauths: Collection[str]
+) -> Iterator[Wrong]:
+    shown = f"[{'.'.join(where)}]"
+    given = [key for key in SECRETS if getattr(section, key) is not None]
+    needs_none = section.certificate is not None or "GSSAPI" in section.auth
+    if len(given) > 1:
+        text = f"{shown} has {' and '.join(given)}"
+        yield Wrong((*where, given[1]), text, "one of them says where the secret is")
+    if section.user is None and (given or where[0] == "account"):
+        yield Wrong(where, f"{shown} has no user", "add user")
+    if section.user is not None and not given and not needs_none:
+        yield Wrong(where, f"{shown} has no password_file", "add password_file")
+    if section.oauth is None:
+        return
+    if section.oauth not in oauths:
+        text = f'there is no oauth "{section.oauth}" ({", ".join(oauths) or "none is defined"})'
+        yield Wrong((*where, "oauth"), text, f"add [oauth.{section.oauth}]")
+    if section.tls == "none":
+        text = f"{shown} would show its token to everybody"
+        yield Wrong((*where, "tls"), text, 'write tls = "starttls" or "tls"')
+
+
+def _tls(
+    where: tuple[str, ...], section: RemoteSection, absolute: Callable[[Path], Path]
+) -> Iterator[Wrong]:
+    for key in ("ca_file", "certificate", "key"):
+        path = getattr(section, key)
+        if path is not None and not os.access(absolute(path), os.R_OK):
+            yield Wrong((*where, key), f"{path} cannot be read")
+    if (section.certificate is None) != (section.key is None):
+        missing = "key" if section.key is None else "certificate"
+        yield Wrong(where, f"[{'.'.join(where)}] has no {missing}", f"add {missing}")
+
+
+def _oauth(
+    where: tuple[str, ...], section: OauthSection, absolute: Callable[[Path], Path]
+) -> Iterator[Wrong]:
+    shown = f"[{'.'.join(where)}]"
+    if (section.token_command is None) == (section.token_url is None):
+        text = f"{shown} needs token_command or token_url, one of them"
+        yield Wrong(where, text, "see conf/relaynode.toml")
+    if section.token_url is not None:
+        for key in _FOR_URL:
+            if getattr(section, key) is None:
+                yield Wrong(where, f"{shown} has no {key}", f"add {key}")
+    if section.ca_file is not None and not os.access(absolute(section.ca_file), os.R_OK):
+        yield Wrong((*where, "ca_file"), f"{section.ca_file} cannot be read")
