@@ -29,7 +29,7 @@ from relaynode.mail.address import parse_path
 from relaynode.tables.relay_value import relay_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from relaynode.config.values import Password
 
@@ -315,8 +315,15 @@ class _Checker:
         written = self._data.get(table)
         return written if isinstance(written, dict) else ()
 
+    def _written(self, path: tuple[str, ...]) -> Collection[str]:
+        """The keys below a table, right or wrong."""
+        table: Any = self._data
+        for name in path:
+            table = table.get(name) if isinstance(table, dict) else None
+        return table if isinstance(table, dict) else ()
+
     def _check_remotes(self, file: schema.File) -> None:
-        for path, text, remedy in check_logins(file, self._absolute, list(self._named("oauth"))):
+        for path, text, remedy in check_logins(file, self._absolute, self._written):
             self._problem(path, text, remedy)
         for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
             for name, section in sections.items():

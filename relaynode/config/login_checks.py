@@ -20,23 +20,31 @@ _FOR_URL = ("client_id", "refresh_token_file")
 
 
 def check_logins(
-    file: File, absolute: Callable[[Path], Path], oauths: Collection[str]
+    file: File,
+    absolute: Callable[[Path], Path],
+    written: Callable[[tuple[str, ...]], Collection[str]],
 ) -> Iterator[Wrong]:
-    """All that does not fit. `oauths`: the names of [oauth], also of those with a mistake."""
+    """All that does not fit. `written`: the keys below a table of the file, also those with a
+    mistake, which has been told."""
+    oauths = written(("oauth",))
     for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
         for name, section in sections.items():
             where = (table, name)
-            yield from _login(where, section, oauths)
+            yield from _login(where, section, written(where), oauths)
             yield from _tls(where, section, absolute)
     for name, oauth in file.oauth.items():
-        yield from _oauth(("oauth", name), oauth, absolute)
+        where = ("oauth", name)
+        yield from _oauth(where, oauth, written(where), absolute)
 
 
 def _login(
-    where: tuple[str, ...], section: RemoteSection, oauths: Collection[str]
+    where: tuple[str, ...],
+    section: RemoteSection,
+    written: Collection[str],
+    oauths: Collection[str],
 ) -> Iterator[Wrong]:
     shown = f"[{'.'.join(where)}]"
-    given = [key for key in SECRETS if getattr(section, key) is not None]
+    given = [key for key in SECRETS if key in written]
     needs_none = section.certificate is not None or "GSSAPI" in section.auth
     if len(given) > 1:
         text = f"{shown} has {' and '.join(given)}"
@@ -68,15 +76,18 @@ def _tls(
 
 
 def _oauth(
-    where: tuple[str, ...], section: OauthSection, absolute: Callable[[Path], Path]
+    where: tuple[str, ...],
+    section: OauthSection,
+    written: Collection[str],
+    absolute: Callable[[Path], Path],
 ) -> Iterator[Wrong]:
     shown = f"[{'.'.join(where)}]"
-    if (section.token_command is None) == (section.token_url is None):
+    if ("token_command" in written) == ("token_url" in written):
         text = f"{shown} needs token_command or token_url, one of them"
         yield Wrong(where, text, "see conf/relaynode.toml")
     if section.token_url is not None:
         for key in _FOR_URL:
-            if getattr(section, key) is None:
+            if key not in written:
                 yield Wrong(where, f"{shown} has no {key}", f"add {key}")
     if section.ca_file is not None and not os.access(absolute(section.ca_file), os.R_OK):
         yield Wrong((*where, "ca_file"), f"{section.ca_file} cannot be read")

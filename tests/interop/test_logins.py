@@ -15,6 +15,7 @@ from relaynode.errors import LoginRefused, TlsFailed
 from relaynode.links.ways import Way, Ways
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
+from relaynode.queue.servers import MemoryServers
 from relaynode.rules import Rules
 from relaynode.wire.meter import ByteCount
 
@@ -35,11 +36,12 @@ def tokens():
 
 
 @pytest.fixture(scope="module")
-def dovecot(tmp_path_factory, tokens):
+def dovecot(tmp_path_factory, certificate, tokens):
     folder = tmp_path_factory.mktemp("logins")
     with Dovecot(
         folder / "d",
         users={"ann": PASSWORD},
+        tls=certificate,
         mechanisms=MECHANISMS,
         tokeninfo_url=tokens.url,
     ) as running:
@@ -78,7 +80,8 @@ def node_of(tmp_path, where, keys, more="", tables=None):
 def ways_of(node):
     config = node.config()
     users = Users(config.mailbox, frozenset())
-    return Ways(config, Rules(config, users), users, load_neighbours(config), time.monotonic)
+    rules, neighbours = Rules(config, users), load_neighbours(config)
+    return Ways(config, rules, users, neighbours, time.monotonic, MemoryServers())
 
 
 ISP = Way("smtp", "isp", "relay")
@@ -145,6 +148,40 @@ def test_it_logs_in_with_tokens_and_renews_those_that_are_refused(
     visit(ways)
     assert len(tokens.requests) == asked + 2
     assert (node.folder / "refresh").read_text().strip() == tokens.refresh_token
+
+
+@pytest.mark.parametrize("auth", ["SCRAM-SHA-256", "DIGEST-MD5", "XOAUTH2", ""])
+def test_a_mailbox_is_polled_with_the_same_mechanisms(tmp_path, certificate, dovecot, tokens, auth):
+    dovecot.put("ann", b"From: a@b.example\nSubject: hello\n\nbody\n")
+    is_token = auth == "XOAUTH2"
+    tls = "starttls" if is_token else "none"
+    secret = 'oauth = "isp"' if is_token else 'password_command = "/bin/cat {folder}/password"'
+    node = TestNode(
+        tmp_path / "home",
+        f"""
+[account.isp]
+host = "localhost:{dovecot.pop3_port}"
+tls = "{tls}"
+user = "ann"
+{secret}
+{f'auth = ["{auth}"]' if auth else ""}
+ca_file = "{certificate.authority}"
+deliver_to = "user"
+[oauth.isp]
+token_url = "{tokens.url}"
+client_id = "relaynode"
+refresh_token_file = "refresh"
+""",
+    )
+    node.password("password", PASSWORD)
+    node.password("refresh", tokens.refresh_token)
+    method = auth or "SCRAM-SHA-256"  # what shows least
+    with added_to(dovecot, f"method={method}"):
+        fetched = node.run("fetch")
+    assert fetched.returncode == 0, fetched.stderr
+    (mail,) = node.mails("user")
+    assert b"Subject: hello" in mail
+    assert dovecot.count("ann") == 0
 
 
 def test_a_password_from_a_command_never_shows(tmp_path, certificate, postfix):

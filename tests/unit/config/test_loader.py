@@ -400,6 +400,36 @@ def test_an_unknown_name_is_told_with_a_suggestion_or_with_what_is_known(
         ("[smart_host.s]\n", ":1: [smart_host.s] lacks host; write for example "),
         ("[smart_host.s]\nhost = 'a b'", ':2: smart_host.s.host: "a b" is no host name or address'),
         ("[user.u]\n", ":1: [user.u] lacks password_file"),
+        (
+            "[smart_host.s]\nhost = 'x'\nauth = ['NTLM']\n",
+            ':3: smart_host.s.auth: "NTLM" is no mechanism; known here: EXTERNAL, OAUTHBEARER,',
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\nfingerprints = ['ab:cd']\n",
+            ':3: smart_host.s.fingerprints: "ab:cd" is no SHA-256 fingerprint',
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_command = 'a \"b'\n",
+            ":4: smart_host.s.password_command: no command: no closing quotation",
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_command = []\n",
+            ":4: smart_host.s.password_command: wants a program and its arguments",
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_credential = '../x'\n",
+            ":4: smart_host.s.password_credential: wants a name without slashes",
+        ),
+        (
+            "[oauth.o]\ntoken_url = 'http://x.example/'\nclient_id = 'c'\n"
+            "refresh_token_file = 'isp.password'\n",
+            ':2: oauth.o.token_url: "http://x.example/" would show the tokens to everybody; write',
+        ),
+        (
+            "[oauth.o]\ntoken_url = 'ftp://x'\nclient_id = 'c'\n"
+            "refresh_token_file = 'isp.password'\n",
+            ':2: oauth.o.token_url: "ftp://x" is no https://host/path',
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_wanted(complaints, text, complaint):
@@ -438,6 +468,37 @@ def test_a_wrong_value_is_named_with_what_is_wanted(complaints, text, complaint)
             ":1: [account.a] has no user; add user",
         ),
         ("[smart_host.s]\nhost = 'x'\nca_file = 'none.pem'\n", ":3: none.pem cannot be read"),
+        (
+            "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_command = 'pw'\n"
+            "password_keyring = 'isp'\n",
+            ":5: [smart_host.s] has password_command and password_keyring; one of them says where",
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\npassword_credential = 'isp'\n",
+            ":1: [smart_host.s] has no user; add user",
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\nuser = 'u'\noauth = 'isp'\n",
+            ':4: there is no oauth "isp" (none is defined); add [oauth.isp]',
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\ntls = 'none'\nuser = 'u'\noauth = 'o'\n"
+            "[oauth.o]\ntoken_command = 'x'\n",
+            ":3: [smart_host.s] would show its token to everybody; write tls = ",
+        ),
+        (
+            "[smart_host.s]\nhost = 'x'\ncertificate = 'ca.pem'\n",
+            ":1: [smart_host.s] has no key; add key",
+        ),
+        ("[oauth.o]\n", ":1: [oauth.o] needs token_command or token_url, one of them; see "),
+        (
+            "[oauth.o]\ntoken_url = 'https://x/'\nclient_id = 'c'\n",
+            ":1: [oauth.o] has no refresh_token_file; add refresh_token_file",
+        ),
+        (
+            "[oauth.o]\ntoken_url = 'https://x/'\nrefresh_token_file = 'isp.password'\n",
+            ":1: [oauth.o] has no client_id; add client_id",
+        ),
         ("[node]\nlocal_domains = ['a..b']\n", ':2: "a..b" is no domain: '),
         ("[node]\nhostname = 'a_b!'\n", ':2: "a_b!" is no domain: '),
         ("[masquerade]\nas = '-[x'\n", ':2: "-[x" is no domain: '),
@@ -464,6 +525,37 @@ def test_a_mistake_in_a_table_does_not_make_those_wrong_that_name_it(complaints)
         ':3: [smart_host.isp] lacks host; write for example "mail.example.net:587"',
         ':6: link.lan.kind: \'x\' is not accepted; accepted: "always", "event"',
     ]
+
+
+# ---- logins
+
+
+def test_a_command_is_a_list_or_a_text_that_no_shell_reads(write):
+    for written in ("['a b', '$c']", "'\"a b\" $c'"):
+        config = load(
+            write(f"[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_command = {written}\n")
+        )
+        command = config.file.smart_host["s"].password_command
+        assert command.words == ("a b", "$c")
+        assert "$c" not in repr(config), "an argument may be a secret"
+
+
+def test_a_certificate_or_a_ticket_needs_no_password(write):
+    for keys in ("certificate = 'ca.pem'\nkey = 'ca.pem'", "user = 'u'\nauth = ['gssapi']"):
+        section = load(write(f"[smart_host.s]\nhost = 'x'\n{keys}\n")).file.smart_host["s"]
+        assert section.auth in ([], ["GSSAPI"])
+
+
+def test_secrets_of_oauth_are_checked_like_passwords(complaints, tmp_path):
+    (tmp_path / "open").write_text("x\n")
+    (tmp_path / "open").chmod(0o644)
+    text = "[oauth.o]\ntoken_url = 'https://x/'\nclient_id = 'c'\n"
+    (told,) = complaints(text + "refresh_token_file = 'open'\n")
+    assert told.startswith(":4: ") and "can be read by others" in told
+    (told,) = complaints(
+        text + "client_secret_file = 'none'\nrefresh_token_file = 'isp.password'\n"
+    )
+    assert told.startswith(":4: ") and "No such file" in told
 
 
 # ---- password files
