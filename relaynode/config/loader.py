@@ -452,7 +452,7 @@ _PATTERNS = {
     schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
     schema.WORD: "wants one word without blanks",
-    schema.FILE_NAME: "wants a name without slashes",
+    schema.FILE_NAME: "wants a name of letters, digits and . _ : @ + -",
 }
 
 

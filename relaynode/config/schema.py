@@ -38,7 +38,7 @@ WORD = r"^\S+$"
 Word = Annotated[str, Meta(max_length=1024, pattern=WORD)]
 PROTOCOLS = r"^[itegGvfjya]+$"
 Protocols = Annotated[str, Meta(max_length=16, pattern=PROTOCOLS)]
-FILE_NAME = r"^[^/\0]+$"
+FILE_NAME = r"^[A-Za-z0-9_.:@+-]+$"
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=FILE_NAME)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]

@@ -418,7 +418,7 @@ def test_an_unknown_name_is_told_with_a_suggestion_or_with_what_is_known(
         ),
         (
             "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_credential = '../x'\n",
-            ":4: smart_host.s.password_credential: wants a name without slashes",
+            ":4: smart_host.s.password_credential: wants a name of letters, digits",
         ),
         (
             "[oauth.o]\ntoken_url = 'http://x.example/'\nclient_id = 'c'\n"
