@@ -133,7 +133,11 @@ class OfKeyring:
 
     async def get(self) -> str:
         """See Secret."""
-        return await asyncio.to_thread(self._get)
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                return await asyncio.to_thread(self._get)
+        except TimeoutError:
+            raise no_secret(f"password_keyring {self.service}", "the keyring is silent") from None
 
     def _get(self) -> str:
         what = f"password_keyring {self.service}"

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 from relaynode.config.secrets import read_password
@@ -26,6 +27,11 @@ from relaynode.logins.login import no_secret
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+LOCK_RETRY_SECONDS = 0.05
+LOCK_TRIES = 2000
+"""A refresh takes a minute at most (token_server.py); whoever holds the lock longer is stuck."""
 
 
 class TokenFile:
@@ -44,10 +50,20 @@ class TokenFile:
         except OSError as error:
             raise no_secret(str(self._lock), error.strerror or "cannot be made") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._take(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _take(self, descriptor: int) -> None:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOCK_RETRY_SECONDS)
+            else:
+                return
+        raise no_secret(str(self._lock), "another process holds it and does not end")
 
     def read(self) -> str:
         """The token. Raises: NoSecret if there is none or others can read it."""

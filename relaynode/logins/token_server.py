@@ -6,10 +6,12 @@ would take the tokens elsewhere), and what the server says in errors is told wit
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import re
-import ssl
-import time
+import socket
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any
 from relaynode.logins.login import no_secret
 
 if TYPE_CHECKING:
+    import ssl
+
     from relaynode.errors import NoSecret
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -76,37 +80,108 @@ def fetch(endpoint: Endpoint, refresh_token: str) -> Granted:
     return _granted(endpoint, status, body)
 
 
+class _Deadline:
+    """Cuts what takes too long as a whole: the library's own limit is for each silence."""
+
+    def __init__(self, seconds: float) -> None:
+        self.is_over = False
+        self._watched: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        for connection in self._watched:
+            connection.close()
+
+    def watch(self, connection: socket.socket) -> None:
+        """This one may be cut. TLS takes the socket over, so it is a copy that is kept."""
+        self._watched.append(connection.dup())
+
+    def _cut(self) -> None:
+        self.is_over = True
+        for connection in self._watched:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Http(http.client.HTTPConnection):
+    """A connection under a deadline, which is given when it is made."""
+
+    deadline: _Deadline
+
+    def connect(self) -> None:
+        super().connect()
+        self.deadline.watch(self.sock)
+
+
+class _Https(http.client.HTTPSConnection, _Http):
+    """The same under TLS, from before its handshake on."""
+
+
+class _Handler(urllib.request.HTTPSHandler, urllib.request.HTTPHandler):
+    """Opens connections under a deadline."""
+
+    def __init__(self, deadline: _Deadline, context: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._deadline = deadline
+        self._tls = context
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._maker(_Http), req)
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._maker(_Https), req, context=self._tls)
+
+    def _maker(self, kind: type[_Http]) -> Any:
+        def make(*arguments: Any, **more: Any) -> _Http:
+            made = kind(*arguments, **more)
+            made.deadline = self._deadline
+            return made
+
+        return make
+
+
 def _exchange(endpoint: Endpoint, request: urllib.request.Request) -> tuple[int, bytes]:
-    https = urllib.request.HTTPSHandler(context=endpoint.context)
-    opener = urllib.request.build_opener(https, _NoRedirection)
-    deadline = time.monotonic() + endpoint.timeout_seconds
-    try:
+    with _Deadline(endpoint.timeout_seconds) as deadline:
+        opener = urllib.request.build_opener(_Handler(deadline, endpoint.context), _NoRedirection)
         try:
-            with opener.open(request, timeout=endpoint.timeout_seconds) as answer:
-                return answer.status, _read(endpoint, answer, deadline)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, _read(endpoint, error, deadline)
-    except urllib.error.URLError as error:
-        raise _failed(
-            endpoint, str(getattr(error.reason, "strerror", "") or error.reason)
-        ) from None
-    except (OSError, ValueError, urllib.error.ContentTooShortError) as error:
-        raise _failed(endpoint, str(error) or type(error).__name__) from None
-    except Exception as error:  # noqa: BLE001 - http.client has a family of errors of its own
-        raise _failed(endpoint, f"no HTTP: {type(error).__name__}") from None
+            found = _answer(opener, request, endpoint.timeout_seconds)
+            if not deadline.is_over:
+                return found
+            why = ""
+        except urllib.error.URLError as error:
+            why = str(getattr(error.reason, "strerror", "") or error.reason)
+        except (OSError, ValueError) as error:
+            why = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - http.client has a family of errors of its own
+            why = f"no HTTP: {type(error).__name__}"
+        if deadline.is_over:
+            why = f"no whole answer within {endpoint.timeout_seconds:g} s"
+        raise _failed(endpoint, why)
 
 
-def _read(endpoint: Endpoint, answer: IO[bytes], deadline: float) -> bytes:
-    body = b""
-    while len(body) <= MAX_ANSWER_BYTES:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"no whole answer within {endpoint.timeout_seconds:g} s")
-        piece = answer.read1(4096) if hasattr(answer, "read1") else answer.read(4096)
-        if not piece:
-            return body
-        body += piece
-    raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+def _answer(
+    opener: urllib.request.OpenerDirector, request: urllib.request.Request, seconds: float
+) -> tuple[int, bytes]:
+    try:
+        with opener.open(request, timeout=seconds) as answer:
+            return answer.status, _body(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, _body(error)
+
+
+def _body(answer: IO[bytes]) -> bytes:
+    """Raises: ValueError if there is too much of it."""
+    body = answer.read(MAX_ANSWER_BYTES + 1)
+    if len(body) > MAX_ANSWER_BYTES:
+        raise ValueError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+    return body
 
 
 def _granted(endpoint: Endpoint, status: int, body: bytes) -> Granted:

@@ -48,7 +48,7 @@ class ClientContext(ssl.SSLContext):
 
     pins: frozenset[str] = frozenset()
     _has_remedies = False
-    _session: ssl.SSLSession | None = None
+    _session: tuple[str | None, ssl.SSLSession] | None = None
     _newest: weakref.ref[ssl.SSLObject] | None = None
     _shown: bytes = b""
 
@@ -73,7 +73,7 @@ class ClientContext(ssl.SSLContext):
     def _note(self, _: Any, direction: str, *message: Any) -> None:
         kind, data = message[2], message[3]
         if kind == _CERTIFICATE and direction == "read":
-            self._shown = _first_certificate(data)
+            self._shown = _first_certificate(data) or self._shown
 
     # --- sessions
 
@@ -82,8 +82,9 @@ class ClientContext(ssl.SSLContext):
         self._shown = b""
         if self._newest is not None:  # one that is still up may have been given more by now
             self.keep_session(self._newest())
-        if more.get("session") is None:
-            more["session"] = self._session
+        # A resumed session is not checked against a name again, so it is for that name only.
+        if self._session is not None and self._session[0] == more.get("server_hostname"):
+            more["session"] = self._session[1]
         connection = super().wrap_bio(*arguments, **more)
         self._newest = weakref.ref(connection)
         return connection
@@ -92,8 +93,8 @@ class ClientContext(ssl.SSLContext):
         """A connection of this context ends: the next one may go on where it was."""
         is_up = connection is not None and connection.version() is not None
         session = connection.session if connection is not None and is_up else None
-        if session is not None and session.has_ticket:
-            self._session = session
+        if connection is not None and session is not None and session.has_ticket:
+            self._session = connection.server_hostname, session
 
     # --- what went wrong
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -115,6 +118,28 @@ def test_an_answer_that_is_none_is_an_error_that_tells_and_shows_no_secret(
         assert "geheim" not in text
         assert "\n" not in text
         assert len(server.requests) == 1, "nothing is sent elsewhere"
+
+
+@pytest.mark.parametrize("drips", [b"H", b"HTTP/1.1 200 OK\r\nX: y\r\n\r\n{"])
+def test_a_server_that_never_ends_its_answer_is_cut(drips: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(drips)
+                    connection.settimeout(0.02)
+                    while True:  # never silent for long, until we cut it
+                        connection.sendall(b" ")
+                        with suppress(TimeoutError):
+                            connection.recv(4096)
+
+        threading.Thread(target=drip, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        where = Endpoint("isp", url, "relaynode", timeout_seconds=0.2)
+        with pytest.raises(NoSecret, match=r"no whole answer within 0\.2 s"):
+            fetch(where, "geheim")
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

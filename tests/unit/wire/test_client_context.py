@@ -137,6 +137,33 @@ def test_a_server_that_has_forgotten_the_session_gets_a_whole_handshake(ca_file:
     asyncio.run(go())
 
 
+def test_a_session_is_resumed_for_its_own_name_only(ca_file: Path) -> None:
+    context = ClientContexts().get(ClientSettings("mx", ca_file))
+
+    async def go() -> None:
+        async with served(server_context(CA.issue_cert("localhost", "mx.example"))) as port:
+            assert not await visit(port, context, "localhost")
+            assert not await visit(port, context, "mx.example")
+            assert await visit(port, context, "mx.example")
+
+    asyncio.run(go())
+
+
+def test_a_connection_that_is_still_up_lends_its_session_to_the_next(ca_file: Path) -> None:
+    context = ClientContexts().get(ClientSettings("mx", ca_file))
+
+    async def go() -> None:
+        async with served(server_context(LOCAL)) as port:
+            first = await connect("127.0.0.1", port, timeout=LONG)
+            await first.start_tls(context, "localhost", LONG)
+            await first.write(b"hi\n", LONG)
+            assert await first.read(LONG) == b"hi\n"
+            assert await visit(port, context)
+            first.abort()
+
+    asyncio.run(go())
+
+
 def test_servers_and_settings_share_no_session(ca_file: Path) -> None:
     contexts = ClientContexts()
     one = contexts.get(ClientSettings("mx", ca_file))
