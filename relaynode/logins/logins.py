@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relaynode.logins.login import Login
     from relaynode.logins.oauth import Tokens
     from relaynode.logins.secrets import Secret
+    from relaynode.sasl import SecurityContext
     from relaynode.tables.authinfo import AuthInfo
 
 
@@ -50,6 +51,7 @@ class Logins:
             section,
             self._secret(table, name, section),
             self._tokens_of(section.oauth) if section.oauth is not None else None,
+            "pop" if table == "account" else "smtp",
         )
 
     def _secret(self, table: str, name: str, section: RemoteSection) -> Secret | None:
@@ -102,14 +104,19 @@ class Logins:
 class _Configured:
     """The login of a smart host or an account."""
 
-    is_required = True
-
     def __init__(
-        self, section: RemoteSection, secret: Secret | None, tokens: Tokens | None
+        self,
+        section: RemoteSection,
+        secret: Secret | None,
+        tokens: Tokens | None,
+        service: str,
     ) -> None:
+        # A certificate alone may be all that the server wants to see.
+        self.is_required = section.user is not None or bool(section.auth)
         self._section = section
         self._secret = secret
         self._tokens = tokens
+        self._service = service
 
     async def credentials(self, host: str, address: str) -> Credentials | None:
         """See Login."""
@@ -119,9 +126,12 @@ class _Configured:
             await self._secret.get() if self._secret is not None else None,
             await self._tokens.token() if self._tokens is not None else None,
             has_certificate=section.certificate is not None,
-            ticket=await ticket_maker(host) if "GSSAPI" in section.auth else None,
+            ticket=await self._ticket(host) if "GSSAPI" in section.auth else None,
             mechanisms=tuple(map(str, section.auth)),
         )
+
+    async def _ticket(self, host: str) -> Callable[[], SecurityContext]:
+        return await ticket_maker(host, self._service)
 
     async def renewed(self, refused: Credentials) -> Credentials | None:
         """See Login: tokens expire before they say."""

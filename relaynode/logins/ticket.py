@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from relaynode.sasl import SecurityContext
 
 
-async def ticket_maker(host: str, service: str = "smtp") -> Callable[[], SecurityContext]:
+async def ticket_maker(host: str, service: str) -> Callable[[], SecurityContext]:
     """Something that gives a context for `service` at `host` whose first step is made.
 
     Raises: NoSecret when there is no library or no ticket.

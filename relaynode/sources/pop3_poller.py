@@ -213,15 +213,25 @@ class _Visit:
         if not self._takes_user(credentials, mechanism):
             if mechanism is None:
                 raise self._no_way(credentials)
-            self.client.login_sasl(mechanism)
-        else:
-            can_pipeline = self.client.can_pipeline
-            password = credentials.password or ""
-            self.client.login_user(credentials.user, password, pipelined=can_pipeline)
-            if can_pipeline:
-                self._ask_listings()
-                return
+            await self._play(mechanism)
+            return
+        can_pipeline = self.client.can_pipeline
+        password = credentials.password or ""
+        self.client.login_user(credentials.user, password, pipelined=can_pipeline)
+        if can_pipeline:
+            self._ask_listings()
+            return
         await self._until(pop3.LoggedIn)
+
+    async def _play(self, mechanism: sasl.Mechanism) -> None:
+        self.client.login_sasl(mechanism)
+        try:
+            await self._until(pop3.LoggedIn)
+        except LoginRefused as error:
+            if not mechanism.told:
+                raise
+            what = f"{self.stream.peer}: {mechanism.name} says {mechanism.told}: AUTH refused"
+            raise LoginRefused(error.status, what) from None
 
     def _takes_user(self, credentials: sasl.Credentials, mechanism: sasl.Mechanism | None) -> bool:
         """USER and PASS share a flight with the listings, and show as much as PLAIN does."""

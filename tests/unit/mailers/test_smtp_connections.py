@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from relaynode.errors import ConnectFailed, LineLost, RemoteProtocolError
+from relaynode.errors import ConnectFailed, LineLost, RemoteProtocolError, TableError
+from relaynode.logins.auth_info import AuthInfoLogin
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.smtp import SmtpMailer
@@ -21,11 +22,13 @@ from relaynode.queue.content import Content
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Delivery, MessageState, QueuedMessage, QueuedRecipient
 from relaynode.queue.servers import KnownServer, MemoryServers
+from relaynode.tables.authinfo import AuthInfo
 from relaynode.wire.memory import pair
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from relaynode.logins import Login
     from relaynode.wire.memory import MemoryStream
 
 CHUNKED = ("PIPELINING", "CHUNKING", "SIZE 1000000")
@@ -201,6 +204,7 @@ class Sender:
     memory: MemoryServers = field(default_factory=MemoryServers)
     max_connections: int = 5
     seconds: float = 0.01
+    login: Login | None = None
     attempts: list[Attempt] = field(default_factory=list)
 
     async def send(self, consignments: Sequence[Consignment]) -> None:
@@ -210,6 +214,7 @@ class Sender:
             self.server.open,
             servers=self.memory,
             max_connections=self.max_connections,
+            login=self.login,
             timeout_seconds=10.0,
         )
         mailer = SmtpMailer(
@@ -272,6 +277,34 @@ def test_a_known_server_gets_the_first_mail_behind_ehlo() -> None:
     sender.run([consignment(0)])
     assert sender.server.visits[0].flights[0][:4] == ["EHLO", "MAIL", "RCPT", "BDAT"]
     assert sender.codes() == {250: 1}
+
+
+def test_tables_without_a_login_for_a_known_server_cost_it_nothing() -> None:
+    sender = known_to(Sender(Server(), login=AuthInfoLogin(lambda *_: None)))
+    sender.run([consignment(0)])
+    assert sender.server.visits[0].flights[0][:2] == ["EHLO", "MAIL"]
+
+
+def test_a_known_server_that_there_is_a_login_for_is_asked_first() -> None:
+    """It may want a login today, and refuse the mail of who has none."""
+    entry = AuthInfo("ann", "geheim")
+    sender = known_to(Sender(Server(), login=AuthInfoLogin(lambda *_: entry)))
+    sender.run([consignment(0)])
+    assert sender.server.visits[0].flights[0] == ["EHLO"]
+    assert sender.codes() == {250: 1}
+
+
+def test_tables_that_cannot_be_read_matter_only_to_servers_that_offer_a_login() -> None:
+    def find(host: str, address: str) -> AuthInfo | None:
+        raise TableError("authinfo: cannot be read")
+
+    sender = known_to(Sender(Server(), login=AuthInfoLogin(find)))
+    sender.run([consignment(0)])
+    assert sender.server.visits[0].flights[0] == ["EHLO"]
+    assert sender.codes() == {250: 1}
+    other = Sender(Server(keywords=((*CHUNKED, "AUTH PLAIN"),)), login=AuthInfoLogin(find))
+    with pytest.raises(TableError):
+        other.run([consignment(0)])
 
 
 def test_a_stranger_is_asked_first() -> None:
