@@ -176,6 +176,35 @@ def test_who_waits_for_another_refresh_takes_what_that_one_wrote(path: Path) -> 
         assert path.read_text() == "refresh-2\n"
 
 
+def test_a_rotated_token_is_written_through_in_the_order_that_a_power_cut_allows(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def synced(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        done.append(f"fsync {'folder' if name == path.parent.name else name}")
+        fsync(descriptor)
+
+    def renamed(old: Path, new: Path) -> Path:
+        done.append(f"rename {old.read_text().strip()}")
+        return rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    with TokenServer(rotates=True, before_answer=lambda: done.append("answer")) as server:
+        refresh(endpoint_of(server), TokenFile(path))
+    new = ".isp.refresh.new"
+    assert done == [
+        f"fsync {new}",
+        "answer",
+        f"fsync {new}",
+        "rename refresh-1",
+        "fsync folder",
+    ]
+
+
 DISK_CALLS = ["open", "write", "fsync", "rename"]
 
 
