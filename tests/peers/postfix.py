@@ -13,6 +13,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import signal
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -181,6 +182,22 @@ class Postfix:
         libraries = self._found.environment["LD_LIBRARY_PATH"]
         return ["/usr/bin/env", f"LD_LIBRARY_PATH={libraries}", *command]
 
+    def configure(self, **settings: str) -> None:
+        """Change settings of main.cf while it runs. Sessions under way end first."""
+        assert self._process is not None
+        self._extra |= settings
+        self._write_main_cf()
+        os.kill(self._process.pid, signal.SIGHUP)
+
+    def flush(self) -> None:
+        """Let it try all that is deferred. Raises PeerFailed."""
+        command = [self._found.program("postqueue"), "-c", self._config, "-f"]
+        said = subprocess.run(
+            command, env=self._found.environment, capture_output=True, text=True, check=False
+        )
+        if said.returncode != 0:
+            raise PeerFailed(f"postqueue -f: {said.stderr}")
+
     def _start(self) -> None:
         self.port = free_port()
         self.smtps_port = free_port() if self._tls else None
@@ -240,6 +257,9 @@ class Postfix:
         folders.write(self._config / "refusals", _REFUSALS)
         lines = {"listeners": self._listeners(), "services": self._services}
         folders.write(self._config / "master.cf", _MASTER_CF % lines)
+        self._write_main_cf()
+
+    def _write_main_cf(self) -> None:
         settings = self._settings() | self._tls_settings() | self._auth_settings()
         settings |= self._unpacked_settings() | self._extra
         main_cf = "".join(f"{name} = {value}\n" for name, value in settings.items())
