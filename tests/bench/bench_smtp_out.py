@@ -2,9 +2,9 @@
 
 tests/bench/run smtp_out [128] [33.6] [9.6] [sink] [--json]; without a word all of them.
 
-Of each line: ours to a Postfix with CHUNKING, on a first visit and on a later one, ours to a Postfix
-with PIPELINING only, and a Postfix as client of a Postfix. 128 kbit/s is played alone; the slower
-lines need next to no processor time, and all their cases go side by side.
+Of each line: ours to a Postfix with CHUNKING, on a first visit and on a later one, ours to a
+Postfix with PIPELINING only, and a Postfix as client of a Postfix. 128 kbit/s is played alone; the
+slower lines need next to no processor time, and all their cases go side by side.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from smtp_out_line import LETTERS, OurSender, PostfixSender, play
 LINES = {"128": (128_000, 0.6), "33.6": (33_600, 0.2), "9.6": (9_600, 1.0)}
 ALONE = "128"
 BEGIN_SECONDS = 5.0
-"""Between the starts of cases that go side by side: what prepares one must not slow down another."""
+"""Between the starts of cases that go side by side: to prepare one must not slow down another."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,12 @@ def row(name, case, limit, visit, result):
 
 def told(row):
     limit = f"at most {row['limit']}" if row["limit"] else "measured beside it"
+    over = "" if row["is_met"] else "  OVER"
     process = f", command {row['process_seconds']:.2f} s" if row["process_seconds"] else ""
     return (
         f"{row['kbit_s']:5g} kbit/s {row['round_trip_ms']:4g} ms  {row['case']:21} {row['visit']:5}"
         f" {row['seconds']:7.2f} s / {row['ideal_seconds']:7.2f} s = {row['to_ideal']:.4f}"
-        f"  ({limit}) {row['connections']:2} connections{process}{'' if row['is_met'] else '  OVER'}"
+        f"  ({limit}) {row['connections']:2} connections{process}{over}"
     )
 
 

@@ -1,10 +1,10 @@
 """Letters out over an emulated line: a relaynode and a Postfix that flush their queues, and when.
 
-What is measured is the time from the first call on the line until the last message's final reply has
-come. `WatchedLine` sees both where the client sits: `Line` (relaynode/wire/emulator.py) accepts a
-call at once, since loopback can do no other, but carries nothing of it for one round trip, and rings
-at the server after one and a half, so that the greeting comes two round trips after the call, as on
-a real line, whatever the client does meanwhile.
+What is measured is the time from the first call on the line until the last message's final reply
+has come. `WatchedLine` sees both where the client sits: `Line` (relaynode/wire/emulator.py) accepts
+a call at once, since loopback can do no other, but carries nothing of it for one round trip, and
+rings at the server after one and a half, so that the greeting comes two round trips after the call,
+as on a real line, whatever the client does meanwhile.
 
 `ideal` is what went up the line, in bytes, over the line's rate.
 """
