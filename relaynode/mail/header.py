@@ -82,6 +82,11 @@ def _found(header: bytes) -> Iterator[Field]:
         position = end
 
 
+def begins_field(line: bytes) -> bool:
+    """Whether this is the first line of a field."""
+    return _NAME.match(line) is not None
+
+
 def _field_end(header: bytes, position: int) -> int:
     while (line_end := header.find(CRLF, position)) >= 0:
         position = line_end + 2

@@ -217,7 +217,12 @@ class Session:
 
     async def _try(self, consignment: Consignment) -> None:
         try:
-            outgoing = compose(consignment.delivery, self.masquerade, mailer=self.next_hop.mailer)
+            outgoing = compose(
+                consignment.delivery,
+                self.masquerade,
+                mailer=self.next_hop.mailer,
+                takes_8bit="8BITMIME" in self.client.extensions,
+            )
             refusal = self._refusal(consignment, outgoing)
         except StoreError as error:
             refusal = temporary(str(error), "4.3.0")

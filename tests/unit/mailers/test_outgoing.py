@@ -17,20 +17,20 @@ HOME = Masquerade(names=Names(hostname="bsd.home"), as_domain="example.net", all
 TRACE = b"Received: by bsd.home\r\n"
 
 
-def delivery(content, trace=TRACE):
+def delivery(content, trace=TRACE, body=""):
     recipients = (QueuedRecipient(1, Recipient("bob@far.example")),)
-    envelope = Envelope("joe@bsd.home", (recipients[0].forward_path,))
+    envelope = Envelope("joe@bsd.home", (recipients[0].forward_path,), body=body)
     message = QueuedMessage(
         "A1", MessageState.QUEUED, 0.0, "test", envelope, content.size_bytes, recipients
     )
     return Delivery(message, recipients, trace, content)
 
 
-def composed(content, trace=TRACE, masquerade=HOME, **more):
+def composed(content, trace=TRACE, masquerade=HOME, body="", **more):
     """The message as it goes out; its size is checked on the way."""
     if isinstance(content, bytes):
         content = Content.of(content)
-    outgoing = compose(delivery(content, trace), masquerade, **{"mailer": "esmtp", **more})
+    outgoing = compose(delivery(content, trace, body), masquerade, **{"mailer": "esmtp", **more})
     whole = b"".join(outgoing.pieces())
     assert outgoing.size_bytes == len(whole)
     return whole
@@ -157,3 +157,33 @@ def test_no_byte_changes_when_no_address_is_of_ours(content):
 def test_any_bytes_pass_as_a_body(body):
     head = b"From: joe@bsd.home\r\nSubject: x\r\n\r\n"
     assert composed(head + body, b"") == b"From: joe@example.net\r\nSubject: x\r\n\r\n" + body
+
+
+LETTER = b"From: joe\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
+
+
+def test_8bit_parts_are_encoded_for_a_server_that_takes_seven_bits_only():
+    content = LETTER + b"Gr\xfc\xdfe, und viele davon\r\n"
+    assert composed(content, body="8BITMIME", takes_8bit=False) == (
+        TRACE + b"From: joe@example.net\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n"
+        b"Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=FC=DFe, und viele davon\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "takes_8bit", "text"),
+    [("8BITMIME", True, b"\xfc"), ("7BIT", False, b"\xfc"), ("8BITMIME", False, b"u")],
+)
+def test_nothing_is_encoded_unless_it_must_be(body, takes_8bit, text):
+    content = LETTER + text + b"\r\n"
+    whole = composed(content, body=body, takes_8bit=takes_8bit)
+    assert whole.endswith(text + b"\r\n")
+    assert b"Encoding" not in whole
+
+
+def test_a_long_message_is_encoded_out_of_its_file(tmp_path):
+    path = tmp_path / "content"
+    path.write_bytes(LETTER + b"Gr\xfc\xdfe, und viele davon\r\n" * 10_000)
+    content = Content(path.stat().st_size, path=path)
+    whole = composed(content, body="8BITMIME", takes_8bit=False)
+    assert whole.endswith(b"\r\n\r\n" + b"Gr=FC=DFe, und viele davon\r\n" * 10_000)
