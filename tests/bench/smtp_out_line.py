@@ -121,7 +121,7 @@ class OurSender:
 
         for recipient, mail in letters(count):
             options = SendmailOptions(recipients=[recipient], ignores_dots=True, sender=SENDER)
-            done = await submit(node.intake, options, Submitter("root"), pieces(mail), "x")
+            done = await submit(node.intake, options, Submitter("root"), pieces(mail), "bsd.home")
             assert done.exit_code == 0
         await node.close()
 

@@ -69,7 +69,22 @@ PEERS = {
                 ),
             ),
         ),
-        # Only asked what it would do, never started as a daemon.
+        Peer(
+            "exim",
+            programs=("exim4",),
+            packages=("exim4-daemon-light",),
+            users=("Debian-exim",),
+            needs_root=True,
+        ),
+        Peer(
+            "opensmtpd",
+            programs=("smtpd", "smtpctl"),
+            packages=("opensmtpd",),
+            files=("usr/libexec/opensmtpd/mail.maildir",),
+            users=("opensmtpd", "opensmtpq"),
+            needs_root=True,
+        ),
+        # Asked what it would do, or started as a server, with a configuration of the test's own.
         Peer(
             "sendmail",
             programs=("makemap", "mail.local", "m4"),

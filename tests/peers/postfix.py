@@ -15,10 +15,9 @@ import os
 import pwd
 import signal
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from peers import folders
+from peers import deliveries, folders
 from peers.found import require
 from peers.processes import PeerFailed, Process, free_port, tail, wait_until
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from peers.certificates import ServerCertificate
+    from peers.deliveries import Delivery
 
 HOSTNAME = "postfix.test"
 
@@ -71,19 +71,8 @@ _WAITING_FOLDERS = ("maildrop", "deferred", "incoming", "active")  # the way a m
 # What Postfix's processes may take over from us; its own list, without X11.
 _IMPORTED = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
 
-# virtual(8) puts these before the message it delivers.
-_RETURN_PATH = b"Return-Path: "
-_ORIGINAL_TO = b"X-Original-To: "
-_DELIVERED_TO = b"Delivered-To: "
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One message as one recipient got it."""
-
-    reverse_path: str  # without <>; "" is the null reverse-path
-    recipient: str  # as in RCPT
-    content: bytes  # from our Received field on, with LF line ends
+# virtual(8) puts these before the message it delivers, and Delivered-To behind them.
+_FIELDS = {"path_field": b"Return-Path: ", "to_field": b"X-Original-To: ", "ignored": 1}
 
 
 class Postfix:
@@ -148,7 +137,8 @@ class Postfix:
 
     def deliveries(self) -> list[Delivery]:
         """All that was delivered, oldest first (as well as Postfix's file names tell)."""
-        return [_read(file) for file in sorted(self._files(), key=_age)]
+        files = sorted(self._files(), key=_age)
+        return [one for file in files for one in deliveries.read(file, **_FIELDS)]
 
     def messages(self, address: str) -> list[bytes]:
         """The contents that `address` got; upper and lower case are the same."""
@@ -382,16 +372,3 @@ def _age(file: os.DirEntry[str]) -> tuple[int, int]:
     """When a Maildir file was made: "SECONDS.V<device>I<inode>M<microseconds>.HOST"."""
     seconds, unique, _ = file.name.split(".", 2)
     return int(seconds), int(unique.rpartition("M")[2])
-
-
-def _read(file: os.DirEntry[str]) -> Delivery:
-    with open(file, "rb") as content:
-        reverse_path = _value(content.readline(), _RETURN_PATH)
-        original_to = _value(content.readline(), _ORIGINAL_TO)
-        _value(content.readline(), _DELIVERED_TO)
-        return Delivery(reverse_path.strip("<>"), original_to, content.read())
-
-
-def _value(line: bytes, field: bytes) -> str:
-    assert line.startswith(field), f"Postfix wrote {line!r} where {field!r} belongs"
-    return line.removeprefix(field).strip().decode("utf-8", "surrogateescape")

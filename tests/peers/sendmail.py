@@ -1,7 +1,7 @@
-"""Sendmail, asked in its address test mode where it would send mail.
+"""Sendmail, asked in its address test mode where it would send mail, or made to run for a test.
 
-It runs in a network namespace of its own, so it can reach nobody, with a configuration made by its
-own m4 files and tables made by its own makemap, all in one folder.
+To be asked it runs in a network namespace of its own, so it can reach nobody. Its configuration is
+made by its own m4 files and its tables by its own makemap, all in one folder.
 """
 
 from __future__ import annotations
@@ -104,6 +104,12 @@ class Sendmail:
             dict(zip(roles, results[place : place + 4], strict=True))
             for place in range(0, len(results), 4)
         ]
+
+    def as_server(self, *arguments: str) -> list[str]:
+        """The command that runs it on this machine's own network, under its hostname."""
+        named = ("unshare", "--uts", "sh", "-c", 'hostname "$1"; shift; exec "$@"')
+        program = (str(self._program), f"-C{self._folder}/sendmail.cf")
+        return [*named, "sh", self._hostname, *program, *arguments]
 
     def _run(
         self, program: str, *arguments: str, text: str = "", folder: Path | None = None
