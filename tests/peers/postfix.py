@@ -80,7 +80,7 @@ class Postfix:
 
     folder: after the end the log, the configuration and the mail are moved into it. Without, they
         are removed.
-    chunking, pipelining: whether EHLO lists them.
+    chunking, pipelining, eight_bit: whether EHLO lists them (the last is 8BITMIME).
     tls: enables STARTTLS, and TLS from the start on `smtps_port`.
     auth_socket: enables AUTH, with the names and passwords of the Dovecot behind the socket.
     size_limit: the largest message in bytes; EHLO lists it. 0 is none.
@@ -95,6 +95,7 @@ class Postfix:
         *,
         chunking: bool = True,
         pipelining: bool = True,
+        eight_bit: bool = True,
         tls: ServerCertificate | None = None,
         auth_socket: Path | None = None,
         size_limit: int = 50_000_000,
@@ -105,6 +106,7 @@ class Postfix:
         self._withheld = [
             *(() if chunking else ("chunking",)),
             *(() if pipelining else ("pipelining",)),
+            *(() if eight_bit else ("8bitmime",)),
         ]
         self._tls = tls
         self._auth_socket = auth_socket

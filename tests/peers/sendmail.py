@@ -105,11 +105,23 @@ class Sendmail:
             for place in range(0, len(results), 4)
         ]
 
-    def as_server(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         """The command that runs it on this machine's own network, under its hostname."""
         named = ("unshare", "--uts", "sh", "-c", 'hostname "$1"; shift; exec "$@"')
         program = (str(self._program), f"-C{self._folder}/sendmail.cf")
         return [*named, "sh", self._hostname, *program, *arguments]
+
+    def send(self, content: bytes, *recipients: str) -> None:
+        """Send a message, LF line ends, at once, wherever the configuration says."""
+        done = subprocess.run(
+            self.command("-odi", "-i", *recipients),
+            env=self._found.environment,
+            input=content,
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def _run(
         self, program: str, *arguments: str, text: str = "", folder: Path | None = None

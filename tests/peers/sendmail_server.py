@@ -73,4 +73,4 @@ class SendmailServer(MailServer):
         folders.write(self.home / "keep", _KEEP.format(home=self.home), 0o755)
         mc = _MC.format(home=self.home, port=self.port, keeper=_KEEPER, refused=REFUSED, busy=BUSY)
         made = Sendmail(self.home, _HOSTNAME, mc.replace("{", "{{").replace("}", "}}"), {})
-        return made.as_server("-bD", "-q1h")
+        return made.command("-bD", "-q1h")
