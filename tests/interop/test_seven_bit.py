@@ -211,6 +211,22 @@ def test_a_node_encodes_for_a_server_without_8bitmime(tmp_path, offers):
         assert int(size) == len(taken.content)
 
 
+def test_a_server_that_took_8bitmime_the_last_time_and_does_not_now_gets_it_encoded(tmp_path):
+    with PlainServer("PIPELINING", "8BITMIME") as server:
+        node = node_for(tmp_path, server.port)
+        for offers in (server.offers, ("PIPELINING",)):
+            server.offers = offers
+            sent = node.sendmail("-i", "-f", "user", "x@far.example", stdin=CASES["few in text"])
+            assert sent.returncode == 0, sent.stderr
+            assert node.run("linkup").returncode == 0
+        first, second = server.taken
+    assert b"BODY=8BITMIME" in first.mail
+    assert body_of(first.content) == crlf(FEW)
+    assert b"BODY" not in second.mail
+    assert second.content.isascii()
+    assert contents(second.content) == contents(crlf(CASES["few in text"]))
+
+
 def test_a_node_encodes_for_postfix_where_it_does_not_offer_8bitmime(tmp_path):
     with Postfix(tmp_path / "p", eight_bit=False) as postfix:
         node = node_for(tmp_path / "home", postfix.port)

@@ -12,6 +12,8 @@ import threading
 from dataclasses import dataclass
 from typing import Self
 
+_OFFERED_AS = {b"BODY": b"8BITMIME", b"RET": b"DSN", b"ENVID": b"DSN"}
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -101,12 +103,21 @@ class _Session(socketserver.StreamRequestHandler):
         self._say("221 2.0.0 Bye")
 
     def _mail(self, line: bytes) -> None:
+        offered = {one.split()[0].encode() for one in self.server.kept.offers}
+        for word in line.upper().partition(b">")[2].split():
+            keyword = word.partition(b"=")[0]
+            if _OFFERED_AS.get(keyword, keyword) not in offered:
+                self._say(f"555 5.5.4 Unsupported option: {word.decode()}")
+                return
         self._from = line
         self._say("250 2.1.0 Ok")
 
     def _rcpt(self, line: bytes) -> None:
         if 0 < self.server.kept.most_recipients <= len(self._rcpts):
             self._say("452 4.5.3 Error: too many recipients")
+            return
+        if not self._from:
+            self._say("503 5.5.1 MAIL first")
             return
         self._rcpts.append(line)
         self._say("250 2.1.5 Ok")
