@@ -143,6 +143,8 @@ class Client:
         try:
             for reply in self._parser.feed(data):
                 events += self._reply(reply)
+                if events and isinstance(events[-1], Mispresumed):
+                    break  # what follows refuses what it does not know, and says nothing of mail
         except RemoteProtocolError as error:
             self._violation = error
             self.state = State.CLOSED

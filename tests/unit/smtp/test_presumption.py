@@ -114,6 +114,21 @@ def test_a_parameter_that_is_not_offered_any_more_leaves_its_message_in_doubt() 
     assert transaction.is_in_doubt
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        b"250-mx.example.net\r\n250 CHUNKING\r\n555 5.5.4 DSN?\r\n503 MAIL first\r\n503 no\r\n",
+        b"550 not you\r\n503 EHLO first\r\n503 EHLO first\r\n500 what\r\n",
+    ],
+)
+def test_refusals_of_what_was_presumed_are_not_the_message_s(answers: bytes) -> None:
+    client, transaction = presuming(dsn=True)
+    (event,) = client.receive(answers)
+    assert isinstance(event, Mispresumed)
+    assert transaction.statuses == [None]
+    assert client.unfinished == (transaction,)
+
+
 def test_our_own_name_as_the_servers_is_a_loop_even_then() -> None:
     client, _ = presuming()
     (event,) = client.receive(b"250-pc.lan\r\n250-CHUNKING\r\n250 PIPELINING\r\n")
