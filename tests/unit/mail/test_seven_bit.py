@@ -100,6 +100,11 @@ def test_a_message_of_one_part(before: str, after: str) -> None:
     assert recoded(crlf(before)) == crlf(after)
 
 
+@pytest.mark.parametrize(("text", "field"), [("\xe4aaaaa\n", QUOTED), ("\xe4aaaa\n", BASE64)])
+def test_an_eighth_is_few_and_more_is_many(text: str, field: str) -> None:
+    assert crlf(field) in recoded(crlf(MIME + TEXT + "\n" + text))
+
+
 def multipart(kind: str, *parts: str, boundary: str = "b", preamble: str = "") -> str:
     body = "".join(f"--{boundary}\n{part}\n" for part in parts)
     return (
