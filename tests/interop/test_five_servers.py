@@ -29,6 +29,7 @@ ALL_BYTES = bytes(set(range(1, 256)) - {10, 13})
 BODIES = {
     "eight-bit": b"Gr\xfc\xdfe\n" + ALL_BYTES[:127] + b"\n" + ALL_BYTES[127:] + b"\n\n\n",
     "long-lines": b"a" * 998 + b"\n." + b"b" * 997 + b"\n" + b"\xe4" * 998 + b"\n",
+    "longer-lines": b"c" * 999 + b"\n" + b"d" * 13_000 + b"\n",
     "dots": b".\n..\n...\n.dot first\n\n.\nFrom here on\nblanks \t \n.\n",
     "no-line-end": b"one\nlast line",
     "nothing": b"",
