@@ -40,6 +40,8 @@ class Connections:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _opening: set[asyncio.Task[None]] = field(default_factory=set)
     _recalled: dict[str, KnownServer] = field(default_factory=dict)
+    _learned: dict[str, KnownServer] = field(default_factory=dict)
+    """What the first connection has learned: the others need not ask again."""
     _is_served: bool = False
     """Has a connection come to the end of the supply?"""
 
@@ -86,6 +88,7 @@ class Connections:
     async def _grow(self, session: Session) -> None:
         while len(self._tasks) < self.next_hop.max_connections:
             await session.wants_more_than(len(self._tasks))
+            self._learned[session.server] = session.known
             if not await self.supply.has_more():
                 return
             self._start(self._another())
@@ -107,8 +110,9 @@ class Connections:
 
     async def _open(self, stream: Stream) -> Session:
         server = f"{stream.peer}:{self.next_hop.port} {self.next_hop.tls}"
-        known = await self.next_hop.servers.recall(server) or KnownServer()
-        self._recalled[server] = known
+        if server not in self._recalled:
+            self._recalled[server] = await self.next_hop.servers.recall(server) or KnownServer()
+        known = self._learned.get(server, self._recalled[server])
         client = Client(self.hostname, without=known.broken)
         dialogue = Dialogue(stream, client, self.clock, self.next_hop.timeout_seconds)
         await Opening(dialogue, self.next_hop, known).open()
