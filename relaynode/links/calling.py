@@ -113,6 +113,9 @@ class Calling:
         `due_only`: leave alone whom it is too early to call again, and mail whose time has not
         come. `takes`: only for mail that it accepts, and for nothing else. Raises: StoreError.
         """
+        over_link = [one for one in self._neighbours if one.link == link and one.ways]
+        if not over_link:
+            return []
         grades = await self._grades_of_mail(link, takes or _all, due_only=due_only)
         statuses = await self._parts.store.uucp.neighbours.statuses()
         now = self._parts.clock()
@@ -121,9 +124,7 @@ class Calling:
                 if job.state is WorkState.WAITING and job.next_attempt_at <= now:
                     grades[job.neighbour] = min(job.grade, grades.get(job.neighbour, job.grade))
         found = []
-        for neighbour in self._neighbours:
-            if neighbour.link != link or not neighbour.ways:
-                continue
+        for neighbour in over_link:
             status = statuses.get(neighbour.name)
             called_at = status.at if status is not None else None
             wait = status.wait_seconds if status is not None else 0.0

@@ -296,7 +296,7 @@ class Session:
 
     def _reverse_path(self, path: str) -> str:
         role, mailer = Role.ENVELOPE_SENDER, self.next_hop.mailer
-        return rewrite.rewrite(self.masquerade, path, role, mailer=mailer).result
+        return rewrite.rewritten(self.masquerade, path, role, mailer=mailer)
 
     async def _wait_for_go(self, transaction: Transaction) -> None:
         """Without CHUNKING: wait for 354, or for the end of the transaction without it."""

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from relaynode.tables.aliases import Aliases
 
 
+MAX_KNOWN = 4096
+"""So many routes are kept in mind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Somebody who gets the mail: the address as it was written, and where its mail goes."""
@@ -233,7 +237,16 @@ def final_route(routing: Routing, recipient: Recipient) -> Route:
     What was decided when the message was accepted (a program, a hub) stays; all else follows the
     tables as they are.
     """
-    return decide(routing, recipient).route
+    if recipient.mailer:
+        return decide(routing, recipient).route
+    # A queue is looked through more than once in a run.
+    known = routing.known.get(recipient.address)
+    if known is None:
+        known = decide(routing, recipient).route
+        if len(routing.known) >= MAX_KNOWN:
+            routing.known.clear()
+        routing.known[recipient.address] = known
+    return known
 
 
 def decide(routing: Routing, recipient: Recipient) -> Decision:

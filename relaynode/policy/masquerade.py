@@ -13,6 +13,7 @@ from relaynode.tables.genericstable import Genericstable
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
 
+    from relaynode.policy.mailer_forms import Role
     from relaynode.policy.trail import Trail
 
 
@@ -31,6 +32,7 @@ class Masquerade:
     `genericstable`: addresses that have another of their own.
     `always_add_domain`: names in local mailboxes get a domain.
     `uucp_relay`: the host that bang paths are given to (UUCP_RELAY); "" for our own name.
+    `known`: addresses written lately under these settings (`rewrite.rewritten`).
     """
 
     names: Names
@@ -44,6 +46,9 @@ class Masquerade:
     genericstable: Genericstable = field(default_factory=lambda: Genericstable("genericstable", {}))
     always_add_domain: bool = False
     uucp_relay: str = ""
+    known: dict[tuple[str, Role, str, str], str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 def hide(masq: Masquerade, address: Focus, trail: Trail) -> Focus:

@@ -27,6 +27,9 @@ from relaynode.policy.trail import Passage, Step, Trail
 
 # The fields that sendmail marks as naming senders and recipients. Return-Path is not among them:
 # it is a trace field, written by the final mailer.
+MAX_KNOWN = 1024
+"""So many results are kept in mind."""
+
 _ROLE_OF_FIELD = {
     b"from": Role.HEADER_SENDER,
     b"sender": Role.HEADER_SENDER,
@@ -79,6 +82,21 @@ def rewrite(
     return Rewrite(join(row), tuple(trail.steps), tuple(trail.passages))
 
 
+def rewritten(
+    masq: Masquerade, address: str, role: Role, *, mailer: str = "esmtp", host: str = ""
+) -> str:
+    """The result of `rewrite`. What was asked for lately is known: in a queue the same senders come
+    again and again."""
+    key = (address, role, mailer, host)
+    known = masq.known.get(key)
+    if known is None:
+        known = rewrite(masq, address, role, mailer=mailer, host=host).result
+        if len(masq.known) >= MAX_KNOWN:
+            masq.known.clear()
+        masq.known[key] = known
+    return known
+
+
 def header(
     masq: Masquerade, header_bytes: bytes, *, mailer: str = "esmtp", host: str = ""
 ) -> bytes:
@@ -95,7 +113,7 @@ def header(
             continue
         for mailbox in scan(header_bytes[field.value_start : field.end]):
             address = mailbox.address
-            result = rewrite(masq, address, role, mailer=mailer, host=host).result
+            result = rewritten(masq, address, role, mailer=mailer, host=host)
             if result != address:
                 pieces.append(header_bytes[position : field.value_start + mailbox.start])
                 pieces.append(result.encode("utf-8", "surrogateescape"))

@@ -88,7 +88,7 @@ class Routing:
     `smart_host_name`: the [smart_host.NAME] behind the smart host, or "". `neighbours`: the UUCP
     mailer by node name, in lower case. `uucp_mailer`: UUCP nodes that nobody else takes are called
     directly. `local_users`: names that never leave this host (LOCAL_USER). `stickyhost`: see
-    sendmail's FEATURE of that name.
+    sendmail's FEATURE of that name. `known`: routes found lately under these settings.
     """
 
     names: Names
@@ -100,6 +100,7 @@ class Routing:
     uucp_mailer: bool = False
     local_users: Set[str] = frozenset()
     stickyhost: bool = False
+    known: dict[str, Route] = field(default_factory=dict, compare=False, repr=False)
 
     def is_local(self, domain: str) -> bool:
         """Is the domain ours ("" is)?"""
