@@ -89,7 +89,7 @@ class Parsing:
             found = self._by_uucp(address)
         if isinstance(found, Focus):
             found = self._by_smart_host(address)
-        return found if isinstance(found, Triple) else Triple("esmtp", host, address)
+        return found if isinstance(found, Triple) else Triple("esmtp", host, address, "domain")
 
     def _triple(self, value: Tokens, address: Focus) -> Triple | Focus:
         return triple(self.routing.names, value, address, self.trail, self.recurse)
@@ -121,15 +121,15 @@ class Parsing:
         smart_host = tokenise(self.routing.relays.smart_host)
         if not smart_host or self.routing.names.is_local(smart_host):
             self.trail.note(join(host), "an address: straight there")
-            return Triple("esmtp", host, address)
+            return Triple("esmtp", host, address, "domain")
         value = self.routing.relays.smart_host
         self.trail.note(join(host), f"an address: by the smart host {value}")
         if not names_mailer(smart_host):
-            return Triple("esmtp", smart_host, address)
+            return Triple("esmtp", smart_host, address, "smart host")
         if "@" not in smart_host and smart_host[0].lower() not in ("local", "error"):
-            return Triple(smart_host[0].lower(), smart_host[2:], address)
+            return Triple(smart_host[0].lower(), smart_host[2:], address, "smart host")
         found = self._triple(smart_host, address)
-        return found if isinstance(found, Triple) else Triple("esmtp", host, address)
+        return found if isinstance(found, Triple) else Triple("esmtp", host, address, "domain")
 
     def _by_uucp(self, address: Focus) -> Triple | Focus:
         routing, node = self.routing, address.bare_host[:-2]
@@ -149,7 +149,8 @@ class Parsing:
         value, name = self.routing.relays.smart_host, self.routing.smart_host_name
         named = f"{name} ({value.partition(':')[2]})" if name else value
         self.trail.note("smart host", named or "none")
-        return self._triple(tokenise(value), address)
+        found = self._triple(tokenise(value), address)
+        return replace(found, by="smart host") if isinstance(found, Triple) else found
 
 
 def _staying(address: Focus) -> Focus:

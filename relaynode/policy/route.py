@@ -39,8 +39,9 @@ class Route:
     `mailer`: a name of `forms.KINDS`, or "error", "discard", "*file*", "*include*". `host`: for the
     SMTP and UUCP mailers the next hop as written ("relay.example.net", "[192.0.2.1]:2525"; a whole
     name ends in a dot). `user`: the recipient that the mailer is given; for local it is a user's
-    name. `smart_host`: the [smart_host.NAME] that `host` stands for, or "". `status`: for mailer
-    error, what the sender is told; `host` and `user` are then status and text as a table has them.
+    name. `smart_host`: the [smart_host.NAME] that `host` stands for, or "". `by`: what decided, see
+    Triple. `status`: for mailer error, what the sender is told; `host` and `user` are then status
+    and text as a table has them.
     `stays`: a local name that is never given to MAIL_HUB and its kin.
     """
 
@@ -50,6 +51,7 @@ class Route:
     smart_host: str = ""
     status: Status | None = None
     stays: bool = False
+    by: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         mailer = "*error*" if self.mailer == "error" else self.mailer
@@ -134,7 +136,7 @@ class Routing:
             return self._finish_at_home(found, trail)
         if found.mailer not in KINDS:
             return _without_kind(found)
-        route = self._written(found.mailer, found, found.user, trail)
+        route = replace(self._written(found.mailer, found, found.user, trail), by=found.by)
         if f"{route.mailer}:{route.host}" == self.relays.smart_host.lower():
             return replace(route, smart_host=self.smart_host_name)
         return route

@@ -11,7 +11,7 @@ sendmail calls it the triple, and the rules here MailerToTriple and CanonLocal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.policy.canonify import Focus, final
@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Triple:
-    """A resolved address. For mailer "error", `host` is the status and `user` holds the text."""
+    """A resolved address. For mailer "error", `host` is the status and `user` holds the text.
+
+    `by`: "smart host" if that is where all goes that no table sends elsewhere, "domain" if there is
+    none and the address itself says where, "" if a table does.
+    """
 
     mailer: str
     host: Tokens
     user: Focus
+    by: str = field(default="", compare=False)
 
     @property
     def tokens(self) -> Tokens:
