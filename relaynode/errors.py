@@ -16,6 +16,8 @@
     │       └── ServerNotProven  a login: it does not know our password, so it is an impostor
     ├── WireError            the line, not what was said on it
     │   ├── ConnectFailed    no connection came about
+    │   │   └── FarHostSilent    to one of many hosts out there: it says nothing of the line
+    │   ├── NameServerFailed     the DNS could not be asked, or did not know
     │   ├── LineLost         the connection ended in the middle
     │   ├── TimedOut         the peer stayed silent too long
     │   └── TlsFailed        no trust, no common version, a wrong name
@@ -59,9 +61,13 @@ EX_CONFIG = 78
 
 
 class RelaynodeError(Exception):
-    """Base of all errors raised on purpose. str() is fit to be shown to a user."""
+    """Base of all errors raised on purpose. str() is fit to be shown to a user.
+
+    `host`: the host it was met with, where a mailer has several to choose from; else "".
+    """
 
     exit_code = EX_SOFTWARE
+    host = ""
 
 
 class UsageError(RelaynodeError):
@@ -163,6 +169,21 @@ class WireError(RelaynodeError):
 
 class ConnectFailed(WireError):
     """No connection came about (refused, unreachable, name unknown)."""
+
+
+class FarHostSilent(ConnectFailed):
+    """No connection came about to a host that only the DNS names: others may well answer."""
+
+
+class NameServerFailed(WireError):
+    """No name server answered, or none could: ask again later.
+
+    `is_silent`: not one has said anything, as when the line is gone.
+    """
+
+    def __init__(self, text: str, *, is_silent: bool = False) -> None:
+        self.is_silent = is_silent
+        super().__init__(text)
 
 
 class LineLost(WireError):

@@ -6,6 +6,7 @@ import ipaddress
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from relaynode.sasl import NAMES
@@ -46,6 +47,75 @@ class HostPort:
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPorts(HostPort):
+    """A host, and `others` that are tried when it cannot be used: a text, or a list of such."""
+
+    others: tuple[HostPort, ...] = ()
+
+    @classmethod
+    def parse_any(cls, value: object) -> HostPorts:
+        """Raises: ValueError."""
+        texts = value if isinstance(value, list) else [value]
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError("wants a host, or a list of hosts: each a text in quotes")
+        first, *others = map(HostPort.parse, texts)
+        return cls(first.host, first.port, tuple(others))
+
+    @property
+    def all(self) -> tuple[HostPort, ...]:
+        """In the order in which they are tried."""
+        return HostPort(self.host, self.port), *self.others
+
+
+@dataclass(frozen=True, slots=True)
+class NameServer(HostPort):
+    """A name server: an IP address, with or without a port."""
+
+    @classmethod
+    def parse(cls, text: str) -> NameServer:
+        """Raises: ValueError."""
+        where = HostPort.parse(text)
+        try:
+            return cls(str(ipaddress.ip_address(where.host)), where.port)
+        except ValueError:
+            raise ValueError(f'"{text}" is no IP address: who would be asked for it?') from None
+
+
+@dataclass(frozen=True, slots=True)
+class SmartHostNames:
+    """Smart hosts by their [smart_host.NAME], in the order in which they are tried: a text, or a
+    list of such; an empty list means none."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def parse_any(cls, value: object) -> SmartHostNames:
+        """Raises: ValueError."""
+        names: list[Any] = value if isinstance(value, list) else [value]
+        if not all(isinstance(name, str) and name for name in names):
+            raise ValueError("wants the name of a smart host, or a list of such")
+        return cls(tuple(names))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddress:
+    """An IP address of this machine."""
+
+    address: Address
+
+    @classmethod
+    def parse(cls, text: str) -> OwnAddress:
+        """Raises: ValueError."""
+        try:
+            return cls(ipaddress.ip_address(text.strip().strip("[]")))
+        except ValueError:
+            raise ValueError(f'"{text}" is no IP address') from None
+
+    def __str__(self) -> str:
+        return str(self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire.client_context import ClientContext
 from relaynode.wire.stream import READ_BYTES
-from relaynode.wire.tls import PeerCertificate, peer_certificate
+from relaynode.wire.tls import PeerCertificate, peer_certificate, shown_chain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from relaynode.wire.meter import ByteCount
 
 WRITE_BUFFER_BYTES = 16 * 1024
@@ -37,19 +39,29 @@ CLOSE_SECONDS = 10.0
 
 
 async def connect(
-    host: str, port: int, *, timeout: float, count: ByteCount | None = None, version: int = 0
+    host: str,
+    port: int,
+    *,
+    timeout: float,
+    count: ByteCount | None = None,
+    version: int = 0,
+    name: str = "",
+    sources: Sequence[str] = (),
 ) -> TcpStream:
-    """A connection to `host`, tried at each of its addresses in turn; `version`: only those of IPv4
-    or IPv6, or 0.
+    """A connection to `host`, tried at each of its addresses in turn, each for its share of
+    `timeout` seconds: one that stays silent must not use up the others' time.
 
+    `version`: only those of IPv4 or IPv6, or 0. `name`: what the host is called, if `host` is an
+    address. `sources`: our own addresses to call from, the one that is of the same kind.
     Raises: ConnectFailed (refused, unreachable, unknown name, `timeout` seconds over).
     """
-    what = f"{host}:{port}"
+    what = f"{name} [{host}]:{port}" if name and name != host else f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(
-                host, port, limit=READ_BYTES, family=_FAMILIES[version]
+            found = await asyncio.get_running_loop().getaddrinfo(
+                host, port, type=socket.SOCK_STREAM, family=_FAMILIES[version]
             )
+            reader, writer = await _first_of(found, timeout, sources)
     except TimeoutError:
         raise ConnectFailed(f"{what}: no answer within {timeout:g} s") from None
     except socket.gaierror as error:
@@ -58,7 +70,27 @@ async def connect(
         raise ConnectFailed(f"{host}: {error}") from error
     except OSError as error:
         raise ConnectFailed(f"{what}: {_reason(error)}") from error
-    return TcpStream(reader, writer, name=host, count=count)
+    return TcpStream(reader, writer, name=name or host, count=count)
+
+
+async def _first_of(
+    found: Sequence[Any], seconds: float, sources: Sequence[str]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first address that takes one. Raises: OSError, the last one's."""
+    for family, _, _, _, where in found[:-1]:
+        with contextlib.suppress(OSError):  # TimeoutError is one, too
+            async with asyncio.timeout(seconds / len(found)):
+                return await _open(family, where, sources)
+    family, _, _, _, where = found[-1]
+    return await _open(family, where, sources)
+
+
+async def _open(
+    family: int, where: tuple[Any, ...], sources: Sequence[str]
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    is_six = family == socket.AF_INET6
+    source = next(((own, 0) for own in sources if (":" in own) == is_six), None)
+    return await asyncio.open_connection(where[0], where[1], limit=READ_BYTES, local_addr=source)
 
 
 class TcpStream:
@@ -175,6 +207,11 @@ class TcpStream:
         if self._client_context is not None:
             context, self._client_context = self._client_context, None
             context.keep_session(self._writer.get_extra_info("ssl_object"))
+
+    def shown_certificates(self) -> tuple[bytes, ...]:
+        """What the peer has sent of certificates, its own first, verified or not; DER."""
+        connection = self._writer.get_extra_info("ssl_object")
+        return () if connection is None else shown_chain(connection)
 
     async def close(self) -> None:
         """See Stream."""

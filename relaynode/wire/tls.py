@@ -132,6 +132,15 @@ def _verified_chain(connection: ssl.SSLObject) -> list[bytes]:
     return [one.public_bytes(_ssl.ENCODING_DER) for one in found or ()]
 
 
+def shown_chain(connection: ssl.SSLObject) -> tuple[bytes, ...]:
+    """The certificates that the other side has sent, as they came; Python 3.13 has it for all."""
+    public = getattr(connection, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public())
+    found = connection._sslobj.get_unverified_chain()  # type: ignore[attr-defined]
+    return tuple(one.public_bytes(_ssl.ENCODING_DER) for one in found or ())
+
+
 def certificates_in(file: Path) -> frozenset[bytes]:
     """The certificates of a PEM file, in DER. Raises: TlsFailed."""
     try:

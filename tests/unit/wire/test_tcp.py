@@ -129,8 +129,33 @@ def test_a_call_that_nobody_answers_ends(monkeypatch: pytest.MonkeyPatch) -> Non
         await asyncio.get_running_loop().create_future()
 
     monkeypatch.setattr(asyncio, "open_connection", never)
-    with pytest.raises(ConnectFailed, match=r"host:25: no answer within 0\.001 s"):
-        asyncio.run(connect("host", 25, timeout=0.001))
+    with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:25: no answer within 0\.001 s"):
+        asyncio.run(connect("127.0.0.1", 25, timeout=0.001))
+
+
+def test_an_address_that_is_silent_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = asyncio.open_connection
+
+    async def open_connection(host: str, *arguments: Any, **options: Any) -> Any:
+        if host == "192.0.2.1":
+            await asyncio.get_running_loop().create_future()
+        return await original(host, *arguments, **options)
+
+    async def play() -> None:
+        async with served(echo) as port:
+            addresses = [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port)),
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+            ]
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+            monkeypatch.setattr(asyncio, "open_connection", open_connection)
+            stream = await connect("relay.example.net", port, timeout=0.2)
+            assert stream.address == "127.0.0.1"
+            stream.abort()
+
+    asyncio.run(play())
 
 
 def test_each_address_is_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
