@@ -32,6 +32,7 @@ class Attempt:
 
     `relay`: who said so. `in_doubt`: the content was sent, the final reply was not read.
     `dialogue`: lines that the sender may want to see if it failed, such as a program's output.
+    `host`: the next hop that it was, for the host status; "" if that is the way's own.
     """
 
     delivery: Delivery
@@ -40,6 +41,7 @@ class Attempt:
     relay: str = ""
     in_doubt: bool = False
     dialogue: tuple[str, ...] = ()
+    host: str = ""
 
 
 Report: TypeAlias = "Callable[[Sequence[Attempt]], Awaitable[None]]"

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """Where a session goes and how it is opened. `tls`: "none", "starttls" or "tls".
+    """Where a session goes and how it is opened.
+
+    `tls`: "none", "starttls", "tls", or "opportunistic": STARTTLS if the server offers it. `check`:
+    looks at what the server has shown under TLS, and raises TlsFailed if that will not do.
 
     `mailer`: which of the SMTP mailers this is, for the form of addresses. `open`: makes the
     connection. `tls_context` is needed unless `tls` is "none". `login`: None to go without.
@@ -32,6 +35,7 @@ class NextHop:
     mailer: str = "esmtp"
     tls: str = "none"
     tls_context: Callable[[], ssl.SSLContext] | None = None
+    check: Callable[[Stream], None] | None = None
     login: Login | None = None
     timeout_seconds: float = 300.0
     max_in_flight: int = 64

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.errors import TableError, TlsFailed
+from relaynode.errors import RefusedError, TableError, TlsFailed
 from relaynode.mailers.smtp_login import SmtpLogin
-from relaynode.smtp.client_events import Greeted, Ready, TlsAccepted
+from relaynode.smtp.client_events import Greeted, Ready, State, TlsAccepted
 
 if TYPE_CHECKING:
     from relaynode.mailers.smtp_dialogue import Dialogue
@@ -29,13 +29,15 @@ class Opening:
         if self.next_hop.tls == "tls":
             await self._start_tls()
         await self.dialogue.until(Greeted)
-        is_all = self.next_hop.tls != "starttls" and not await self._may_log_in()
+        is_all = self.next_hop.tls in ("none", "tls") and not await self._may_log_in()
         if is_all and self.known.extensions:
             self.dialogue.hello(self.known.extensions)  # the answer is waited for with the mail's
             return
         await self._hello()
         if self.next_hop.tls == "starttls":
             await self._ask_for_tls()
+        elif self.next_hop.tls == "opportunistic":
+            await self._try_tls()
         if (login := self._login()) is not None:
             await login.run()
 
@@ -59,6 +61,17 @@ class Opening:
         await self.dialogue.until(Ready)
         self.dialogue.hello_answered()
 
+    async def _try_tls(self) -> None:
+        """RFC 7435: encrypted where that can be had. Raises: TlsFailed, after which the line is of
+        no use, and another one without TLS may be."""
+        if "STARTTLS" not in self.dialogue.client.extensions:
+            return
+        try:
+            await self._ask_for_tls()
+        except RefusedError:
+            if self.dialogue.client.state is not State.READY:
+                raise  # anything but 454: it offers TLS, and has none for now
+
     async def _ask_for_tls(self) -> None:
         client = self.dialogue.client
         if "STARTTLS" not in client.extensions:
@@ -74,4 +87,6 @@ class Opening:
         context = self.next_hop.tls_context()
         seconds = self.next_hop.timeout_seconds
         await self.dialogue.stream.start_tls(context, self.next_hop.name, seconds)
+        if self.next_hop.check is not None:
+            self.next_hop.check(self.dialogue.stream)
         self.is_private = True

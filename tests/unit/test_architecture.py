@@ -98,6 +98,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "in_threads",
             "uucp_form",
             "smtp_hop",
+            "same_for_all",
             "smtp_dialogue",
             "smtp_opening",
             "smtp_connections",

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
+    from relaynode.wire.stream import Stream
+
 LONG = 10.0
 """Seconds that no test comes near."""
 
@@ -373,6 +375,7 @@ class Visit:
     tls: str = "none"
     user: str | None = None
     clock: Callable[[], float] = lambda: 0.0
+    refused_certificate: TlsFailed | None = None
     stream: Recorded = field(init=False)
 
     def __post_init__(self) -> None:
@@ -380,6 +383,11 @@ class Visit:
         self.stream = Recorded(client)
         if self.double.way == "hang":
             self.stream.is_hung = self.double.has_failed.is_set
+
+    def check_certificate(self, stream: Stream) -> None:
+        assert stream is self.stream
+        if self.refused_certificate is not None:
+            raise self.refused_certificate
 
     def mailer(self) -> SmtpMailer:
         async def open_stream() -> Recorded:
@@ -390,6 +398,7 @@ class Visit:
             open_stream,
             tls=self.tls,
             tls_context=lambda: None,  # type: ignore[arg-type,return-value]
+            check=self.check_certificate,
             login=Known(Credentials(self.user, "geheim")) if self.user else None,
             timeout_seconds=LONG,
             max_in_flight=self.max_in_flight,
@@ -891,6 +900,40 @@ def test_starttls_refused_is_not_gone_without() -> None:
     error = visit.run([consignment(0)])
     assert isinstance(error, RefusedError)
     assert "STARTTLS refused: 454 4.7.0 no" in str(error)
+
+
+def test_tls_where_it_can_be_had_is_used_if_it_is_offered() -> None:
+    visit = Visit(Double(["STARTTLS"]), tls="opportunistic")
+    assert visit.run([consignment(0)]) is None
+    assert visit.stream.has_tls
+    assert visit.double.commands[:3] == ["EHLO pc.lan", "STARTTLS", "EHLO pc.lan"]
+
+
+@pytest.mark.parametrize(
+    "double", [Double(), Double(["STARTTLS"], "STARTTLS", 1, "454 4.7.0 no")], ids=["none", "454"]
+)
+def test_tls_where_it_can_be_had_is_done_without_if_the_server_has_none(double: Double) -> None:
+    visit = Visit(double, tls="opportunistic")
+    assert visit.run([consignment(0)]) is None
+    assert not visit.stream.has_tls
+    assert set(visit.ledger.codes().values()) == {250}
+
+
+@WAYS
+def test_any_other_failure_at_starttls_ends_the_session_whatever_was_demanded(way: str) -> None:
+    visit = failing(Mode.CHUNKED, "STARTTLS", 1, way)
+    visit.double.keywords = ["STARTTLS"]
+    visit.tls = "opportunistic"
+    assert type(visit.run([consignment(0)])) is ERRORS[way]
+    assert visit.ledger.taken == []
+
+
+def test_a_certificate_that_will_not_do_ends_the_session_before_it_has_mail() -> None:
+    visit = Visit(Double(["STARTTLS"]), tls="starttls")
+    visit.refused_certificate = TlsFailed("another one")
+    assert visit.run([consignment(0)]) is visit.refused_certificate
+    assert visit.double.commands == ["EHLO pc.lan", "STARTTLS"]
+    assert visit.ledger.taken == []
 
 
 def test_what_is_injected_behind_starttls_ends_the_session() -> None:

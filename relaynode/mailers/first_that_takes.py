@@ -1,0 +1,146 @@
+"""A mailer with several next hops: the first that can be used gets the mail, the others wait.
+
+A hop that cannot be connected to, that sends us away, or whose session breaks is left for the next
+one, with all that was pulled and has no outcome yet. What a hop says of a recipient is final for
+this try, whatever the others might say: only whole sessions move on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from relaynode.errors import (
+    ConnectFailed,
+    LoginRefused,
+    ProtocolError,
+    RefusedError,
+    TlsFailed,
+    WireError,
+)
+from relaynode.mail.status import Status
+from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.mailers.same_for_all import SameForAll
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from relaynode.mailers.mailer import Mailer, Report
+    from relaynode.mailers.smtp_hop import NextHop
+
+
+class FirstThatTakes:
+    """A `Mailer` out of mailers for one next hop each."""
+
+    def __init__(
+        self,
+        hops: Callable[[], Awaitable[Sequence[NextHop] | Status]],
+        mailer: Callable[[NextHop], Mailer],
+    ) -> None:
+        """`hops`: finds the next hops, or why mail can go to none. `mailer`: makes that for one."""
+        self._hops = hops
+        self._mailer = mailer
+
+    async def deliver(self, consignments: AsyncIterator[Consignment], report: Report) -> None:
+        """See Mailer. An error that ends it carries the `host` it was met with."""
+        hops = await self._hops()
+        if isinstance(hops, Status):
+            await SameForAll(hops).deliver(consignments, report)
+            return
+        work = _Work(consignments)
+        try:
+            await self._try(deque(hops), work, report)
+        finally:
+            await work.close()
+
+    async def _try(self, hops: deque[NextHop], work: _Work, report: Report) -> None:
+        worst: WireError | RefusedError | ProtocolError | None = None
+        while hops:
+            hop = hops.popleft()
+            try:
+                await self._deliver(hop, work, report)
+                return
+            except (WireError, RefusedError, ProtocolError) as error:
+                error.host = hop.name
+                # That nobody is there says least; who answered has told more.
+                if worst is None or not isinstance(error, ConnectFailed):
+                    worst = error
+                _prepare_next(hop, error, hops)
+                work.begin_again()
+        assert worst is not None, "there is a hop, or a status"
+        raise worst
+
+    async def _deliver(self, hop: NextHop, work: _Work, report: Report) -> None:
+        async def told(attempts: Sequence[Attempt]) -> None:
+            await report([replace(attempt, host=hop.name) for attempt in attempts])
+            work.forget(attempts)
+
+        await self._mailer(hop).deliver(work, told)
+
+
+def _prepare_next(hop: NextHop, error: Exception, hops: deque[NextHop]) -> None:
+    """What a hop's failure means for those that are left."""
+    if isinstance(error, TlsFailed) and hop.tls == "opportunistic":
+        # RFC 7435: what is not demanded must not stand in the way. Once, and without.
+        hops.appendleft(replace(hop, tls="none"))
+    if isinstance(error, LoginRefused):
+        remaining = [one for one in hops if (one.name, one.login) != (hop.name, hop.login)]
+        hops.clear()
+        hops.extend(remaining)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What there is to deliver, for one mailer after the other, or several at a time.
+
+    A mailer that is cancelled while it waits for the next consignment must not take the source
+    with it: a generator that was cancelled once is at its end.
+    """
+
+    source: AsyncIterator[Consignment]
+    open: dict[int, Consignment] = field(default_factory=dict)
+    again: deque[Consignment] = field(default_factory=deque)
+    pull: asyncio.Future[Consignment | None] | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __aiter__(self) -> _Work:
+        return self
+
+    async def __anext__(self) -> Consignment:
+        async with self.lock:
+            if self.again:
+                return self.again.popleft()
+            if self.pull is None:
+                self.pull = asyncio.ensure_future(anext(self.source, None))
+            consignment = await asyncio.shield(self.pull)
+            self.pull = None
+        if consignment is None:
+            raise StopAsyncIteration
+        for recipient in consignment.delivery.recipients:
+            self.open[recipient.id] = consignment
+        return consignment
+
+    def forget(self, attempts: Sequence[Attempt]) -> None:
+        """These have an outcome."""
+        for attempt in attempts:
+            self.open.pop(attempt.recipient.id, None)
+
+    def begin_again(self) -> None:
+        """What was pulled and has no outcome is there once more, for those who have none."""
+        consignments = {id(one): one for one in self.open.values()}.values()
+        self.again = deque(self._rest(one) for one in consignments)
+
+    def _rest(self, consignment: Consignment) -> Consignment:
+        delivery = consignment.delivery
+        pairs = zip(delivery.recipients, consignment.addresses, strict=True)
+        left = [(recipient, address) for recipient, address in pairs if recipient.id in self.open]
+        recipients, addresses = zip(*left, strict=True)
+        return Consignment(replace(delivery, recipients=recipients), addresses)
+
+    async def close(self) -> None:
+        """Nothing is pulled any more."""
+        if self.pull is not None:
+            self.pull.cancel()
+            await asyncio.gather(self.pull, return_exceptions=True)
