@@ -14,7 +14,7 @@ from relaynode.errors import RefusedError
 from relaynode.links.calling import Calling
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
-from relaynode.links.ways import Ways
+from relaynode.links.ways import SMTP_PORT, Ways
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.users import User, Users
 from relaynode.neighbours import load_neighbours
@@ -94,8 +94,12 @@ def make_node(
     *,
     clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
+    smtp_port: int = SMTP_PORT,
 ) -> Node:
-    """Wire a node on `store`, or on the one in the spool. Raises: StoreError."""
+    """Wire a node on `store`, or on the one in the spool. `smtp_port`: see Ways.
+
+    Raises: StoreError.
+    """
     queue = config.file.queue
     store = store or SqliteStore(config.spool, clock=clock, min_free_bytes=queue.min_free_bytes)
     users = Users(config.mailbox, frozenset(config.file.local.users))
@@ -116,7 +120,7 @@ def make_node(
     )
     retry = RetryPolicy(queue.give_up_after_days * DAY, queue.give_up_min_attempts)
     neighbours = load_neighbours(config)
-    ways = Ways(config, rules, users, neighbours, monotonic, store.servers)
+    ways = Ways(config, rules, users, neighbours, monotonic, store.servers, smtp_port=smtp_port)
     parts = RunParts(store, rules, ways, retry, dsns, clock)
     letters = UucpLetters(intake, store, postmaster=config.file.node.postmaster)
     journal = Journal(neighbours.log, neighbours.stats, clock=clock)
@@ -124,7 +128,7 @@ def make_node(
         neighbours=lambda: neighbours,
         store=store,
         post=letters,
-        open_line=line_opener(lambda: neighbours),
+        open_line=line_opener(lambda: neighbours, config.source_addresses),
         mail_for=lambda neighbour: calling.mail_for(neighbour),
         journal=journal,
         clock=clock,

@@ -15,6 +15,7 @@ from relaynode.policy.lint import Finding, Site, lint
 from relaynode.policy.lint.whole import lint_line_ends
 from relaynode.rules import Rules
 from relaynode.tables.aliases import is_warning
+from relaynode.wire.authority import can_vouch
 
 if TYPE_CHECKING:
     import argparse
@@ -53,6 +54,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from (Finding(problem, is_error=True) for problem in neighbours.problems)
     yield from _unrecognised(config, neighbours)
     yield from _unpackable(config, neighbours)
+    yield from _unvouched(config)
     try:
         site = _site(config, rules, users, neighbours)
     except TableError:
@@ -104,6 +106,14 @@ def _unpackable(config: Config, neighbours: Neighbours) -> Iterator[Finding]:
             what = f'{neighbour.name}: batch = "{command}" needs zstd, which is not installed'
             remedy = "pip install 'relaynode[zstd]', or take rgsmtp"
             yield Finding(Problem(str(config.path), None, what, remedy), is_error=True)
+
+
+def _unvouched(config: Config) -> Iterator[Finding]:
+    """Certificates that cannot be checked here, though the DNS may name their authority."""
+    if config.file.dns.validates and not can_vouch():
+        what = "[dns] validates: records that name an authority (TLSA 2) need cryptography"
+        remedy = "pip install 'relaynode[dane]'; until then TLS with such hosts is with anybody"
+        yield Finding(Problem(str(config.path), None, what, remedy))
 
 
 def _site(config: Config, rules: Rules, users: Users, neighbours: Neighbours) -> Site:

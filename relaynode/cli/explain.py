@@ -1,12 +1,14 @@
 """`relaynode explain`: each look-up that mail for an address takes, and where it ends.
 
 First what the tables say of the address, as `sendmail -bt` would (`/parse`); then, if it is local,
-what its name stands for, and where each recipient's mail goes.
+what its name stands for, and where each recipient's mail goes. The network is left alone: that
+the DNS will be asked for mail exchangers is said, not done.
 """
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relaynode.config.loader import find, load
@@ -22,6 +24,7 @@ from relaynode.rules import Rules
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from relaynode.policy.route import Decision
     from relaynode.policy.trail import Step
@@ -33,7 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     users = Users(config.mailbox, frozenset(config.file.local.users))
     rules = Rules(config, users)
     ways = Ways(config, rules, users, load_neighbours(config), lambda: 0.0, NoServers())
-    explained = [_explain(address, rules, ways) for address in arguments.addresses]
+    told = partial(_told, ways=ways, sender=arguments.sender)
+    explained = [_explain(address, rules, told) for address in arguments.addresses]
     if arguments.json:
         print(json.dumps(explained, indent=2))
     else:
@@ -42,13 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     return EX_OK if all(one["trail"] for one in explained) else EX_DATAERR
 
 
-def _explain(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
+def _explain(
+    address: str, rules: Rules, told: Callable[[Decision], dict[str, Any]]
+) -> dict[str, Any]:
     decision = rules.routing.route(address)
-    found: dict[str, Any] = {"address": address, **_told(decision, ways)}
+    found: dict[str, Any] = {"address": address, **told(decision)}
     if decision.route.status is not None:
         found["refused"] = str(decision.route.status)
     if decision.route.mailer == "local":
-        found.update(_expanded(address, rules, ways))
+        found.update(_expanded(address, rules, told))
     found["as_sender"] = {
         role.value: rewrite(rules.masquerade, address, role).result
         for role in (Role.HEADER_SENDER, Role.ENVELOPE_SENDER)
@@ -56,13 +62,15 @@ def _explain(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
     return found
 
 
-def _expanded(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
+def _expanded(
+    address: str, rules: Rules, told: Callable[[Decision], dict[str, Any]]
+) -> dict[str, Any]:
     """What a local name stands for."""
     expansion = rules.expander.expand(address)
     found: dict[str, Any] = {
         "expansion": [_step(step) for step in expansion.trail],
         "recipients": [
-            {"recipient": recipient.address, **_told(decide(rules.routing, recipient), ways)}
+            {"recipient": recipient.address, **told(decide(rules.routing, recipient))}
             for recipient in expansion.recipients
         ],
     }
@@ -71,15 +79,17 @@ def _expanded(address: str, rules: Rules, ways: Ways) -> dict[str, Any]:
     return found
 
 
-def _told(decision: Decision, ways: Ways) -> dict[str, Any]:
+def _told(decision: Decision, ways: Ways, sender: str) -> dict[str, Any]:
     route = decision.route
+    way = ways.way_of(route, sender)
     return {
         "trail": [_step(step) for step in decision.trail],
         "route": str(route),
         "mailer": route.mailer,
         "host": route.host,
         "user": route.user,
-        "link": ways.link_of(ways.way_of(route)),
+        "way": ways.told(way),
+        "link": ways.link_of(way),
     }
 
 
@@ -106,6 +116,8 @@ def _print_route(one: dict[str, Any], indent: str) -> None:
         print(f"{indent}{_shown(step)}")
     link = f", over link {one['link']}" if one["link"] else ""
     print(f"{indent}= {one['route']}{link}")
+    if one["way"]:
+        print(f"{indent}  by {one['way']}")
 
 
 def _shown(step: dict[str, str]) -> str:

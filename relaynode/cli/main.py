@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("explain", "explain", "Say where mail for an address goes, and why.")
     sub.add_argument("addresses", nargs="+", metavar="ADDRESS")
+    sub.add_argument(
+        "--from", dest="sender", default="", help="whose mail it is", metavar="ADDRESS"
+    )
     json_option(sub)
 
     command("serve", "serve", "Run the daemon in the foreground.")

@@ -132,7 +132,7 @@ def _routed(node: Node, message: QueuedMessage) -> dict[str, list[str]]:
     for recipient in message.recipients:
         if recipient.state is RecipientState.WAITING:
             route = final_route(routing, recipient.forward_path)
-            way = ways.way_of(route)
+            way = ways.way_of(route, message.envelope.reverse_path)
             users.setdefault(way.name if way.kind in _BY_UUCP else "", []).append(route.user)
     return users
 

@@ -105,7 +105,7 @@ def _open_lines(config: Config, names: Sequence[str]) -> dict[str, asyncio.Task[
     """Begin to open the lines to neighbours over the network: while the first round trip goes on,
     there is time to load the rest of the program, and to open the queue."""
     neighbours = load_neighbours(config)
-    open_line = line_opener(lambda: neighbours)
+    open_line = line_opener(lambda: neighbours, config.source_addresses)
     now = time.localtime()
     openings = {}
     for name in names:

@@ -23,7 +23,14 @@ from relaynode.config.login_checks import check_logins
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
 from relaynode.config.uucp_checks import check_uucp
-from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
+from relaynode.config.values import (
+    HostPort,
+    HostPorts,
+    ListenAddress,
+    Mailbox,
+    Network,
+    SmartHostNames,
+)
 from relaynode.errors import AddressError, ConfigError, Problem
 from relaynode.mail.address import parse_path
 from relaynode.tables.relay_value import relay_problem
@@ -91,8 +98,14 @@ class Config:
 
     @property
     def default_smart_host(self) -> str | None:
-        """The smart host for all that is not routed otherwise: [node]'s, or the first."""
-        return self.file.node.smart_host or next(iter(self.file.smart_host), None)
+        """The smart host for all that is not routed otherwise, None if there is none."""
+        return next(iter(self.default_smart_hosts), None)
+
+    @property
+    def default_smart_hosts(self) -> list[str]:
+        """Those for all that is not routed otherwise, the best first: [node]'s, or the first."""
+        named = self.file.node.smart_host
+        return list(self.file.smart_host)[:1] if named is None else list(named.names)
 
     def link_of(self, section: schema.RemoteSection | schema.NeighbourSection) -> str:
         """The name of the link that a smart host, account or neighbour is reached over."""
@@ -111,6 +124,10 @@ class Config:
         """The links that mail may leave over."""
         used = [self.link_of(section) for section in self.file.smart_host.values()]
         return list(dict.fromkeys([*used, self.world_link]))
+
+    def source_addresses(self, link: str) -> tuple[str, ...]:
+        """Our own addresses that connections over a link are made from, if it says which."""
+        return tuple(map(str, self.links[link].source_address))
 
     def absolute(self, path: Path) -> Path:
         """A path as the file means it: relative to the folder that the file is in."""
@@ -303,12 +320,27 @@ class _Checker:
                     known = ", ".join(file.link) or "none is defined"
                     text = f'there is no link "{section.link}" (links: {known})'
                     self._problem((table, name, "link"), text, f"add [link.{section.link}]")
-        if file.node.smart_host is not None and file.node.smart_host not in self._named(
-            "smart_host"
-        ):
-            known = ", ".join(file.smart_host) or "none is defined"
-            text = f'there is no smart host "{file.node.smart_host}" (smart hosts: {known})'
-            self._problem(("node", "smart_host"), text)
+        if file.node.smart_host is not None:
+            self._check_smart_hosts(file, file.node.smart_host, ("node", "smart_host"))
+        for sender, its in file.sender.items():
+            self._check_smart_hosts(file, its.smart_host, ("sender", sender, "smart_host"))
+            self._check_sender(sender)
+
+    def _check_smart_hosts(
+        self, file: schema.File, named: SmartHostNames, path: tuple[str, ...]
+    ) -> None:
+        for name in named.names:
+            if name not in self._named("smart_host"):
+                known = ", ".join(file.smart_host) or "none is defined"
+                self._problem(path, f'there is no smart host "{name}" (smart hosts: {known})')
+
+    def _check_sender(self, key: str) -> None:
+        path = ("sender", key)
+        if "@" not in key:
+            remedy = 'write [sender."user@example.net"] or [sender."@example.net"]'
+            self._problem(path, f'"{key}" is no sender', remedy)
+        else:
+            self._check_path(f"x{key}" if key.startswith("@") else key, path)
 
     def _named(self, table: str) -> Iterable[str]:
         """The names below a table: what has a mistake in it exists all the same."""
@@ -418,6 +450,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if get_origin(kind) is list and hasattr(get_args(kind)[0], "parse"):
         return [_convert(item, get_args(kind)[0]) for item in msgspec.convert(value, list[str])]
     alternatives = get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if hasattr(alternatives[0], "parse_any"):
+        return alternatives[0].parse_any(value)
     parse = getattr(alternatives[0], "parse", None)
     if isinstance(value, list) and hasattr(alternatives[0], "of"):
         return alternatives[0].of(msgspec.convert(value, list[str]))
@@ -475,7 +509,7 @@ def _wanted(kind: Any) -> str:
     """What would be right, where the type alone tells."""
     if get_origin(kind) is not None and get_args(kind) and isinstance(get_args(kind)[0], str):
         return "accepted: " + ", ".join(f'"{choice}"' for choice in get_args(kind))
-    if kind is HostPort:
+    if kind in (HostPort, HostPorts):
         return 'write for example "mail.example.net:587"'
     return ""
 

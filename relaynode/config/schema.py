@@ -22,10 +22,14 @@ from relaynode.config.uucp_values import (
 from relaynode.config.values import (
     Command,
     HostPort,
+    HostPorts,
     ListenAddress,
     Mailbox,
+    NameServer,
     Network,
+    OwnAddress,
     SaslName,
+    SmartHostNames,
     TokenUrl,
 )
 
@@ -55,7 +59,7 @@ class NodeSection(Section, frozen=True, kw_only=True):
     spool: Path | None = None
     tables: Path = Path("/etc/mail")
     local_domains: list[Name] = field(default_factory=list)
-    smart_host: Name | None = None
+    smart_host: SmartHostNames | None = None
     postmaster: Name = "postmaster"
 
 
@@ -128,6 +132,7 @@ class LinkSection(Section, frozen=True, kw_only=True):
 
     kind: Literal["always", "event"] = "event"
     max_calls: Positive | None = None
+    source_address: list[OwnAddress] = field(default_factory=list)
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):
@@ -167,9 +172,24 @@ class OauthSection(Section, frozen=True, kw_only=True):
 class SmartHostSection(RemoteSection, frozen=True, kw_only=True):
     """[smart_host.NAME]"""
 
+    host: HostPorts
     tls: Tls = "starttls"
     max_in_flight: Positive = 64
     max_connections: Positive = 5
+
+
+class SenderSection(Section, frozen=True, kw_only=True):
+    """[sender."user@example.net"], [sender."@example.net"]: where mail of a sender goes out."""
+
+    smart_host: SmartHostNames
+
+
+class DnsSection(Section, frozen=True, kw_only=True):
+    """[dns]: who is asked for mail exchangers, their addresses, and TLSA records."""
+
+    servers: list[NameServer] = field(default_factory=list)
+    validates: bool = False
+    timeout_seconds: Positive = 20
 
 
 class AccountSection(RemoteSection, frozen=True, kw_only=True):
@@ -319,6 +339,8 @@ class File(Section, frozen=True, kw_only=True):
     access: AccessSection = AccessSection()
     link: dict[str, LinkSection] = field(default_factory=dict)
     smart_host: dict[str, SmartHostSection] = field(default_factory=dict)
+    sender: dict[str, SenderSection] = field(default_factory=dict)
+    dns: DnsSection = DnsSection()
     account: dict[str, AccountSection] = field(default_factory=dict)
     oauth: dict[str, OauthSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
 from relaynode.links.calling import Called, CallRun
+from relaynode.links.next_hops import context_maker, opener
 from relaynode.links.queuerun import QueueRun, RunResult
-from relaynode.links.ways import context_maker, opener
 from relaynode.sources.pop3_poller import Account, Poll, Pop3Poller
 from relaynode.wire.meter import ByteCount
 
@@ -210,12 +210,19 @@ class LinkRun:
         )
         if link is None:
             return await run.run()
+        await self._note_links(link)
         if self._locks[link].locked() or not await run.has_work():
             return run.result
         result = await self._over(link, run.run())
         if result.is_unreachable and not result.delivered:
             await self._doubt(link, result)
         return result
+
+    async def _note_links(self, link: str) -> None:
+        """Which links are up: what one is used for, another may be there for if it is down."""
+        always = {name for name, one in self._config.links.items() if one.kind == "always"}
+        hooked = await self._parts.store.links_up()
+        self._parts.ways.note_links({*always, *hooked, *self._tasks.values(), link})
 
     async def _doubt(self, link: str, result: RunResult) -> None:
         """A hook said the link is up, and nobody answers: it is gone, and no hook said so.
@@ -249,6 +256,7 @@ class LinkRun:
     async def _run(self, link: str, wish: Wish, on_progress: Callable[[Summary], None]) -> Summary:
         summary = Summary(link)
         started = self._monotonic()
+        await self._note_links(link)
 
         def progress(_: object) -> None:
             summary.seconds = self._monotonic() - started
@@ -356,7 +364,12 @@ class LinkRun:
         return Account(
             name=name,
             server=section.host.host,
-            open=opener(section.host, _POP3_PORTS[section.tls], count),
+            open=opener(
+                section.host,
+                _POP3_PORTS[section.tls],
+                count,
+                self._config.source_addresses(self._config.link_of(section)),
+            ),
             login=login,
             deliver_to=section.deliver_to,
             tls=section.tls,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import (
     ConnectFailed,
+    FarHostSilent,
+    NameServerFailed,
     ProtocolError,
     RefusedError,
     StoreError,
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
 CLAIM_MESSAGES = 8
 """Messages claimed in one commit: enough to make its fsync cheap, few enough that a session which
 ends early gives little back."""
+
+
+MAX_SESSIONS = 20
+"""Sessions at a time in one run. A letter to hundreds of domains has a mail exchanger for each, and
+neither a thin line nor our memory is helped by calling all of them at once."""
 
 
 @dataclass(slots=True)
@@ -108,6 +115,7 @@ class QueueRun:
         self._queue_ids = queue_ids
         self._on_progress = on_progress
         self._tried: set[int] = set()
+        self._sessions = asyncio.Semaphore(MAX_SESSIONS)
         self.result = result or RunResult()
 
     async def run(self) -> RunResult:
@@ -160,10 +168,10 @@ class QueueRun:
                 continue
             try:
                 route = final_route(self._parts.rules.routing, recipient.forward_path)
+                way = self._parts.ways.way_of(route, message.envelope.reverse_path)
             except TableError as error:
                 self._problem(str(error))
                 continue
-            way = self._parts.ways.way_of(route)
             if self._takes_way(way):
                 wanted = found.setdefault(way, Wanted(message, [], {}))
                 wanted.recipients.append(recipient)
@@ -177,11 +185,12 @@ class QueueRun:
         consignments = session.consignments()
         try:
             mailer = self._parts.ways.mailer(way, self._count)
-            await mailer.deliver(consignments, session.report)
+            async with self._sessions:
+                await mailer.deliver(consignments, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
             self._problem(f"{way}: {error}")
-            self.result.is_unreachable |= isinstance(error, ConnectFailed)
-            await finish(session.defer_rest(_session_status(error)))
+            self.result.is_unreachable |= _is_silence(error)
+            await finish(session.defer_rest(_session_status(error), error.host))
         finally:
             await finish(session.end(consignments))
 
@@ -253,7 +262,7 @@ class QueueRun:
             attempt.relay,
             attempt.in_doubt,
             self._parts.retry.next_attempt_at(attempt.recipient.attempts + 1, now),
-            host,
+            attempt.host or host,
         )
 
     def _tally(self, outcome: Outcome) -> None:
@@ -354,8 +363,8 @@ class _Session:
         for attempt in attempts:
             self._claimed.pop(attempt.recipient.id, None)
 
-    async def defer_rest(self, status: Status) -> None:
-        """The session failed: all that it was for has had its try."""
+    async def defer_rest(self, status: Status, host: str) -> None:
+        """The session failed: all that it was for has had its try. `host`: with whom, or ""."""
         untried = list(self._wanted)
         for consignment in {id(one): one for one in self._claimed.values()}.values():
             delivery = consignment.delivery
@@ -363,7 +372,7 @@ class _Session:
             untried.append(Wanted(delivery.message, recipients, {}))
         self._wanted = []
         await self.give_back()  # what is too old is claimed again, with its content for the DSN
-        await self._run.defer(untried, status, self._run.host_of(self._way))
+        await self._run.defer(untried, status, host or self._run.host_of(self._way))
 
     async def end(self, consignments: AsyncGenerator[Consignment, None]) -> None:
         """Nothing more is pulled; what was and came to nothing is given back."""
@@ -377,6 +386,13 @@ class _Session:
             self._claimed.clear()
 
 
+def _is_silence(error: Exception) -> bool:
+    """Does it look as if the line were gone? One of the many hosts out there says nothing of it."""
+    if isinstance(error, NameServerFailed):
+        return error.is_silent
+    return isinstance(error, ConnectFailed) and not isinstance(error, FarHostSilent)
+
+
 def _session_status(error: Exception) -> Status:
     """What the failure of a whole session means for a message: always temporary."""
     if isinstance(error, RefusedError):
@@ -385,4 +401,6 @@ def _session_status(error: Exception) -> Status:
         return Status(code, f"4{status.enhanced[1:]}" if status.enhanced else "", str(error))
     if isinstance(error, TableError):
         return temporary(str(error), "4.3.5")
+    if isinstance(error, NameServerFailed):
+        return temporary(str(error), "4.4.3")
     return temporary(str(error), "4.4.1" if not isinstance(error, ProtocolError) else "4.5.0")

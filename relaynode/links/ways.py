@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-from dataclasses import dataclass
+import ipaddress
+import random
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relaynode.config.values import HostPort
-from relaynode.errors import TableError, WireError
+from relaynode.links.far_hosts import FarHosts
+from relaynode.links.next_hops import USUAL_PORTS, context_maker, far_hop, opener
+from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
 from relaynode.mail.status import Status, ok, permanent
 from relaynode.mailers.file import FileMailer
+from relaynode.mailers.first_that_takes import FirstThatTakes
 from relaynode.mailers.local import LocalMailer
 from relaynode.mailers.program import ProgramMailer
 from relaynode.mailers.same_for_all import SameForAll
 from relaynode.mailers.smtp import SmtpMailer
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.mailers.uux import UuxMailer
-from relaynode.policy.mailer_forms import KINDS
-from relaynode.wire import tcp
-from relaynode.wire.client_contexts import ClientContexts, ClientSettings
+from relaynode.policy.by_sender import sender_keys
+from relaynode.policy.mailer_forms import KINDS, Role
+from relaynode.policy.rewrite import rewrite
+from relaynode.wire.client_contexts import ClientContexts
+from relaynode.wire.own_address import is_own_address
+from relaynode.wire.resolver import Resolver, Settings
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relaynode.config.loader import Config
-    from relaynode.config.schema import RemoteSection, SmartHostSection
+    from relaynode.config.values import HostPort
     from relaynode.mailers.mailer import Mailer
     from relaynode.mailers.users import Users
     from relaynode.neighbours import Neighbours
@@ -36,15 +40,8 @@ if TYPE_CHECKING:
     from relaynode.queue.servers import Servers
     from relaynode.rules import Rules
     from relaynode.wire.meter import ByteCount
-    from relaynode.wire.stream import Stream
 
-CONNECT_SECONDS = 60.0
-"""A thin line answers a call within seconds or not at all; RFC 5321 would allow five minutes."""
-
-_HOST_LIST = re.compile(r"[^:]*[^0-9:][^:]*(?::[^:]*[^0-9:][^:]*)+")
-"""Hosts with colons in between: a last part of digits only is a port."""
-
-_USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
+SMTP_PORT = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +51,16 @@ class Way:
     `kind`: "local", "prog", "*file*", "error", "discard", "neighbour" (a UUCP system that we call
     or that calls us), "uucp" (one that the system's uux has the jobs for) or "smtp". `name`: the
     smart host's name, the UUCP system's, or the host as written. `mailer`: the route's, where it
-    tells how addresses are written.
+    tells how addresses are written. `smart_hosts`: those to try, in order, if it is such.
+    `is_domain`: the host is the recipient's own domain, and no table's.
     """
 
     kind: str
     name: str = ""
     mailer: str = ""
     status: Status | None = None
+    smart_hosts: tuple[str, ...] = ()
+    is_domain: bool = False
 
     def __str__(self) -> str:
         return self.name or self.kind
@@ -82,8 +82,12 @@ class Ways:
         neighbours: Neighbours,
         clock: Callable[[], float],
         servers: Servers,
+        *,
+        smtp_port: int = SMTP_PORT,
     ) -> None:
-        """`clock`: monotonic seconds. `servers`: what is known of those that mail goes to."""
+        """`clock`: monotonic seconds. `servers`: what is known of those that mail goes to.
+        `smtp_port`: where hosts listen that name none themselves.
+        """
         self._config = config
         self._neighbours = neighbours
         self._rules = rules
@@ -92,9 +96,15 @@ class Ways:
         self._servers = servers
         self.logins = Logins(config, lambda *server: rules.tables.auth_info(*server), clock)
         self.contexts = ClientContexts()
+        self._smtp_port = smtp_port
+        self._links_up: frozenset[str] | None = None
 
-    def way_of(self, route: Route) -> Way:
-        """The way that a route takes."""
+    def note_links(self, are_up: Iterable[str]) -> None:
+        """These links are up now, others are not. Until this is said, all are taken to be."""
+        self._links_up = frozenset(are_up)
+
+    def way_of(self, route: Route, reverse_path: str = "") -> Way:
+        """The way that a route takes; for mail of a sender, if it has one of its own."""
         if route.mailer in ("local", "error", "discard", "prog", "*file*"):
             return Way(route.mailer, status=route.status)
         host = route.host.removesuffix(".")
@@ -103,7 +113,34 @@ class Ways:
             if neighbour is None or neighbour.mail.is_taylors:
                 return Way("uucp", host, route.mailer)
             return Way("neighbour", neighbour.name, route.mailer)
-        return Way("smtp", route.smart_host or self._named_like(host) or host, route.mailer)
+        names = self._smart_hosts(route, reverse_path, host)
+        if names:
+            names = tuple(name for name in names if self._is_up(name)) or names[:1]
+            return Way("smtp", names[0], route.mailer, smart_hosts=names)
+        return Way("smtp", host, route.mailer, is_domain=route.by == "domain")
+
+    def _smart_hosts(self, route: Route, reverse_path: str, host: str) -> tuple[str, ...]:
+        """The [smart_host.NAME]s for a route, the best first; none if it leads elsewhere."""
+        by_sender = self._by_sender(route, reverse_path) if route.by else ()
+        if by_sender:
+            return by_sender
+        if route.smart_host and route.by:
+            return tuple(self._config.default_smart_hosts)
+        name = route.smart_host or self._named_like(host)
+        return (name,) if name else ()
+
+    def _by_sender(self, route: Route, reverse_path: str) -> tuple[str, ...]:
+        senders = self._senders
+        if not senders or not reverse_path:
+            return ()
+        role, mailer = Role.ENVELOPE_SENDER, route.mailer
+        outside = rewrite(self._rules.masquerade, reverse_path, role, mailer=mailer).result
+        found = (senders[key] for key in sender_keys(outside, reverse_path) if key in senders)
+        return next(found, ())
+
+    def _is_up(self, smart_host: str) -> bool:
+        link = self._config.link_of(self._config.file.smart_host[smart_host])
+        return self._links_up is None or link in self._links_up
 
     def host_of(self, way: Way) -> str:
         """The next hop's name as `hoststat` shows it; "" for a way that leads nowhere."""
@@ -111,8 +148,9 @@ class Ways:
             return way.name
         if way.kind != "smtp":
             return "local" if way.kind == "local" else ""
-        section = self._config.file.smart_host.get(way.name)
-        return way.name if section is None else section.host.host
+        if way.smart_hosts:
+            return self._config.file.smart_host[way.name].host.host
+        return way.name
 
     def link_of(self, way: Way) -> str | None:
         """The link a way leads over; None for what stays on this machine."""
@@ -121,10 +159,19 @@ class Ways:
             return neighbour.link
         if way.kind != "smtp":
             return None
-        section = self._config.file.smart_host.get(way.name)
-        if section is not None:
-            return self._config.link_of(section)
+        if way.smart_hosts:
+            return self._config.link_of(self._config.file.smart_host[way.name])
         return self._config.world_link
+
+    def told(self, way: Way) -> str:
+        """Where mail on a way goes, for people; nothing is asked for it."""
+        if way.smart_hosts:
+            named = [(name, self._config.file.smart_host[name]) for name in way.smart_hosts]
+            return ", then ".join(
+                f"smart host {name} ({', '.join(map(str, section.host.all))})"
+                for name, section in named
+            )
+        return far_way(way.name) if way.kind == "smtp" else ""
 
     def mailer(self, way: Way, count: ByteCount) -> Mailer:
         """A mailer for one session on a way. `count` sees what crosses the line.
@@ -152,11 +199,11 @@ class Ways:
             )
         if way.kind == "uucp":
             return self._uux(way)
-        return SmtpMailer(
-            self._next_hop(way, count),
-            hostname=hostname,
-            masquerade=masquerade,
-            clock=self._clock,
+        return FirstThatTakes(
+            lambda: self._next_hops(way, count),
+            lambda hop: SmtpMailer(
+                hop, hostname=hostname, masquerade=masquerade, clock=self._clock
+            ),
         )
 
     def _uux(self, way: Way) -> UuxMailer:
@@ -183,95 +230,74 @@ class Ways:
                 return name
         return ""
 
-    def _next_hop(self, way: Way, count: ByteCount) -> NextHop:
-        section = self._config.file.smart_host.get(way.name)
-        if section is None:
-            try:
-                hosts = _hosts(way.name)
-            except ValueError as error:  # the mailertable has it so; `check` names the line
-                raise TableError(f"next hop {way.name}: {error}") from error
-            openers = [opener(where, 25, count) for where in hosts]
-            return NextHop(
-                way.name,
-                _first_that_answers(openers),
-                way.mailer,
-                login=self.logins.of_tables,
-                port=hosts[0].with_default(25)[1],
+    async def _next_hops(self, way: Way, count: ByteCount) -> Sequence[NextHop] | Status:
+        """What to connect to, in order. Raises: TableError, NameServerFailed."""
+        if way.smart_hosts:
+            return [
+                hop for name in way.smart_hosts for hop in self._smart_host(name, way.mailer, count)
+            ]
+        local_domains = self._rules.local_domains
+        dns = self._config.file.dns
+        far_hosts = FarHosts(
+            Resolver(Settings(tuple(dns.servers), dns.validates, dns.timeout_seconds)),
+            self._smtp_port,
+            lambda name: name in local_domains,
+            self._is_our_address,
+            random.shuffle,
+            asks_dns_for_hosts=bool(dns.servers),
+        )
+        found = await far_hosts.find(way.name, is_domain=way.is_domain)
+        if isinstance(found, Status):
+            return found
+        sources = self._config.source_addresses(self._config.world_link)
+        hops = [far_hop(one, self._smtp_port, way.mailer, count, sources) for one in found]
+        # A domain is anybody's: only hosts that a table names are shown what tables have for them.
+        login = None if way.is_domain else self.logins.of_tables
+        return [replace(hop, login=login, servers=self._servers) for hop in hops]
+
+    def _smart_host(self, name: str, mailer: str, count: ByteCount) -> Iterator[NextHop]:
+        """The hosts of a [smart_host.NAME], in order."""
+        section = self._config.file.smart_host[name]
+        sources = self._config.source_addresses(self._config.link_of(section))
+        usual_port = USUAL_PORTS[section.tls]
+        for host in section.host.all:
+            yield NextHop(
+                name=host.host,
+                open=opener(host, usual_port, count, sources),
+                mailer=mailer,
+                tls=section.tls,
+                tls_context=context_maker(self._config, section, self.contexts, host),
+                login=self.logins.of("smart_host", name, section) or self.logins.of_tables,
+                timeout_seconds=section.timeout_seconds,
+                max_in_flight=section.max_in_flight,
+                max_connections=section.max_connections,
+                port=host.with_default(usual_port)[1],
                 servers=self._servers,
             )
-        return self._smart_host(way, section, count)
 
-    def _smart_host(self, way: Way, section: SmartHostSection, count: ByteCount) -> NextHop:
-        return NextHop(
-            name=section.host.host,
-            open=opener(section.host, _USUAL_PORTS[section.tls], count),
-            mailer=way.mailer,
-            tls=section.tls,
-            tls_context=context_maker(self._config, section, self.contexts),
-            login=self.logins.of("smart_host", way.name, section) or self.logins.of_tables,
-            timeout_seconds=section.timeout_seconds,
-            max_in_flight=section.max_in_flight,
-            max_connections=section.max_connections,
-            port=section.host.with_default(_USUAL_PORTS[section.tls])[1],
-            servers=self._servers,
-        )
+    def _is_our_address(self, address: str, port: int) -> bool:
+        """Is it one of our own listeners that would answer there?"""
+        here = ipaddress.ip_address(address)
+        for section in self._config.file.listen.values():
+            for where in section.smtp:
+                if where.port != port or where.address.version != here.version:
+                    continue
+                if where.address == here or (
+                    where.address.is_unspecified and is_own_address(address)
+                ):
+                    return True
+        return False
 
-
-def _hosts(text: str) -> list[HostPort]:
-    """The hosts of a table's value, in the order in which they are tried: `h1:h2`, or one host,
-    with a port. Raises: ValueError."""
-    if _HOST_LIST.fullmatch(text):
-        return [_host_port(host) for host in text.split(":")]
-    return [_host_port(text)]
-
-
-def _first_that_answers(
-    openers: list[Callable[[], Awaitable[Stream]]],
-) -> Callable[[], Awaitable[Stream]]:
-    """Something that connects to the first of several hosts that can be reached."""
-
-    async def connect() -> Stream:
-        for open_one in openers[:-1]:
-            with contextlib.suppress(WireError):
-                return await open_one()
-        return await openers[-1]()
-
-    return connect
+    @cached_property
+    def _senders(self) -> dict[str, tuple[str, ...]]:
+        """[sender.ADDRESS], keys in lower case."""
+        return {
+            key.lower(): section.smart_host.names
+            for key, section in self._config.file.sender.items()
+        }
 
 
 def _host_port(text: str) -> HostPort:
-    """`host`, `[host]`, `[host]:port` or `host:port` of a table. Raises: ValueError."""
-    if text.startswith("[") and ":" not in text.partition("]")[0]:
-        inner, _, port = text[1:].partition("]")
-        return HostPort.parse(inner + port)
-    return HostPort.parse(text)
-
-
-def opener(where: HostPort, usual_port: int, count: ByteCount) -> Callable[[], Awaitable[Stream]]:
-    """Something that connects to `where` when it is called."""
-    host, port = where.with_default(usual_port)
-
-    async def connect() -> Stream:
-        return await tcp.connect(host, port, timeout=CONNECT_SECONDS, count=count)
-
-    return connect
-
-
-def context_maker(
-    config: Config, section: RemoteSection, contexts: ClientContexts
-) -> Callable[[], ssl.SSLContext]:
-    """Something that gives the TLS context of a smart host or account when it is called."""
-
-    def absolute(path: Path | None) -> Path | None:
-        return None if path is None else config.absolute(path)
-
-    certificate, key = absolute(section.certificate), absolute(section.key)
-    settings = ClientSettings(
-        server=str(section.host),
-        ca_file=absolute(section.ca_file),
-        verify=section.verify,
-        fingerprints=frozenset(one.digits for one in section.fingerprints),
-        is_old=section.old_tls,
-        own=None if certificate is None or key is None else (certificate, key),
-    )
-    return lambda: contexts.get(settings)
+    """Raises: ValueError."""
+    (host,) = table_hosts(text)
+    return host.where

@@ -89,4 +89,5 @@ class Opening:
         await self.dialogue.stream.start_tls(context, self.next_hop.name, seconds)
         if self.next_hop.check is not None:
             self.next_hop.check(self.dialogue.stream)
-        self.is_private = True
+        # With TLS that is there for anybody, nobody has said who the server is.
+        self.is_private = self.next_hop.tls != "opportunistic"

@@ -11,7 +11,7 @@ from relaynode.wire.tcp import TcpStream
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from relaynode.neighbours import Neighbour, Neighbours, Way
     from relaynode.wire.stream import Stream
@@ -19,12 +19,19 @@ if TYPE_CHECKING:
 
 def line_opener(
     neighbours: Callable[[], Neighbours],
+    sources: Callable[[str], Sequence[str]],
 ) -> Callable[[Neighbour, Way], Awaitable[Stream]]:
-    """What opens a line by a way. Its result raises BusyError and WireError."""
+    """What opens a line by a way. Its result raises BusyError and WireError.
+
+    `sources`: our addresses to call from over a link.
+    """
 
     async def open_line(neighbour: Neighbour, way: Way) -> Stream:
         stream = await open_call(
-            way.call, locks=neighbours().locks, context=lambda: _context(neighbour)
+            way.call,
+            locks=neighbours().locks,
+            context=lambda: _context(neighbour),
+            sources=sources(neighbour.link),
         )
         try:
             _check(neighbour, stream)

@@ -15,7 +15,7 @@ from relaynode.wire import tcp
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from relaynode.config.uucp_values import Call
@@ -32,16 +32,20 @@ async def open_call(
     locks: Path,
     context: Callable[[], ssl.SSLContext],
     count: ByteCount | None = None,
+    sources: Sequence[str] = (),
 ) -> Stream:
     """Open the line. `context` makes what TLS is spoken with. `locks`: the folder of lock files.
+    `sources`: our own addresses to call from.
 
     Raises: BusyError if another program has the line; WireError.
     """
     match call:
         case TcpCall():
-            return await _connect(call, count)
+            return await _connect(call, count, sources)
         case TlsCall():
-            stream = await tcp.connect(call.host, call.port, timeout=CONNECT_SECONDS, count=count)
+            stream = await tcp.connect(
+                call.host, call.port, timeout=CONNECT_SECONDS, count=count, sources=sources
+            )
             try:
                 await stream.start_tls(context(), call.host, CONNECT_SECONDS)
             except BaseException:
@@ -62,7 +66,12 @@ async def open_call(
             return await dial(call, locks=locks, count=count)
 
 
-async def _connect(call: TcpCall, count: ByteCount | None) -> Stream:
+async def _connect(call: TcpCall, count: ByteCount | None, sources: Sequence[str]) -> Stream:
     return await tcp.connect(
-        call.host, call.port, timeout=CONNECT_SECONDS, count=count, version=call.version
+        call.host,
+        call.port,
+        timeout=CONNECT_SECONDS,
+        count=count,
+        version=call.version,
+        sources=sources,
     )

@@ -264,6 +264,7 @@ def test_explain_prints_each_look_up_and_the_result(tmp_path):
         "mailertable pc.lan.example: no entry",
         f"mailertable .lan.example: smtp8:%1.gw   [{node.folder}/tables/mailertable:1]",
         "= mailer smtp8, host pc.gw, user joe@pc.lan.example, over link isp",
+        "by MX of pc.gw, asked at delivery",
         "as sender: joe@pc.lan.example in the header, joe@pc.lan.example in the envelope",
     ]
     plain = json.loads(node.run("explain", "--json", "user@bsd.home").stdout)

@@ -84,7 +84,7 @@ def ways_of(node):
     return Ways(config, rules, users, neighbours, time.monotonic, MemoryServers())
 
 
-ISP = Way("smtp", "isp", "relay")
+ISP = Way("smtp", "isp", "relay", smart_hosts=("isp",))
 
 
 def visit(ways, way=ISP):

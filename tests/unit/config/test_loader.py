@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relaynode.config import schema
 from relaynode.config.loader import DEFAULT_LINK, default_spool, find, load, search_path
-from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network
+from relaynode.config.values import HostPort, HostPorts, ListenAddress, Mailbox, Network
 from relaynode.errors import EX_CONFIG, ConfigError
 
 FULL = """\
@@ -142,7 +142,7 @@ def test_every_section_is_read(write, tmp_path):
         "lan": schema.LinkSection(kind="always"),
     }
     assert file.smart_host["isp"] == schema.SmartHostSection(
-        host=HostPort("relay.example.net", 587),
+        host=HostPorts("relay.example.net", 587),
         tls="starttls",
         user="user",
         password_file=Path("isp.password"),
@@ -150,7 +150,7 @@ def test_every_section_is_read(write, tmp_path):
         timeout_seconds=60,
         max_in_flight=8,
     )
-    assert file.smart_host["backup"].host == HostPort("2001:db8::1")
+    assert file.smart_host["backup"].host == HostPorts("2001:db8::1")
     assert not file.smart_host["backup"].verify
     assert file.account["isp"] == schema.AccountSection(
         host=HostPort("pop.example.net", 995),
@@ -196,6 +196,35 @@ def test_an_empty_file_and_no_file_give_the_defaults(write):
 
 def test_a_configuration_shows_no_password(write):
     assert "sesame" not in repr(load(write(FULL)))
+
+
+def test_smart_hosts_may_be_several_or_none(write):
+    text = '[smart_host.one]\nhost = ["a:1", "b"]\n[smart_host.two]\nhost = "c"\n'
+    config = load(write(f'{text}[node]\nsmart_host = ["two", "one"]\n'))
+    assert config.default_smart_hosts == ["two", "one"]
+    assert config.file.smart_host["one"].host.all == (HostPort("a", 1), HostPort("b"))
+    assert load(write(f"{text}[node]\nsmart_host = []\n")).default_smart_host is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[node]\nsmart_host = 1\n", "2: node.smart_host: wants the name of a smart host"),
+        ('[node]\nsmart_host = ["x"]\n', '2: there is no smart host "x" (smart hosts: isp)'),
+        ('[sender."a@b"]\nsmart_host = "x"\n', '2: there is no smart host "x"'),
+        ('[sender.user]\nsmart_host = "isp"\n', '1: "user" is no sender; write [sender."user@'),
+        ('[sender."@a..b"]\nsmart_host = "isp"\n', '1: "x@a..b" is no address'),
+        ('[link.x]\nsource_address = ["here"]\n', '2: link.x.source_address: "here" is no IP'),
+        ('[dns]\nservers = ["a b"]\n', '2: dns.servers: "a b" is no host name or address'),
+        ('[dns]\nservers = ["ns.example"]\n', '2: dns.servers: "ns.example" is no IP address'),
+        ("[smart_host.y]\nhost = []\n", "2: smart_host.y.host: wants a host, or a list of hosts"),
+    ],
+)
+def test_a_mistake_about_where_mail_goes_is_named(write, text, problem):
+    with pytest.raises(ConfigError) as caught:
+        load(write(f'{text}[smart_host.isp]\nhost = "a"\n'))
+    (found,) = caught.value.problems
+    assert f":{problem}" in str(found)
 
 
 def test_the_first_smart_host_is_the_default(write):

@@ -6,8 +6,14 @@ from dataclasses import replace
 import pytest
 
 from nodes import TestNode
-from relaynode.errors import ConnectFailed, LineLost, RefusedError
-from relaynode.links.queuerun import QueueRun
+from relaynode.errors import (
+    ConnectFailed,
+    FarHostSilent,
+    LineLost,
+    NameServerFailed,
+    RefusedError,
+)
+from relaynode.links.queuerun import MAX_SESSIONS, QueueRun
 from relaynode.links.ways import Way
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import Status, ok, permanent, temporary
@@ -35,7 +41,7 @@ class ScriptedWays:
         self._deliver = deliver
         self._way = way or Way("smtp", "next")
 
-    def way_of(self, route):
+    def way_of(self, route, reverse_path=""):
         return Way("local") if route.mailer == "local" else self._way
 
     def host_of(self, way):
@@ -305,3 +311,61 @@ def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path, times):
     asyncio.run(play_it(play))
     assert {(r.claim, r.attempts) for r in play.recipients().values()} == {(None, 0)}
     assert {m.state for m in play.messages()} == {MessageState.QUEUED}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_unreachable", "status"),
+    [
+        (ConnectFailed("smart host: refused"), True, "4.4.1"),
+        (FarHostSilent("one of many: refused"), False, "4.4.1"),
+        (NameServerFailed("nobody answers", is_silent=True), True, "4.4.3"),
+        (NameServerFailed("SERVFAIL"), False, "4.4.3"),
+    ],
+)
+def test_what_a_failure_says_of_the_line(tmp_path, error, is_unreachable, status):
+    async def deliver(consignments, report):
+        error.host = "mx.example"
+        raise error
+
+    play = Play(tmp_path, deliver)
+    result = play.run(message("A", "x@far.example"))
+    assert (result.is_unreachable, result.deferred) == (is_unreachable, 1)
+    assert play.recipients()["x@far.example"].last_status.enhanced == status
+    (host,) = asyncio.run(play.store.host_status())
+    assert host.host == "mx.example"
+
+
+def test_the_host_that_was_spoken_to_is_the_one_in_the_host_status(tmp_path):
+    async def deliver(consignments, report):
+        async for one in consignments:
+            attempt = Attempt(one.delivery, one.delivery.recipients[0], ok("sent"), host="mx2")
+            await report([attempt])
+
+    play = Play(tmp_path, deliver)
+    play.run(message("A", "x@far.example"))
+    (host,) = asyncio.run(play.store.host_status())
+    assert host.host == "mx2"
+
+
+def test_only_so_many_sessions_are_held_at_a_time(tmp_path):
+    now = most = 0
+
+    async def deliver(consignments, report):
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await answering(ok("sent"))(consignments, report)
+        now -= 1
+
+    play = Play(tmp_path, deliver)
+
+    def way_of(route, reverse_path=""):
+        return Way("smtp", route.user.partition("@")[2])
+
+    play.parts.ways.way_of = way_of
+    many = MAX_SESSIONS + 10
+    result = play.run(message("A", *(f"x@d{number}.example" for number in range(many))))
+    assert result.delivered == many
+    assert most == MAX_SESSIONS
