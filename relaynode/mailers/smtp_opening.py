@@ -30,7 +30,7 @@ class Opening:
             await self._start_tls()
         await self.dialogue.until(Greeted)
         is_all = self.next_hop.tls in ("none", "tls") and not await self._may_log_in()
-        if is_all and self.known.extensions:
+        if is_all and self.known.extensions and not self.known.insists:
             self.dialogue.hello(self.known.extensions)  # the answer is waited for with the mail's
             return
         await self._hello()

@@ -218,7 +218,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             extensions TEXT NOT NULL,
             broken TEXT NOT NULL,
             max_recipients INTEGER,
-            connections INTEGER NOT NULL
+            connections INTEGER NOT NULL,
+            insists INTEGER NOT NULL
         )""",
     ),
 )

@@ -22,13 +22,15 @@ class KnownServer:
     `extensions`: what it answered to EHLO last, keywords with arguments; empty if it was never
     asked. `broken`: extensions that it advertises and cannot do. `max_recipients`: how many it
     took in one transaction before it said that these were too many; None if it never did.
-    `connections`: how many at once the line to it bears, where one cannot fill it.
+    `connections`: how many at once the line to it bears, where one cannot fill it. `insists`: it
+    refuses commands that come behind EHLO before its answer, as RFC 2920 section 3.1 lets it.
     """
 
     extensions: Mapping[str, str] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     max_recipients: int | None = None
     connections: int = 1
+    insists: bool = False
 
 
 class Servers(Protocol):
@@ -84,15 +86,20 @@ class SqlServers:
         """See Servers."""
         row = await self._read(
             lambda db: db.execute(
-                "SELECT extensions, broken, max_recipients, connections FROM server WHERE name = ?",
+                "SELECT extensions, broken, max_recipients, connections, insists FROM server"
+                " WHERE name = ?",
                 (name,),
             ).fetchone()
         )
         if row is None:
             return None
-        extensions, broken, max_recipients, connections = row
+        extensions, broken, max_recipients, connections, insists = row
         return KnownServer(
-            json.loads(extensions), frozenset(broken.split()), max_recipients, connections
+            json.loads(extensions),
+            frozenset(broken.split()),
+            max_recipients,
+            connections,
+            bool(insists),
         )
 
     async def remember(self, name: str, known: KnownServer) -> None:
@@ -103,13 +110,16 @@ class SqlServers:
             " ".join(sorted(known.broken)),
             known.max_recipients,
             known.connections,
+            known.insists,
         )
         await self._write(
             lambda db: db.execute(
-                "INSERT INTO server (name, extensions, broken, max_recipients, connections)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+                "INSERT INTO server"
+                " (name, extensions, broken, max_recipients, connections, insists)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
                 " extensions = excluded.extensions, broken = excluded.broken,"
-                " max_recipients = excluded.max_recipients, connections = excluded.connections",
+                " max_recipients = excluded.max_recipients, connections = excluded.connections,"
+                " insists = excluded.insists",
                 row,
             )
         )

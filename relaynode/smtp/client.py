@@ -432,7 +432,7 @@ class Client:
                 self.state = State.CLOSED
                 return [Refused("EHLO", _LOOP)]
             case _Owed.EHLO if self._is_presumed:
-                return self._compare(self._offered(reply) if is_good else {})
+                return self._compare(self._offered(reply) if is_good else None)
             case _Owed.EHLO if is_good:
                 self.extensions = self._offered(reply)
                 self.state = State.READY
@@ -471,18 +471,18 @@ class Client:
     def _offered(self, reply: Reply) -> dict[str, str]:
         return {k: v for k, v in _extensions(reply).items() if k not in self._without}
 
-    def _compare(self, offered: dict[str, str]) -> list[Event]:
-        """EHLO is answered: is it what was presumed, as far as that was used?"""
+    def _compare(self, offered: dict[str, str] | None) -> list[Event]:
+        """EHLO is answered: is it what was presumed, as far as that was used? None: refused."""
         self._is_presumed = False
-        missing = frozenset(self._relied_on - offered.keys())
-        self.extensions = offered
-        if not missing:
+        self.extensions = offered or {}
+        missing = frozenset(self._relied_on - self.extensions.keys())
+        if offered is not None and not missing:
             return [Ready()]
         self.state = State.CLOSED
-        if "CHUNKING" in missing:
+        if "CHUNKING" in missing or offered is None:
             for transaction in self._unfinished:
                 transaction.is_void = True
-        return [Mispresumed(missing)]
+        return [Mispresumed(missing, is_refused=offered is None)]
 
     def _is_us(self, reply: Reply) -> bool:
         """Does the server give our own name as its own (RFC 5321 4.1.1.1 says which word)?"""

@@ -40,9 +40,10 @@ class Ready:
 @dataclass(frozen=True, slots=True)
 class Mispresumed:
     """The server does not offer what it was presumed to and what was used already: the connection
-    is of no use any more."""
+    is of no use any more. `is_refused`: it did not even take EHLO, with what came behind it."""
 
     missing: frozenset[str]
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

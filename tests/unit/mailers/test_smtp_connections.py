@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ class Server:
     `keywords`: of each visit, the last one again and again. `knows_bdat`: or it takes that for an
     unknown command, and what follows for commands. `most_recipients`: of one transaction.
     `most_connections`: others find nobody. `lost_after`: the first line breaks after so many mails.
+    `insists`: what it does when something comes behind EHLO before its answer: "refuse", "close".
     """
 
     keywords: Sequence[Sequence[str]] = (CHUNKED,)
@@ -63,6 +65,7 @@ class Server:
     most_connections: int = 100
     lost_after: int | None = None
     holds_ehlo: bool = False
+    insists: str = ""
     visits: list[Visit] = field(default_factory=list)
     open_now: int = 0
     most_open: int = 0
@@ -138,6 +141,10 @@ class _Talk:
         verb, _, rest = line.partition(" ")
         self.visit.flights[-1].append(verb)
         match verb:
+            case "EHLO" if self.buffer and self.server.insists:
+                if self.server.insists == "refuse":
+                    await self.say("554 5.5.0 synchronization error")
+                return False
             case "EHLO":
                 if self.server.holds_ehlo:
                     await self.server.may_answer.wait()
@@ -394,6 +401,29 @@ def test_what_a_message_says_is_never_done_in_our_name() -> None:
     sender.run([consignment(0, body=SMUGGLED), consignment(1)])
     assert {path for path, _ in server.copies()} == {"r0.0@example.net", "r1.0@example.net"}
     assert sender.codes() == {250: 2}
+
+
+@pytest.mark.parametrize("way", ["refuse", "close"])
+def test_a_server_that_insists_on_being_heard_is_not_hurried_again(way: str) -> None:
+    server = Server(insists=way)
+    sender = known_to(Sender(server))
+    with suppress(LineLost):
+        sender.run([consignment(number) for number in range(5)])
+    known = sender.known()
+    assert known is not None
+    assert known.insists
+    again = Sender(Server(insists=way), sender.memory)
+    again.run([consignment(number) for number in range(5, 10)])
+    assert len(again.server.visits) == 1
+    assert again.codes() == {250: 5}
+
+
+def test_a_server_that_insists_gets_its_mail_in_the_same_run() -> None:
+    server = Server(insists="refuse")
+    sender = known_to(Sender(server))
+    sender.run([consignment(number) for number in range(5)])
+    assert sender.codes() == {250: 5}
+    assert set(server.copies().values()) == {1}
 
 
 # --- many recipients

@@ -14,7 +14,9 @@ from relaynode.queue.sqlite import SqliteStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-KNOWN = KnownServer({"SIZE": "1000", "PIPELINING": ""}, frozenset({"CHUNKING", "DSN"}), 100, 3)
+KNOWN = KnownServer(
+    {"SIZE": "1000", "PIPELINING": ""}, frozenset({"CHUNKING", "DSN"}), 100, 3, True
+)
 
 
 @pytest.mark.parametrize("home", [SqliteStore, MemoryStore])

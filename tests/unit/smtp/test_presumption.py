@@ -102,6 +102,7 @@ def test_a_server_that_takes_no_chunks_any_more_ends_the_session(answer: bytes) 
     (event,) = client.receive(answer)
     assert isinstance(event, Mispresumed)
     assert "CHUNKING" in event.missing
+    assert event.is_refused == (answer[:1] == b"5")
     assert client.state is State.CLOSED
     assert not client.can_begin
     assert not transaction.is_in_doubt, "it was taken for commands, not for a message"
