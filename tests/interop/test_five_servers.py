@@ -169,3 +169,37 @@ def test_a_server_that_takes_100_recipients_at_a_time_gets_the_rest_in_the_same_
     notices = b"".join(node.mails("user"))
     reported = re.findall(rb"Final-Recipient: RFC822; (\S+)", notices)
     assert sorted(reported) == [one.encode() for one in UNKNOWN]
+
+
+# --- a server that is known
+
+
+def strict_postfix():
+    """It sends away who does not wait for the answer to EHLO, as newer ones do unless told."""
+    return Postfix(extra={"smtpd_forbid_unauth_pipelining": "yes"})
+
+
+VISITED = {**SERVERS, "Postfix that insists": strict_postfix}
+
+
+@pytest.mark.parametrize("make", VISITED.values(), ids=list(VISITED))
+def test_each_visit_takes_its_mail_once_whatever_was_presumed(tmp_path, make):
+    with make() as server:
+        node = home(tmp_path / "home", server.port)
+        for visit in range(3):
+            names = [f"visit{visit}.{number}@far.example" for number in range(4)]
+            send(node, *(([name], letter(b"%s\n" % name.encode())) for name in names))
+            summary = asyncio.run(run_link(node))
+            assert summary.is_clean, summary.problems
+            server.wait_for(4 * (visit + 1))
+        counts = Counter(one.recipient for one in server.deliveries())
+    assert len(counts) == 12
+    assert set(counts.values()) == {1}
+
+
+async def run_link(node):
+    opened = node.open()
+    try:
+        return await opened.links.run("isp")
+    finally:
+        await opened.close()
