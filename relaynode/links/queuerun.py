@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from relaynode.sources.dsn import DsnSource
     from relaynode.wire.meter import ByteCount
 
-CLAIM_MESSAGES = 8
+CLAIM_MESSAGES = 32
 """Messages claimed in one commit: enough to make its fsync cheap, few enough that a session which
 ends early gives little back."""
 

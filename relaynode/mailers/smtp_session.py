@@ -350,13 +350,18 @@ class Session:
             for event in events:
                 if isinstance(event, Finished):
                     attempts += self._finish(event.transaction)
-            if attempts:
-                await self.report(attempts)
-            if self._is_over(events):
+            is_over = self._is_over(events)
+            try:
+                if not is_over:
+                    # In LOCKSTEP mode a reply releases the next command. The sender need not wait
+                    # until it is written down what became of the last message.
+                    await self.dialogue.write()
+                    self._progress.set()
+            finally:
+                if attempts:
+                    await self.report(attempts)
+            if is_over:
                 return
-            # In LOCKSTEP mode a reply releases the next command.
-            await self.dialogue.write()
-            self._progress.set()
             self.client.check()
 
     def _is_over(self, events: Sequence[Event]) -> bool:
