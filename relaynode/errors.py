@@ -9,6 +9,7 @@
     ├── StoreError           our own disk or database failed: ask again later EX_TEMPFAIL 75
     │   ├── StoreFull        there is no room
     │   ├── NotClaimed       work that was taken away from us meanwhile
+    │   ├── TakenBefore      mail that another session has queued meanwhile
     │   └── StoreVersionError  the store was written by a newer relaynode    EX_CONFIG 78
     ├── ProtocolError        somebody broke the rules of a protocol
     │   ├── LocalProtocolError   we did: a defect of ours
@@ -133,6 +134,10 @@ class StoreFull(StoreError):
 
 class NotClaimed(StoreError):
     """Work cannot be ended by us: the operator removed it, or it was never ours."""
+
+
+class TakenBefore(StoreError):
+    """Mail with a once-only id is in the queue already: another session brought it just now."""
 
 
 class StoreVersionError(StoreError):

@@ -66,8 +66,10 @@ class Node:
         await self.store.close()
 
     async def prune(self) -> None:
-        """Forget messages that ended long enough ago."""
-        keep_seconds = self.config.file.queue.keep_finished_days * DAY
+        """Forget messages that ended long enough ago, and mail that will not come again."""
+        queue = self.config.file.queue
+        keep_seconds = queue.keep_finished_days * DAY
+        await self.store.forget_taken(self.clock() - queue.remember_days * DAY)
         await self.store.prune(self.clock() - keep_seconds)
         await self.store.uucp.prune(self.clock() - keep_seconds)
 

@@ -325,6 +325,7 @@ class QueueSection(Section, frozen=True, kw_only=True):
     give_up_after_days: Positive = 5
     give_up_min_attempts: Positive = 5
     keep_finished_days: Positive = 7
+    remember_days: Annotated[int, Meta(ge=0)] = 10
     message_size_bytes: Positive = 50 * 1024 * 1024
     min_free_bytes: Annotated[int, Meta(ge=0)] = 8 * 1024 * 1024
     max_hops: Positive = 25

@@ -96,6 +96,7 @@ class Daemon:
                 networks=section.networks,
                 max_size_bytes=config.file.queue.message_size_bytes,
                 looks_up_clients=config.file.access.look_up_clients,
+                knows_again=config.file.queue.remember_days > 0,
             )
             service = Pop3Service(self.node.users, self._passwords(), hostname=config.hostname)
             for where in section.smtp:

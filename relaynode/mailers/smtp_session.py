@@ -22,6 +22,7 @@ from relaynode.mailers.smtp_window import Window
 from relaynode.policy import rewrite
 from relaynode.policy.mailer_forms import Role
 from relaynode.queue.finish import finish
+from relaynode.queue.ids import once_id
 from relaynode.smtp.client_events import (
     Bye,
     Finished,
@@ -272,7 +273,8 @@ class Session:
     def _transaction(
         self, consignment: Consignment, size_bytes: int, flight: _Flight
     ) -> Transaction:
-        envelope = consignment.delivery.message.envelope
+        message = consignment.delivery.message
+        envelope = message.envelope
         paths = [
             type(recipient.forward_path)(
                 address,
@@ -292,6 +294,7 @@ class Session:
             smtputf8=envelope.smtputf8 or _needs_utf8(consignment),
             ret=envelope.ret,
             envid=envelope.envid,
+            once_id=once_id(message.queue_id, self.client.hostname),
         )
 
     def _reverse_path(self, path: str) -> str:

@@ -18,6 +18,15 @@ def _base33(number: int, width: int) -> str:
     return text
 
 
+def once_id(queue_id: str, hostname: str) -> str:
+    """What a message of ours is called towards the next hop, in all of its tries.
+
+    Unique in the world, as far as host names are: a queue id is for one node, and begins with the
+    microsecond that it was made in.
+    """
+    return f"{queue_id}@{hostname}"
+
+
 def new_queue_id() -> str:
     """A new id of 14 upper-case letters and digits."""
     moment = _base33(time.time_ns() // 1000, _TIME_DIGITS)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import NotClaimed
+from relaynode.queue import once as marks
 from relaynode.queue.content import ContentSpool, Draft
 from relaynode.queue.model import (
     OPERATOR_MOVES,
@@ -17,6 +18,7 @@ from relaynode.queue.model import (
     HostStatus,
     MessageState,
     NewMessage,
+    OnceMark,
     Outcome,
     QueuedMessage,
     QueuedRecipient,
@@ -26,7 +28,7 @@ from relaynode.queue.model import (
     SeenMark,
     Verb,
 )
-from relaynode.queue.schema import UUCP
+from relaynode.queue.schema import ONCE, UUCP
 from relaynode.queue.servers import MemoryServers
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
 from relaynode.queue.uucp.jobs import delete, drop
@@ -111,8 +113,13 @@ class MemoryStore:
         messages: Sequence[NewMessage],
         seen: Sequence[SeenMark] = (),
         settled: Settled | None = None,
+        *,
+        once: OnceMark | None = None,
     ) -> None:
         """Queue `messages`, put `seen` on the seen-lists, end UUCP work."""
+        if once is not None:
+            queue_id, now = messages[0].queue_id, messages[0].arrived_at
+            await self._tables.write(lambda db: marks.remember(db, once, queue_id, now))
         if settled is not None:
             await self.uucp.settle(settled)
         for message in messages:
@@ -127,6 +134,14 @@ class MemoryStore:
             if message.hold_reason:
                 self._move(Verb.HOLD, message.queue_id, message.arrived_at, message.hold_reason)
         self._seen.update((mark.account, mark.uid) for mark in seen)
+
+    async def taken(self, mark: OnceMark) -> dict[str, str]:
+        """For which recipients this mail was queued before."""
+        return await self._tables.read(lambda db: marks.known(db, mark))
+
+    async def forget_taken(self, before: float) -> int:
+        """Know mail no longer that was queued before then."""
+        return await self._tables.write(lambda db: marks.forget(db, before))
 
     async def waiting(
         self, now: float | None = None, queue_ids: Collection[str] | None = None
@@ -370,7 +385,7 @@ class MemoryStore:
 
 
 class _TablesInMemory:
-    """A home for the tables of UUCP work: the same statements, on a database that is forgotten."""
+    """A home for some tables: the same statements, on a database that is forgotten."""
 
     owner = _OWNER
 
@@ -378,7 +393,7 @@ class _TablesInMemory:
         self._spool = spool
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA foreign_keys = ON")
-        for statement in UUCP:
+        for statement in (*UUCP, *ONCE):
             self._db.execute(statement)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -41,11 +41,13 @@ of a dead owner is taken back by `reap`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from relaynode.mail.envelope import Envelope, Recipient
     from relaynode.mail.status import Status
     from relaynode.queue.content import Content
@@ -119,6 +121,25 @@ class SeenMark:
 
     account: str
     uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnceMark:
+    """What tells mail that comes a second time, because our answer to the first was lost.
+
+    `once_id`: the sending node's name for the message, the same in all its tries. `digest`: of all
+    else that makes it this mail. `recipients`: the forward-paths as they were given. Only where all
+    three agree is a mail known again, so that an id which is used twice loses nothing.
+    """
+
+    once_id: str
+    digest: str
+    recipients: tuple[str, ...]
+
+    def without(self, known: Collection[str]) -> OnceMark:
+        """The same for the other recipients."""
+        others = tuple(path for path in self.recipients if path not in known)
+        return replace(self, recipients=others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,19 @@ UUCP: tuple[str, ...] = (
 )
 """Jobs, what was received, executions and neighbours: states in `uucp/model.py`."""
 
+ONCE: tuple[str, ...] = (
+    """CREATE TABLE once (
+        once_id TEXT NOT NULL,
+        recipient TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        queue_id TEXT NOT NULL,
+        taken_at REAL NOT NULL,
+        PRIMARY KEY (once_id, recipient, digest)
+    )""",
+    "CREATE INDEX once_taken ON once (taken_at)",
+)
+"""Mail that would be known again (`once.py`). It outlives the message."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -222,4 +235,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             insists INTEGER NOT NULL
         )""",
     ),
+    ONCE,
 )

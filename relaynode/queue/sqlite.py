@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
 from relaynode.mail.status import Status
+from relaynode.queue import once as marks
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.model import (
@@ -26,6 +27,7 @@ from relaynode.queue.model import (
     HostStatus,
     MessageState,
     NewMessage,
+    OnceMark,
     Outcome,
     QueuedMessage,
     Reaped,
@@ -172,11 +174,15 @@ class SqliteStore:
         messages: Sequence[NewMessage],
         seen: Sequence[SeenMark] = (),
         settled: Settled | None = None,
+        *,
+        once: OnceMark | None = None,
     ) -> None:
         """Queue `messages`, put `seen` on the seen-lists, end UUCP work: all or nothing."""
         self._spool.require_room(self._min_free_bytes)
 
         def work(db: sqlite3.Connection) -> list[str]:
+            if once is not None:
+                marks.remember(db, once, messages[0].queue_id, messages[0].arrived_at)
             _insert_messages(db, messages)
             for message in messages:
                 if message.hold_reason:
@@ -188,6 +194,14 @@ class SqliteStore:
             return [] if settled is None else uucp_tables.settle(db, settled, self.owner)
 
         self._spool.remove(await self._committer.run(work))
+
+    async def taken(self, mark: OnceMark) -> dict[str, str]:
+        """For which recipients this mail was queued before."""
+        return await self.read(lambda db: marks.known(db, mark))
+
+    async def forget_taken(self, before: float) -> int:
+        """Know mail no longer that was queued before then."""
+        return await self._committer.run(lambda db: marks.forget(db, before))
 
     # --- delivery
 

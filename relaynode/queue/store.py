@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Event,
         HostStatus,
         NewMessage,
+        OnceMark,
         Outcome,
         QueuedMessage,
         Reaped,
@@ -59,9 +60,22 @@ class Store(Protocol):
         messages: Sequence[NewMessage],
         seen: Sequence[SeenMark] = (),
         settled: Settled | None = None,
+        *,
+        once: OnceMark | None = None,
     ) -> None:
         """Queue `messages`, put `seen` on the seen-lists, end the UUCP work that brought them
-        (`UucpStore.settle`): all or nothing."""
+        (`UucpStore.settle`), and know the mail again (`taken`): all or nothing.
+
+        Raises: TakenBefore if one of the recipients of `once` is known.
+        """
+        ...
+
+    async def taken(self, mark: OnceMark) -> dict[str, str]:
+        """For which recipients this mail was queued before: their queue ids by forward-path."""
+        ...
+
+    async def forget_taken(self, before: float) -> int:
+        """Know mail no longer that was queued before then. The number of marks forgotten."""
         ...
 
     # --- delivery

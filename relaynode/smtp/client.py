@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
 from relaynode.mail.status import Status, permanent
+from relaynode.smtp import once
 from relaynode.smtp.client_events import (
     Bye,
     ContentWanted,
@@ -350,6 +351,8 @@ class Client:
             command += " BODY=8BITMIME"
         if transaction.smtputf8 and self._uses("SMTPUTF8"):
             command += " SMTPUTF8"
+        if transaction.once_id and self._uses(once.KEYWORD):
+            command += f" {once.parameter(transaction.once_id)}"
         if (transaction.ret or transaction.envid) and self._uses("DSN"):
             command += f" RET={_word(transaction.ret)}" if transaction.ret else ""
             command += f" ENVID={_word(transaction.envid)}" if transaction.envid else ""

@@ -24,13 +24,17 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A transaction is asked for. Answer with `reply`. `given`: the path as it was typed."""
+    """A transaction is asked for. Answer with `reply`. `given`: the path as it was typed.
+
+    `once_id`: what the client calls this message in all its tries, as xtext, or "" (`once.py`).
+    """
 
     reverse_path: str
     size_bytes: int | None
     body: str
     smtputf8: bool
     given: str = field(default="", compare=False)
+    once_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ import re
 from relaynode.errors import AddressError
 from relaynode.mail.address import parse_path
 from relaynode.mail.status import Status
+from relaynode.mail.xtext import xtext_decode
+from relaynode.smtp import once
 from relaynode.smtp.events import Mail, Rcpt
 
 # A path in brackets may hold a quoted local part with a ">" of its own.
@@ -29,8 +31,10 @@ def parse_mail(argument: str) -> Mail:
     size = _size(_value("SIZE", parameters))
     body = _body(_value("BODY", parameters))
     smtputf8 = _flag("SMTPUTF8", parameters)
+    once_id = _once_id(_value(once.PARAMETER, parameters))
     _nothing_left(parameters)
-    return Mail(_path(path, "5.1.7", allow_utf8=smtputf8), size, body, smtputf8, path)
+    reverse_path = _path(path, "5.1.7", allow_utf8=smtputf8)
+    return Mail(reverse_path, size, body, smtputf8, path, once_id)
 
 
 def parse_rcpt(argument: str) -> Rcpt:
@@ -92,6 +96,19 @@ def _body(value: str | None) -> str:
     if body not in ("", "7BIT", "8BITMIME"):
         raise ParameterError(501, "5.5.4", f"Unknown BODY type {body[:40]}")
     return body
+
+
+def _once_id(value: str | None) -> str:
+    """As it was given: it is compared, never read."""
+    if value is None:
+        return ""
+    try:
+        if len(value) > once.MAX_ID_CHARACTERS:
+            raise AddressError("the value is too long")
+        xtext_decode(value)
+    except AddressError as error:
+        raise ParameterError(501, "5.5.4", f"{once.PARAMETER}: {error}") from error
+    return value
 
 
 def _flag(keyword: str, parameters: dict[str, str | None]) -> bool:

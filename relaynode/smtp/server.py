@@ -1,7 +1,7 @@
 """The server's side of an SMTP session, without I/O (RFC 5321).
 
 Extensions: PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), CHUNKING (3030),
-ENHANCEDSTATUSCODES (2034).
+ENHANCEDSTATUSCODES (2034), and our own XRELAYNODE-ONCE (`once.py`).
 
 The driver feeds bytes, then takes events one at a time with `next_event`, h11's way. An event that
 asks for a decision (Mail, Rcpt, ContentEnd) holds everything behind it until `reply` is called;
@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import LocalProtocolError
 from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
+from relaynode.smtp import once
 from relaynode.smtp.events import (
     Closed,
     ContentData,
@@ -114,6 +115,8 @@ class Session:
     `max_recipients`: accepted recipients of one transaction; the next is told to come again
     (RFC 5321 4.5.3.1.8 asks for 100 at least). `denial`: what a client that is not welcome is
     told for each command that would serve it; with 421 it is told at once and the session is over.
+    `knows_again`: offer XRELAYNODE-ONCE; without, an id that a client gives all the same is passed
+    on to nobody's harm.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Session:
         max_size_bytes: int,
         max_recipients: int = 1000,
         denial: Status | None = None,
+        knows_again: bool = False,
     ) -> None:
         self.hostname = hostname
         self.max_size_bytes = max_size_bytes
@@ -137,6 +141,7 @@ class Session:
         self._errors = 0
         self._refusals = 0
         self._denial = denial
+        self._knows_again = knows_again
         self._is_skipping_line = False
         self._greet()
 
@@ -271,6 +276,7 @@ class Session:
             "8BITMIME",
             "SMTPUTF8",
             f"SIZE {self.max_size_bytes}",
+            *((once.KEYWORD,) if self._knows_again else ()),
         )
 
     def _helo(self, rest: str) -> Event | None:

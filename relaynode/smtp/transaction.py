@@ -18,8 +18,8 @@ class Transaction:
     """One message on its way over one session.
 
     `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
-    `send_content`. `statuses`: one per recipient, None while unknown. `accepted`: how many
-    recipients the server took. `is_void`: the server cannot have accepted it.
+    `send_content`. `once_id`: see `once.py`. `statuses`: one per recipient, None while unknown.
+    `accepted`: how many recipients the server took. `is_void`: the server cannot have accepted it.
     """
 
     tag: object
@@ -30,6 +30,7 @@ class Transaction:
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    once_id: str = ""
     statuses: list[Status | None] = field(default_factory=list)
     is_content_sent: bool = False
     is_finished: bool = False

@@ -20,7 +20,7 @@ from relaynode.mail.fixing import missing_fields
 from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
-from relaynode.queue.model import NewMessage, SeenMark
+from relaynode.queue.model import NewMessage, OnceMark, SeenMark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -175,6 +175,10 @@ class Intake:
         """What tells a recipient from others, however it is written. Raises: TableError."""
         return self._rules.expander.identity(recipient)
 
+    async def taken(self, mark: OnceMark) -> dict[str, str]:
+        """For which recipients this mail was queued before (`Store.taken`). Raises: StoreError."""
+        return await self._store.taken(mark)
+
     async def accept(
         self,
         collector: Collector,
@@ -185,6 +189,7 @@ class Intake:
         seen: Sequence[SeenMark] = (),
         announce: Callable[[str], None] | None = None,
         settled: Settled | None = None,
+        once: OnceMark | None = None,
     ) -> str:
         """Queue a message for good; its queue id.
 
@@ -192,11 +197,15 @@ class Intake:
         queue id of its own, queued at the same moment.
         `envelope`: recipients expanded. `given`: the forward-paths as they were given.
         `announce`: told of each queue id, instead of the workers (`on_queued`). `settled`: UUCP
-        work that this message is the end of, written down in the same commit.
-        Raises: Rejected (too many hops), StoreFull, StoreError; the content is then discarded.
+        work that this message is the end of, written down in the same commit. `once`: by what it
+        would be known again.
+        Raises: Rejected (too many hops), StoreFull, TakenBefore, StoreError; the content is then
+        discarded.
         """
         parcel = Parcel(collector, envelope, arrival, tuple(given))
-        queue_ids = await self.accept_all([parcel], seen=seen, announce=announce, settled=settled)
+        queue_ids = await self.accept_all(
+            [parcel], seen=seen, announce=announce, settled=settled, once=once
+        )
         return queue_ids[0]
 
     async def accept_all(
@@ -206,6 +215,7 @@ class Intake:
         seen: Sequence[SeenMark] = (),
         announce: Callable[[str], None] | None = None,
         settled: Settled | None = None,
+        once: OnceMark | None = None,
     ) -> list[str]:
         """The same for several messages, or none: all of them are queued at one moment, or none is.
 
@@ -216,7 +226,7 @@ class Intake:
         try:
             for parcel in parcels:
                 await self._collect(messages, parcel)
-            await self._store.add(messages, seen, settled)
+            await self._store.add(messages, seen, settled, once=once)
         except (RelaynodeError, OSError):
             for parcel in parcels:
                 parcel.collector.discard()

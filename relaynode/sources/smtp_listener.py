@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import RelaynodeError, StoreError, StoreFull, TableError, WireError
 from relaynode.mail import trace
-from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
 from relaynode.policy.verdict import addressed, refusal_of
@@ -22,10 +21,12 @@ from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
 from relaynode.sources.smtp_gate import Gatekeeper
+from relaynode.sources.smtp_transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
+    from relaynode.mail.envelope import Recipient
     from relaynode.policy.client import Client
     from relaynode.policy.route import Route
     from relaynode.policy.verdict import Verdict
@@ -42,40 +43,11 @@ _FULL = Status(452, "4.3.1", "Insufficient disk space; try again later")
 _OUR_FAULT = temporary("Local error; try again later", "4.3.0")
 
 
-@dataclass(slots=True)
-class _Transaction:
-    """`shown`: how each recipient was written first, by the route it has. `is_discarded`,
-    `quarantine`: see policy/verdict.py; what holds for one recipient holds for the message."""
-
-    reverse_path: str
-    body: str
-    smtputf8: bool
-    given: list[str] = field(default_factory=list)
-    recipients: dict[tuple[str, ...], Recipient] = field(default_factory=dict)
-    shown: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    collector: Collector | None = None
-    failure: Status | None = None
-    is_discarded: bool = False
-    quarantine: str = ""
-
-    def note(self, verdict: Verdict) -> None:
-        """Remember what an accepted client, sender or recipient does to the message."""
-        self.is_discarded = self.is_discarded or verdict.is_discarded
-        self.quarantine = self.quarantine or verdict.quarantine
-
-    def envelope(self) -> Envelope:
-        recipients = tuple(self.recipients.values())
-        return Envelope(self.reverse_path, recipients, self.body, self.smtputf8)
-
-    def discard(self) -> None:
-        if self.collector is not None:
-            self.collector.discard()
-
-
 class SmtpSource:
     """Serves SMTP connections. `networks`: who may relay besides this machine.
 
     `looks_up_clients`: whether clients' names are looked up, in `dns` (the system's by default).
+    `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
     """
 
     def __init__(
@@ -88,11 +60,13 @@ class SmtpSource:
         max_size_bytes: int,
         looks_up_clients: bool = False,
         dns: NameServer | None = None,
+        knows_again: bool = False,
     ) -> None:
         self._intake = intake
         self._rules = rules
         self._hostname = hostname
         self._max_size_bytes = max_size_bytes
+        self.knows_again = knows_again
         self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
@@ -104,7 +78,10 @@ class SmtpSource:
             known = await self.gate.identify(client, trusted_user)
             verdict = await self.gate.check_relay(known)
             session = server.Session(
-                self._hostname, max_size_bytes=self._max_size_bytes, denial=verdict.status
+                self._hostname,
+                max_size_bytes=self._max_size_bytes,
+                denial=verdict.status,
+                knows_again=self.knows_again,
             )
             await self._talk(_Dialogue(self, session, stream, known, trusted_user, verdict))
         finally:
@@ -143,17 +120,33 @@ class SmtpSource:
         """May this user bring mail of others without a warning? Raises: TableError."""
         return self._intake.trusts(user)
 
-    async def accept(self, transaction: _Transaction, arrival: Arrival) -> str:
-        """Queue it, or throw it away if the access table says so. Raises: Rejected, StoreError."""
+    async def accept(self, transaction: Transaction, arrival: Arrival) -> Status:
+        """Queue it, or throw it away if the access table says so; what to tell the client.
+
+        Raises: Rejected, StoreError.
+        """
         if transaction.is_discarded:
             sender, recipients = transaction.reverse_path, ", ".join(transaction.given)
             log.info("discarded: from <%s> to %s (%s)", sender, recipients, arrival.source)
             transaction.discard()
-            return new_queue_id()
+            return _taken(new_queue_id())
+        mark = transaction.mark()
+        known = {} if mark is None else await self._intake.taken(mark)
+        for path, queue_id in known.items():
+            log.info("not queued again: %s to <%s> (%s)", queue_id, path, arrival.source)
+        transaction.drop(known)
+        if known and not transaction.given:
+            transaction.discard()
+            return ok(f"{next(iter(known.values()))} Message was accepted before")
         assert transaction.collector is not None
-        return await self._intake.accept(
-            transaction.collector, transaction.envelope(), arrival, given=transaction.given
+        queue_id = await self._intake.accept(
+            transaction.collector,
+            transaction.envelope(),
+            arrival,
+            given=transaction.given,
+            once=None if mark is None else mark.without(known),
         )
+        return _taken(queue_id)
 
 
 @dataclass(slots=True)
@@ -166,7 +159,7 @@ class _Dialogue:
     client: Client
     trusted_user: str
     welcome: Verdict
-    transaction: _Transaction | None = None
+    transaction: Transaction | None = None
 
     async def run(self) -> None:
         while True:
@@ -224,7 +217,8 @@ class _Dialogue:
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
-        self.transaction = _Transaction(path, event.body, event.smtputf8)
+        once_id = event.once_id if self.source.knows_again else ""
+        self.transaction = Transaction(path, event.body, event.smtputf8, once_id)
         self.transaction.note(self.welcome)
         self.transaction.note(verdict)
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
@@ -241,8 +235,7 @@ class _Dialogue:
             gate, sender = self.source.gate, transaction.reverse_path
             transaction.note(_accepted(await gate.check_rcpt(self.client, sender, path)))
             if not transaction.is_discarded:
-                for identity, recipient in self.source.expand(path).items():
-                    transaction.recipients.setdefault(identity, recipient)
+                transaction.expansions[path] = self.source.expand(path)
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
@@ -258,9 +251,9 @@ class _Dialogue:
     def _content_data(self, data: bytes) -> None:
         transaction = self.transaction
         assert transaction is not None
-        if transaction.failure is None and transaction.collector is not None:
+        if transaction.failure is None:
             try:
-                transaction.collector.write(data)
+                transaction.write(data)
             except StoreFull:
                 transaction.failure = _FULL
             except StoreError:
@@ -275,7 +268,7 @@ class _Dialogue:
             return transaction.failure
         try:
             arrival = self._arrival(transaction.quarantine)
-            queue_id = await self.source.accept(transaction, arrival)
+            return await self.source.accept(transaction, arrival)
         except Rejected as error:
             return error.status
         except StoreFull:
@@ -284,7 +277,6 @@ class _Dialogue:
             return _OUR_FAULT
         finally:
             self.transaction = None
-        return ok(f"{queue_id} Message accepted for delivery")
 
     def _arrival(self, hold_reason: str) -> Arrival:
         client, hello = self.client, self.session.hello_name
@@ -299,6 +291,10 @@ class _Dialogue:
             source = f"smtp {client.address}"
         protocol = "ESMTP" if self.session.is_extended else "SMTP"
         return Arrival(origin, protocol, source, warnings=warnings, hold_reason=hold_reason)
+
+
+def _taken(queue_id: str) -> Status:
+    return ok(f"{queue_id} Message accepted for delivery")
 
 
 def _accepted(verdict: Verdict) -> Verdict:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from relaynode.errors import TakenBefore
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import ok, permanent, temporary
 from relaynode.queue.content import INLINE_BYTES, Content
@@ -13,6 +14,7 @@ from relaynode.queue.model import (
     OPERATOR_MOVES,
     MessageState,
     NewMessage,
+    OnceMark,
     Outcome,
     RecipientState,
     Result,
@@ -430,3 +432,47 @@ def test_messages_that_share_their_content_end_one_after_the_other(run, size):
         return [path for path in (content.path, twin.path) if path is not None and path.exists()]
 
     assert run(scenario) == []
+
+
+# --- mail that comes twice
+
+MARK = OnceMark("A.1@home.example", "d1", ("a@x", "b@x"))
+
+
+def test_mail_is_known_again_by_id_content_and_recipient_together(run):
+    async def scenario(store):
+        await store.add([message("Q1")], once=MARK)
+        return [
+            await store.taken(mark)
+            for mark in (
+                MARK,
+                replace(MARK, recipients=("b@x", "c@x")),
+                replace(MARK, digest="d2"),
+                replace(MARK, once_id="B.1@home.example"),
+            )
+        ]
+
+    assert run(scenario) == [{"a@x": "Q1", "b@x": "Q1"}, {"b@x": "Q1"}, {}, {}]
+
+
+def test_of_two_sessions_that_bring_one_mail_at_a_time_one_queues_it(run):
+    async def scenario(store):
+        bring = (store.add([message(name)], once=MARK) for name in ("Q1", "Q2"))
+        ends = await asyncio.gather(*bring, return_exceptions=True)
+        return ends, [m.queue_id for m in await store.messages()], await store.taken(MARK)
+
+    ends, queued, taken = run(scenario)
+    assert sorted(type(end) for end in ends if end is not None) == [TakenBefore]
+    assert len(queued) == 1
+    assert set(taken.values()) == set(queued)
+
+
+def test_mail_is_known_again_when_the_message_itself_is_forgotten_until_its_time_is_over(run):
+    async def scenario(store):
+        await store.add([message("Q1")], once=MARK)
+        await store.operate(Verb.REMOVE, ["Q1"], NOW)
+        await store.prune(NOW + 1)
+        kept = await store.message("Q1"), await store.forget_taken(NOW), await store.taken(MARK)
+        return *kept, await store.forget_taken(NOW + 1), await store.taken(MARK)
+
+    assert run(scenario) == (None, 0, {"a@x": "Q1", "b@x": "Q1"}, 2, {})

@@ -481,6 +481,16 @@ def test_parameters_are_sent_only_to_a_server_that_offers_them(
     assert lines[1] == f"RCPT TO:<bob@example.net>{rcpt}"
 
 
+def test_what_a_message_is_called_in_all_its_tries_is_told_to_who_wants_to_know() -> None:
+    for keywords, told in ((("XRELAYNODE-ONCE",), " XONCE=A1.17@h+C3+A4.example"), ((), "")):
+        client = client_in(Mode.PIPELINED, *keywords)
+        transaction = message()
+        transaction.once_id = "A1.17@h\u00e4.example"
+        client.begin(transaction)
+        line, _, _ = client.data_to_send().decode().partition("\r\n")
+        assert line == "MAIL FROM:<alice@example.org>" + told
+
+
 def test_parameters_that_were_not_given_are_not_sent() -> None:
     client = client_in(Mode.PIPELINED, "8BITMIME", "SMTPUTF8", "DSN")
     client.begin(message())

@@ -703,3 +703,42 @@ def test_a_session_greets_first() -> None:
     session = Session("mx.example.net", max_size_bytes=1)
     assert session.data_to_send() == b"220 mx.example.net ESMTP relaynode\r\n"
     assert session.next_event() == NeedData()
+
+
+# --- mail that is known again
+
+
+def session_that_knows_again() -> Session:
+    session = Session("mx.example.net", max_size_bytes=1000, knows_again=True)
+    session.data_to_send()
+    return session
+
+
+def after(session: Session, command: bytes) -> bytes:
+    """The answer to a command, or nothing if it is the driver's to give."""
+    session.receive(command + b"\r\n")
+    session.next_event()
+    return session.data_to_send()
+
+
+def test_a_server_that_knows_mail_again_says_so_and_hands_the_id_on() -> None:
+    session = session_that_knows_again()
+    assert b"250 XRELAYNODE-ONCE\r\n" in after(session, b"EHLO a.example")
+    session.receive(b"MAIL FROM:<a@x.example> xonce=A1.17+2B@a.example SIZE=9\r\n")
+    mail = session.next_event()
+    assert isinstance(mail, Mail)
+    assert mail.once_id == "A1.17+2B@a.example"
+
+
+@pytest.mark.parametrize("value", ["", "=", "=+2", "=a=b", "=\u00e4", "=" + "a" * 513])
+def test_an_id_that_is_no_xtext_of_a_sane_length_is_refused(value: str) -> None:
+    session = session_that_knows_again()
+    after(session, b"EHLO a.example")
+    answer = after(session, b"MAIL FROM:<a@x.example> XONCE" + value.encode())
+    assert answer.startswith(b"501 5.5.4 ")
+
+
+def test_a_server_that_knows_nothing_again_does_not_offer_to() -> None:
+    session = Session("mx.example.net", max_size_bytes=1000)
+    session.data_to_send()
+    assert b"ONCE" not in after(session, b"EHLO a.example")

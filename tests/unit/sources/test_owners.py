@@ -54,7 +54,7 @@ def test_each_owner_has_a_message_and_the_sender_s_comes_first():
 class Full(MemoryStore):
     """No room for what was collected."""
 
-    async def add(self, messages, seen=(), settled=None):
+    async def add(self, messages, seen=(), settled=None, **more):
         raise StoreFull("no room")
 
 

@@ -25,12 +25,12 @@ class SlowStore(MemoryStore):
         self.go_on = asyncio.Event()
         self.failure = None
 
-    async def add(self, messages, seen=(), settled=None):
+    async def add(self, messages, seen=(), settled=None, **more):
         self.is_committing.set()
         await self.go_on.wait()
         if self.failure is not None:
             raise self.failure
-        await super().add(messages, seen, settled)
+        await super().add(messages, seen, settled, **more)
 
 
 def play(tmp_path, scenario):

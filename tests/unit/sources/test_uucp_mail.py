@@ -326,7 +326,7 @@ def left_over(stage):
 @pytest.mark.parametrize("size", [10, 90_000])
 def test_a_full_disk_keeps_all_of_it_untried(play, monkeypatch, size):
     async def scenario(stage):
-        async def full(*_):
+        async def full(*_, **more):
             raise StoreFull("no room")
 
         monkeypatch.setattr(stage.node.store, "add", full)
@@ -677,7 +677,7 @@ def test_a_program_ends_with_the_true_code(play, words, data, code, text):
 
 def test_trouble_of_ours_is_75(play, monkeypatch):
     async def scenario(stage):
-        async def full(*_):
+        async def full(*_, **more):
             raise StoreFull("no room")
 
         mail = stage.node.uucp_mail
