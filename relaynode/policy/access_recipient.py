@@ -33,6 +33,10 @@ def check_recipient(inquiry: Inquiry, sender: str, recipient: str) -> Verdict:
     if inquiry.client.is_authenticated:
         inquiry.trail.note(f"client {inquiry.client.address}", "has logged in")
         return replace(FINAL, quarantine=verdict.quarantine)
+    if inquiry.client.is_called:
+        inquiry.trail.note(f"client {inquiry.client.address}", "was called, and relays nothing")
+        served = is_served(inquiry, address)
+        return verdict if served is True else served or _DENIED
     if inquiry.settings.promiscuous_relay:
         inquiry.trail.note("promiscuous_relay", "everybody may send everywhere")
         return verdict

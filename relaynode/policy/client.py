@@ -23,7 +23,8 @@ class Client:
 
     `name`: what DNS calls it. `is_trusted`: it is in a network that this node serves.
     `is_authenticated`: it has proved who it is. `is_local_user`: it is a program of this machine
-    that speaks SMTP on standard input, and has no address at all.
+    that speaks SMTP on standard input, and has no address at all. `is_called`: we have called it,
+    for what it has for us; it relays nothing, wherever it is.
     """
 
     address: str
@@ -32,11 +33,13 @@ class Client:
     is_trusted: bool = False
     is_authenticated: bool = False
     is_local_user: bool = False
+    is_called: bool = False
 
     @property
     def is_here(self) -> bool:
         """Is it this machine?"""
-        return self.is_local_user or _parsed(self.address).is_loopback
+        is_loopback = _parsed(self.address).is_loopback
+        return self.is_local_user or (is_loopback and not self.is_called)
 
     @property
     def key(self) -> str:

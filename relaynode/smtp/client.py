@@ -13,10 +13,11 @@ How transactions are sent follows from what the server announced:
     GREETING  the connection             220 -> GREETED
     GREETED   220, `after_tls`           `hello` -> HELLO
     HELLO     EHLO (HELO) sent           250 -> READY
-    READY     250                        `starttls`, `authenticate`, `begin`, `quit`
+    READY     250                        `starttls`, `authenticate`, `ask`, `begin`, `turn`, `quit`
     STARTTLS  STARTTLS sent              220 -> GREETED, once TLS is up
     AUTH      AUTH sent                  235 -> READY
-    CLOSED    QUIT, 421, a refusal       nothing
+    CLOSED    QUIT, 421, a refusal,      nothing
+              `turn`
 
 The core keeps the list of replies that are owed, in order: that list is the whole of pipelining.
 """
@@ -34,6 +35,7 @@ from relaynode.mail.lines import DotEncoder
 from relaynode.mail.status import Status, permanent
 from relaynode.smtp import once
 from relaynode.smtp.client_events import (
+    Answered,
     Bye,
     ContentWanted,
     Event,
@@ -66,6 +68,7 @@ class _Owed(Enum):
     HELO = auto()
     STARTTLS = auto()
     AUTH = auto()
+    ASKED = auto()
     MAIL = auto()
     RCPT = auto()
     DATA = auto()
@@ -247,6 +250,22 @@ class Client:
                 command = with_initial
         self._remember_secret(initial or b"")
         self._command(command, _Owed.AUTH)
+
+    def ask(self, command: str) -> None:
+        """Send a command that stands alone (ETRN, ATRN); its reply is given as Answered."""
+        self._want(State.READY)
+        self._command(command, _Owed.ASKED)
+
+    def turn(self) -> None:
+        """The server takes the client's part from now on (ATRN, RFC 2645): this core is done.
+
+        Raises: RemoteProtocolError if it did not wait for our greeting.
+        """
+        self._want(State.READY)
+        self.state = State.CLOSED
+        self.check()
+        if self._parser.pending_bytes:
+            raise RemoteProtocolError("bytes before our greeting, by who is the client now")
 
     def quit(self) -> None:
         """Say goodbye, behind all that is under way.
@@ -462,6 +481,8 @@ class Client:
                 self._mechanism.succeeded()
                 self.state = State.READY
                 return [Ready()]
+            case _Owed.ASKED:
+                return [Answered(reply)]
             case _Owed.STARTTLS | _Owed.AUTH:
                 self.state = State.READY
                 return [Refused(owed.name, reply.status)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from relaynode.mail.status import Status
+    from relaynode.smtp.reply import Reply
     from relaynode.smtp.transaction import Transaction
 
 
@@ -60,6 +61,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """The reply to a command that stands alone (`Client.ask`)."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
 class ContentWanted:
     """354: give the content with `send_content` and `end_content`."""
 
@@ -91,6 +99,7 @@ Event = (
     | Mispresumed
     | TlsAccepted
     | Refused
+    | Answered
     | ContentWanted
     | Finished
     | ServerClosing

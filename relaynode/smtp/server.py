@@ -134,6 +134,7 @@ class Session:
         self.phase = Phase.START
         self.hello_name = ""
         self.is_extended = False
+        self.has_quit = False
         self._transaction = _Transaction()
         self._buffer = bytearray()
         self._outgoing = bytearray()
@@ -409,6 +410,7 @@ class Session:
 
     def _quit(self, rest: str) -> Event | None:
         self._say(Status(221, "2.0.0", f"{self.hostname} closing connection"))
+        self.has_quit = True
         self.phase = Phase.CLOSED
         return None
 

@@ -1,4 +1,5 @@
-"""The SMTP source: drives `smtp.server.Session` for each client of the LAN.
+"""The SMTP source: drives `smtp.server.Session` for each client of the LAN, and for servers that we
+have called and that turned the session round (`odmr.py`).
 
 Who may send what is decided in `policy/access.py`, asked through `smtp_gate.py`; the replies are
 sendmail's.
@@ -12,7 +13,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from relaynode.errors import RelaynodeError, StoreError, StoreFull, TableError, WireError
+from relaynode.errors import LineLost, RelaynodeError, StoreError, StoreFull, TableError, WireError
 from relaynode.mail import trace
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
@@ -24,7 +25,7 @@ from relaynode.sources.smtp_gate import Gatekeeper
 from relaynode.sources.smtp_transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from relaynode.mail.envelope import Recipient
     from relaynode.policy.client import Client
@@ -48,6 +49,8 @@ class SmtpSource:
 
     `looks_up_clients`: whether clients' names are looked up, in `dns` (the system's by default).
     `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
+    `common_id`: the id of messages that come without one; see `Transaction`. `on_taken`: told the
+    size of each message that is queued.
     """
 
     def __init__(
@@ -61,12 +64,16 @@ class SmtpSource:
         looks_up_clients: bool = False,
         dns: NameServer | None = None,
         knows_again: bool = False,
+        common_id: str = "",
+        on_taken: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
         self._intake = intake
         self._rules = rules
         self._hostname = hostname
         self._max_size_bytes = max_size_bytes
-        self.knows_again = knows_again
+        self._knows_again = knows_again
+        self._common_id = common_id
+        self._on_taken = on_taken
         self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
@@ -76,22 +83,37 @@ class SmtpSource:
         """
         try:
             known = await self.gate.identify(client, trusted_user)
-            verdict = await self.gate.check_relay(known)
-            session = server.Session(
-                self._hostname,
-                max_size_bytes=self._max_size_bytes,
-                denial=verdict.status,
-                knows_again=self.knows_again,
-            )
-            await self._talk(_Dialogue(self, session, stream, known, trusted_user, verdict))
+            with contextlib.suppress(WireError):  # it went away; what it was told stays true
+                await self._talk(await self._meet(stream, known, trusted_user))
         finally:
             await stream.close()
+
+    async def serve_called(self, stream: Stream, server: Client) -> None:
+        """Take what a server has for us that we have called, until it leaves.
+
+        Raises: WireError, also when it leaves without a word.
+        """
+        dialogue = await self._meet(stream, server)
+        try:
+            await self._talk(dialogue)
+        except WireError as error:
+            raise LineLost(f"{error}{dialogue.doubt}") from error
+        if not dialogue.session.has_quit:
+            raise LineLost(f"{stream.peer}: left in the middle of the session{dialogue.doubt}")
+
+    async def _meet(self, stream: Stream, client: Client, trusted_user: str = "") -> _Dialogue:
+        verdict = await self.gate.check_relay(client)
+        session = server.Session(
+            self._hostname,
+            max_size_bytes=self._max_size_bytes,
+            denial=verdict.status,
+            knows_again=self._knows_again,
+        )
+        return _Dialogue(self, session, stream, client, trusted_user, verdict)
 
     async def _talk(self, dialogue: _Dialogue) -> None:
         try:
             await dialogue.run()
-        except WireError:
-            pass  # the client went away or fell asleep; what it was told stays true
         except asyncio.CancelledError:
             dialogue.session.shut_down("closing")
             with contextlib.suppress(WireError):
@@ -99,6 +121,14 @@ class SmtpSource:
             raise
         finally:
             dialogue.reset()
+
+    def begin(self, mail: events.Mail) -> Transaction:
+        """A transaction that the client has been allowed."""
+        once_id = mail.once_id or self._common_id
+        transaction = Transaction(mail.reverse_path, mail.body, mail.smtputf8)
+        transaction.once_id = once_id if self._knows_again else ""
+        transaction.has_common_id = not mail.once_id
+        return transaction
 
     def route(self, address: str) -> Route:
         """Where mail for an address would go now. Raises: Rejected (`error:`), TableError."""
@@ -146,12 +176,14 @@ class SmtpSource:
             given=transaction.given,
             once=None if mark is None else mark.without(known),
         )
+        self._on_taken(transaction.collector.size_bytes)
         return _taken(queue_id)
 
 
 @dataclass(slots=True)
 class _Dialogue:
-    """One client. `welcome`: what the access table said of it."""
+    """One client. `welcome`: what the access table said of it. `unconfirmed`: the queue id of what
+    was accepted last, until a command shows that the client has heard of it."""
 
     source: SmtpSource
     session: server.Session
@@ -160,10 +192,22 @@ class _Dialogue:
     trusted_user: str
     welcome: Verdict
     transaction: Transaction | None = None
+    unconfirmed: str = ""
+
+    @property
+    def doubt(self) -> str:
+        """What is unsure if the line is lost now, for an error's text."""
+        if not self.unconfirmed:
+            return ""
+        return f"; it may not have heard that we have {self.unconfirmed}, which may come again"
 
     async def run(self) -> None:
         while True:
             event = self.session.next_event()
+            if not isinstance(event, events.NeedData):
+                # One that waits for answers has heard the last; of one that does not, nothing is
+                # known, but most of what it brings again is recognised (`Transaction.mark`).
+                self.unconfirmed = ""
             match event:
                 case events.NeedData():
                     await self._send()
@@ -197,7 +241,10 @@ class _Dialogue:
             self.session.reply(await commit)
             await self._send()
             raise
-        self.session.reply(commit.result())
+        status = commit.result()
+        self.session.reply(status)
+        if status.is_success:
+            self.unconfirmed = status.text.partition(" ")[0]
 
     async def _send(self) -> None:
         await self.stream.write(self.session.data_to_send(), COMMAND_SECONDS)
@@ -217,8 +264,7 @@ class _Dialogue:
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
-        once_id = event.once_id if self.source.knows_again else ""
-        self.transaction = Transaction(path, event.body, event.smtputf8, once_id)
+        self.transaction = self.source.begin(event)
         self.transaction.note(self.welcome)
         self.transaction.note(verdict)
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.mail.envelope import Envelope, Recipient
+from relaynode.mail.header import find_header_end
+from relaynode.mail.trace import count_received
 from relaynode.queue.model import OnceMark
 
 if TYPE_CHECKING:
@@ -22,12 +24,14 @@ class Transaction:
     """`given`: the forward-paths accepted, as they were given; `expansions`: whom each stands for,
     by identity. `shown`: how each recipient was written first, by the route it has.
     `is_discarded`, `quarantine`: see policy/verdict.py; what holds for one recipient holds for the
-    message. `once_id`: what the client calls the message in all its tries, "" if nothing."""
+    message. `once_id`: what the client calls the message in all its tries, "" if nothing.
+    `has_common_id`: it calls all its messages so; then only the content tells two of them apart."""
 
     reverse_path: str
     body: str
     smtputf8: bool
     once_id: str = ""
+    has_common_id: bool = False
     given: list[str] = field(default_factory=list)
     expansions: dict[str, dict[tuple[str, ...], Recipient]] = field(default_factory=dict)
     shown: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -63,11 +67,16 @@ class Transaction:
         Who sends it and whether it is held are part of what it is: a copy that a stranger slips in
         where it is held does not stand for the one that would not be.
         """
-        if not self.once_id:
+        if not self.once_id or (self.has_common_id and not self._has_trace()):
             return None
         digest = self._digest.copy()
         digest.update(f"\0{self.reverse_path}\0{self.quarantine}".encode())
         return OnceMark(self.once_id, digest.hexdigest(), tuple(dict.fromkeys(self.given)))
+
+    def _has_trace(self) -> bool:
+        """Has a server put its own id and time on this message? Then no other is the same."""
+        head = b"" if self.collector is None else self.collector.head
+        return count_received(head[: find_header_end(head)]) > 0
 
     def drop(self, paths: Collection[str]) -> None:
         """Forget forward-paths again."""

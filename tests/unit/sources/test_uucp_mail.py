@@ -348,7 +348,7 @@ def test_a_full_disk_keeps_all_of_it_untried(play, monkeypatch, size):
 
 def test_what_is_not_ours_any_more_is_not_queued(play, monkeypatch):
     async def scenario(stage):
-        async def taken(*_):
+        async def taken(*_, **more):
             raise NotClaimed("E1")
 
         monkeypatch.setattr(stage.node.store, "add", taken)
