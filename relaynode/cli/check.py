@@ -55,6 +55,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _unrecognised(config, neighbours)
     yield from _unpackable(config, neighbours)
     yield from _unvouched(config)
+    yield from _unheard(config)
     try:
         site = _site(config, rules, users, neighbours)
     except TableError:
@@ -114,6 +115,16 @@ def _unvouched(config: Config) -> Iterator[Finding]:
         what = "[dns] validates: records that name an authority (TLSA 2) need cryptography"
         remedy = "pip install 'relaynode[dane]'; until then TLS with such hosts is with anybody"
         yield Finding(Problem(str(config.path), None, what, remedy))
+
+
+def _unheard(config: Config) -> Iterator[Finding]:
+    """What servers are asked to send, they send to us: somebody must listen."""
+    listening = [where.address for listen in config.file.listen.values() for where in listen.smtp]
+    if all(address.is_loopback for address in listening):
+        for name in config.file.etrn:
+            what = f"[etrn.{name}]: its mail comes by SMTP, and nobody else can reach a listener"
+            remedy = 'add [listen.NAME] with smtp = ["0.0.0.0:25"], unless another program listens'
+            yield Finding(Problem(str(config.path), None, what, remedy))
 
 
 def _site(config: Config, rules: Rules, users: Users, neighbours: Neighbours) -> Site:

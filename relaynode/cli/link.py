@@ -18,9 +18,10 @@ from relaynode.node import make_node
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from relaynode.config.loader import Config
+    from relaynode.config.schema import RemoteSection
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,17 +80,19 @@ def flush_wishes(
 
 
 def _polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
-    known = config.file.account
+    tables: list[Mapping[str, RemoteSection]] = [config.file.account, config.file.etrn]
+    known = list(dict.fromkeys(name for table in tables for name in table))
     for name in accounts:
         if name not in known:
             there = ", ".join(known) or "none"
             raise UsageError(f"there is no account {name}; there are: {there}")
     if not known:
         raise UsageError("no account is configured: add [account.NAME]")
-    names = accounts or list(known)
     links: dict[str, list[str]] = {}
-    for name in names:
-        links.setdefault(config.link_of(known[name]), []).append(name)
+    for name in accounts or known:
+        for table in tables:
+            if name in table:
+                links.setdefault(config.link_of(table[name]), []).append(name)
     return {link: Wish(flush=False, accounts=tuple(some)) for link, some in links.items()}
 
 

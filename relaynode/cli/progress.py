@@ -99,6 +99,11 @@ class Screen:
                 f"  called {call['neighbour']}: {_files(call)};"
                 f" {call['bytes_out']} bytes out, {call['bytes_in']} in, {call['seconds']:.1f} s"
             )
+        for asked in summary["asked"]:
+            print(
+                f"  asked {asked['server']} to send {asked['asked_for']}:"
+                f" {asked['code']} {asked['text']}"
+            )
         if summary["in_doubt"]:
             print(f"{summary['in_doubt']} of the deferred may have been accepted already")
 

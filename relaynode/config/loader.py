@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
-from relaynode.config.login_checks import check_logins
+from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
 from relaynode.config.uucp_checks import check_uucp
@@ -310,8 +310,7 @@ class _Checker:
         using: tuple[
             tuple[str, Mapping[str, schema.RemoteSection | schema.NeighbourSection]], ...
         ] = (
-            ("smart_host", file.smart_host),
-            ("account", file.account),
+            *remotes(file),
             ("neighbour", file.neighbour),
         )
         for table, sections in using:
@@ -357,7 +356,7 @@ class _Checker:
     def _check_remotes(self, file: schema.File) -> None:
         for path, text, remedy in check_logins(file, self._absolute, self._written):
             self._problem(path, text, remedy)
-        for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+        for table, sections in remotes(file):
             for name, section in sections.items():
                 if section.password_file is not None:
                     self._check_password(table, name, section.password_file)
@@ -366,9 +365,26 @@ class _Checker:
                 if (secret := getattr(oauth, key)) is not None:
                     self._check_password("oauth", name, secret, key)
         for name, account in file.account.items():
-            self._check_path(account.deliver_to, ("account", name, "deliver_to"))
+            self._check_account(name, account)
         for name, user in file.user.items():
             self._check_password("user", name, user.password_file)
+
+    def _check_account(self, name: str, account: schema.AccountSection) -> None:
+        """ODMR brings each message with its own recipients, POP3 without any."""
+        place = ("account", name)
+        if account.protocol == "odmr":
+            for key in ("deliver_to", "keep"):
+                if getattr(account, key):
+                    text = f'{key} means nothing for protocol = "odmr"'
+                    self._problem((*place, key), text, "take it away")
+            return
+        if account.domains:
+            text = f'domains means nothing for protocol = "{account.protocol}"'
+            self._problem((*place, "domains"), text, "take it away")
+        if account.deliver_to is None:
+            self._problem(place, f"[account.{name}] lacks deliver_to")
+        else:
+            self._check_path(account.deliver_to, (*place, "deliver_to"))
 
     def _check_password(
         self, table: str, name: str, path: Path, key: str = "password_file"
@@ -485,6 +501,8 @@ _TYPE_NAMES = {
 _PATTERNS = {
     schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
+    schema.MAIL_DOMAIN: "wants a domain",
+    schema.ETRN_NAME: "wants a domain, @domain (with all below it) or #queue",
     schema.WORD: "wants one word without blanks",
     schema.FILE_NAME: "wants a name of letters, digits and . _ : @ + -",
 }

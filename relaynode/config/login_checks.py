@@ -1,4 +1,4 @@
-"""What of a smart host's, an account's and an [oauth.NAME]'s login and TLS must belong together."""
+"""What of the login and TLS of all that we call, and of an [oauth.NAME], must belong together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from relaynode.config.uucp_checks import Wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from relaynode.config.schema import File, OauthSection, RemoteSection
@@ -19,6 +19,11 @@ SECRETS = ("password_file", "password_command", "password_credential", "password
 _FOR_URL = ("client_id", "refresh_token_file")
 
 
+def remotes(file: File) -> tuple[tuple[str, Mapping[str, RemoteSection]], ...]:
+    """The tables of servers that we call and may log in at, with their names."""
+    return (("smart_host", file.smart_host), ("account", file.account), ("etrn", file.etrn))
+
+
 def check_logins(
     file: File,
     absolute: Callable[[Path], Path],
@@ -27,7 +32,7 @@ def check_logins(
     """All that does not fit. `written`: the keys below a table of the file, also those with a
     mistake, which has been told."""
     oauths = written(("oauth",))
-    for table, sections in (("smart_host", file.smart_host), ("account", file.account)):
+    for table, sections in remotes(file):
         for name, section in sections.items():
             where = (table, name)
             yield from _login(where, section, written(where), oauths)

@@ -44,6 +44,10 @@ PROTOCOLS = r"^[itegGvfjya]+$"
 Protocols = Annotated[str, Meta(max_length=16, pattern=PROTOCOLS)]
 FILE_NAME = r"^[A-Za-z0-9_.:@+-]+$"
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=FILE_NAME)]
+MAIL_DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
+MailDomain = Annotated[str, Meta(max_length=255, pattern=MAIL_DOMAIN)]
+ETRN_NAME = r"^[@#]?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+EtrnName = Annotated[str, Meta(max_length=255, pattern=ETRN_NAME)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
 Tls = Literal["none", "starttls", "tls"]
 
@@ -193,12 +197,20 @@ class DnsSection(Section, frozen=True, kw_only=True):
 
 
 class AccountSection(RemoteSection, frozen=True, kw_only=True):
-    """[account.NAME]: a mailbox to poll."""
+    """[account.NAME]: a mailbox to poll, or with ODMR the mail of whole domains."""
 
-    protocol: Literal["pop3"] = "pop3"
+    protocol: Literal["pop3", "odmr"] = "pop3"
     tls: Tls = "tls"
-    deliver_to: str
+    deliver_to: str | None = None
+    domains: list[MailDomain] = field(default_factory=list)
     keep: bool = False
+
+
+class EtrnSection(RemoteSection, frozen=True, kw_only=True):
+    """[etrn.NAME]: a server that keeps mail for us and sends it when it is asked to."""
+
+    tls: Tls = "starttls"
+    domains: Annotated[list[EtrnName], Meta(min_length=1)]
 
 
 class ListenSection(Section, frozen=True, kw_only=True):
@@ -344,6 +356,7 @@ class File(Section, frozen=True, kw_only=True):
     dns: DnsSection = DnsSection()
     account: dict[str, AccountSection] = field(default_factory=dict)
     oauth: dict[str, OauthSection] = field(default_factory=dict)
+    etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
 from relaynode.links.calling import Called, CallRun
-from relaynode.links.next_hops import context_maker, opener
+from relaynode.links.fetching import Fetching
 from relaynode.links.queuerun import QueueRun, RunResult
-from relaynode.sources.pop3_poller import Account, Poll, Pop3Poller
+from relaynode.sources.poll import Poll
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
@@ -28,13 +28,12 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
+    from relaynode.links.etrn import Asked
     from relaynode.links.queuerun import RunParts
     from relaynode.queue.model import QueuedMessage, QueuedRecipient
     from relaynode.sources.intake import Intake
 
 T = TypeVar("T")
-
-_POP3_PORTS = {"none": 110, "starttls": 110, "tls": 995}
 
 
 @dataclass(slots=True)
@@ -45,6 +44,7 @@ class Summary:
     flush: RunResult = field(default_factory=RunResult)
     polls: list[Poll] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
     count: ByteCount = field(default_factory=ByteCount)
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
@@ -88,6 +88,7 @@ class Summary:
                 }
                 for poll in self.polls
             ],
+            "asked": [one.as_json() for one in self.asked],
             "calls": [call.as_json() for call in self.calls],
             "problems": [
                 *self.problems,
@@ -105,7 +106,8 @@ class Wish:
     `only`: (kind, text) pairs, kind being "I" (queue id), "R" (a recipient) or "S" (sender): the
     messages in which the text occurs, case-blind, as sendmail's -qI, -qR and -qS have it; pairs of
     one kind are alternatives. With "!I" and so on, the messages in which it does not occur; of
-    several such pairs, none may. `accounts`: which to poll, all of the link if None.
+    several such pairs, none may. `accounts`: which to poll, and which servers of [etrn] to ask; all
+    of the link if None.
     """
 
     flush: bool = True
@@ -163,7 +165,7 @@ class LinkRun:
     ) -> None:
         self._config = config
         self._parts = parts
-        self._intake = intake
+        self._fetching = Fetching(config, parts, intake, monotonic)
         self._calling = calling
         self._monotonic = monotonic
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -266,7 +268,8 @@ class LinkRun:
         calls = CallRun(over_link.result, summary.calls, progress)
         at_home = self._queue_run(None, summary, wish, progress)
         summary.flush = over_link.result
-        work = [self._poll(name, summary, progress) for name in self._accounts(link, wish)]
+        work = [self._ask(name, summary) for name in self._asked(link, wish)]
+        work += [self._poll(name, summary, progress) for name in self._accounts(link, wish)]
         if wish.flush:
             work += [_try(over_link), _try(at_home), self._call_all(link, wish, calls)]
         try:
@@ -346,38 +349,32 @@ class LinkRun:
             and (wish.accounts is None or name in wish.accounts)
         ]
 
+    def _asked(self, link: str, wish: Wish) -> list[str]:
+        return [
+            name
+            for name, section in self._config.file.etrn.items()
+            if wish.poll
+            and self._config.link_of(section) == link
+            and (wish.accounts is None or name in wish.accounts)
+        ]
+
+    async def _ask(self, name: str, summary: Summary) -> None:
+        """Have the mail sent to us that a server keeps."""
+        asked: list[Asked] = []
+        try:
+            await self._fetching.ask(name, asked, summary.count)
+        except RelaynodeError as error:
+            summary.problems.append(f"etrn {name}: {error}")
+        summary.asked += asked
+        summary.problems += [f"etrn {name}: it {one.problem}" for one in asked if one.problem]
+
     async def _poll(self, name: str, summary: Summary, progress: Callable[[object], None]) -> None:
         result = Poll(name)
         summary.polls.append(result)
-        account = self._account(name, summary.count)
-        poller = Pop3Poller(account, self._parts.store, self._intake, on_progress=progress)
         try:
-            await poller.poll(result)
+            await self._fetching.poll(result, summary.count, progress)
         except RelaynodeError as error:
             summary.problems.append(f"account {name}: {error}")
-
-    def _account(self, name: str, count: ByteCount) -> Account:
-        section = self._config.file.account[name]
-        ways = self._parts.ways
-        login = ways.logins.of("account", name, section)
-        assert login is not None  # the loader insists on a user
-        return Account(
-            name=name,
-            server=section.host.host,
-            open=opener(
-                section.host,
-                _POP3_PORTS[section.tls],
-                count,
-                self._config.source_addresses(self._config.link_of(section)),
-            ),
-            login=login,
-            deliver_to=section.deliver_to,
-            tls=section.tls,
-            tls_context=context_maker(self._config, section, ways.contexts),
-            keep=section.keep,
-            timeout_seconds=section.timeout_seconds,
-            max_message_bytes=self._config.file.queue.message_size_bytes,
-        )
 
 
 async def _try(run: QueueRun) -> None:

@@ -7,6 +7,7 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
+from relaynode.config.schema import AccountSection
 from relaynode.logins.auth_info import AuthInfoLogin
 from relaynode.logins.login import no_secret
 from relaynode.logins.oauth import CommandTokens, RefreshedTokens
@@ -51,7 +52,7 @@ class Logins:
             section,
             self._secret(table, name, section),
             self._tokens_of(section.oauth) if section.oauth is not None else None,
-            "pop" if table == "account" else "smtp",
+            "pop" if isinstance(section, AccountSection) and section.protocol == "pop3" else "smtp",
         )
 
     def _secret(self, table: str, name: str, section: RemoteSection) -> Secret | None:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
 from relaynode.smtp.client import Client
-from relaynode.smtp.client_events import Event, Refused, ServerClosing
+from relaynode.smtp.client_events import Answered, Event, Refused, ServerClosing
 from relaynode.wire.meter import PipeMeter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from relaynode.mail.status import Status
+    from relaynode.smtp.reply import Reply
     from relaynode.wire.stream import Stream
 
 SLOWEST_BYTES_PER_SECOND = 16
@@ -90,6 +91,22 @@ class Dialogue:
             self.client.check()
             if any(isinstance(event, wanted) for event in events):
                 return
+
+    async def ask(self, command: str) -> Reply:
+        """The reply to a command that stands alone.
+
+        Raises: WireError, RefusedError (the server hangs up), ProtocolError.
+        """
+        self.client.ask(command)
+        while True:
+            await self.write()
+            for event in await self.read():
+                if isinstance(event, Answered) and event.reply.code != 421:
+                    self.client.check()
+                    return event.reply
+                if isinstance(event, ServerClosing):
+                    raise self.closing(event.status)
+            self.client.check()
 
     def closing(self, status: Status) -> RefusedError:
         """The error for a server that hangs up."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from relaynode.logins import Login
     from relaynode.mail.envelope import Recipient
     from relaynode.queue.store import Store
+    from relaynode.sources.poll import Poll
     from relaynode.wire.stream import Stream
 
 WINDOW_BYTES = 64 * 1024
@@ -69,19 +70,6 @@ class Account:
     keep: bool = False
     timeout_seconds: float = 300.0
     max_message_bytes: int = 50 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Poll:
-    """How a visit is going, and at its end how it went. Sizes are the server's until fetched."""
-
-    account: str
-    waiting: int = 0
-    waiting_bytes: int = 0
-    fetched: int = 0
-    fetched_bytes: int = 0
-    deleted: int = 0
-    problems: list[str] = field(default_factory=list)
 
 
 class Pop3Poller:

@@ -97,7 +97,8 @@ class SmtpSource:
         try:
             await self._talk(dialogue)
         except WireError as error:
-            raise LineLost(f"{error}{dialogue.doubt}") from error
+            if not dialogue.session.has_quit:  # else it need not wait for our goodbye
+                raise LineLost(f"{error}{dialogue.doubt}") from error
         if not dialogue.session.has_quit:
             raise LineLost(f"{stream.peer}: left in the middle of the session{dialogue.doubt}")
 

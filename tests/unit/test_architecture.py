@@ -109,6 +109,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
         },
         "sources": {
             "intake",
+            "poll",
             "sendmail_options",
             "sendmail_settings",
             "smtp_gate",

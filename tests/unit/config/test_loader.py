@@ -350,7 +350,7 @@ def test_a_file_that_is_not_utf8_is_told(tmp_path):
     assert str(raised.value) == f"{path}: not UTF-8; save it as UTF-8"
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(complaints):
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(complaints, tmp_path):
     assert complaints(
         """\
 [node]
@@ -375,6 +375,7 @@ smtp = ["203.0.113.1:25"]
         'write for example "mail.example.net:587"',
         ':6: smart_host.isp.tls: \'TLS\' is not accepted; accepted: "none", "starttls", "tls"',
         ":8: [account.isp] lacks deliver_to",
+        f":11: {tmp_path}/missing: No such file or directory",
         ":13: 203.0.113.1:25 is neither loopback nor in one of the networks of [listen.lan]; "
         'name the LAN it serves: networks = ["192.168.1.0/24"]',
         ":14: unknown table [qeueu]; did you mean queue?",

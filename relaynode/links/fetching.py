@@ -1,0 +1,125 @@
+"""Mail that waits elsewhere: visits to accounts, by protocol, and asking servers to send (ETRN)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relaynode.links import etrn
+from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
+from relaynode.mailers.smtp_hop import NextHop
+from relaynode.sources.odmr import OdmrAccount, OdmrPoller
+from relaynode.sources.pop3_poller import Account, Pop3Poller
+from relaynode.sources.smtp_listener import SmtpSource
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from relaynode.config.loader import Config
+    from relaynode.config.schema import AccountSection, RemoteSection
+    from relaynode.links.queuerun import RunParts
+    from relaynode.sources.intake import Intake
+    from relaynode.sources.poll import Poll
+    from relaynode.wire.meter import ByteCount
+    from relaynode.wire.stream import Stream
+
+_POP3_PORTS = {"none": 110, "starttls": 110, "tls": 995}
+_ODMR_PORT = 366
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """`clock`: monotonic seconds."""
+
+    config: Config
+    parts: RunParts
+    intake: Intake
+    clock: Callable[[], float]
+
+    async def poll(
+        self, result: Poll, count: ByteCount, on_progress: Callable[[object], None]
+    ) -> None:
+        """Visit an account; `result` is kept up to date and stays true if this raises.
+
+        Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected.
+        """
+        section = self.config.file.account[result.account]
+        if section.protocol == "odmr":
+            await self._odmr(section, result, count, on_progress).poll()
+        else:
+            account = self._mailbox(section, result.account, count)
+            poller = Pop3Poller(account, self.parts.store, self.intake, on_progress=on_progress)
+            await poller.poll(result)
+
+    async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:
+        """Ask the server of [etrn.NAME] to send; `asked` gets its answers.
+
+        Raises: WireError, RefusedError, ProtocolError.
+        """
+        section = self.config.file.etrn[name]
+        hop = self._hop("etrn", name, section, USUAL_PORTS[section.tls], count)
+        hostname = self.config.hostname
+        await etrn.ask(name, hop, section.domains, asked, hostname=hostname, clock=self.clock)
+
+    def _odmr(
+        self,
+        section: AccountSection,
+        result: Poll,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+    ) -> OdmrPoller:
+        def taken(size_bytes: int) -> None:
+            result.take(size_bytes)
+            on_progress(result)
+
+        queue = self.config.file.queue
+        source = SmtpSource(
+            self.intake,
+            self.parts.rules,
+            hostname=self.config.hostname,
+            networks=[],
+            max_size_bytes=queue.message_size_bytes,
+            knows_again=queue.remember_days > 0,
+            common_id=f"odmr {result.account}",
+            on_taken=taken,
+        )
+        hop = self._hop("account", result.account, section, _ODMR_PORT, count)
+        account = OdmrAccount(hop, tuple(section.domains))
+        hostname = self.config.hostname
+        return OdmrPoller(account, source.serve_called, hostname=hostname, clock=self.clock)
+
+    def _hop(
+        self, table: str, name: str, section: RemoteSection, port: int, count: ByteCount
+    ) -> NextHop:
+        ways = self.parts.ways
+        return NextHop(
+            name=section.host.host,
+            open=self._opener(section, port, count),
+            tls=section.tls,
+            tls_context=context_maker(self.config, section, ways.contexts),
+            login=ways.logins.of(table, name, section) or ways.logins.of_tables,
+            timeout_seconds=section.timeout_seconds,
+        )
+
+    def _opener(
+        self, section: RemoteSection, port: int, count: ByteCount
+    ) -> Callable[[], Awaitable[Stream]]:
+        sources = self.config.source_addresses(self.config.link_of(section))
+        return opener(section.host, port, count, sources)
+
+    def _mailbox(self, section: AccountSection, name: str, count: ByteCount) -> Account:
+        ways = self.parts.ways
+        login = ways.logins.of("account", name, section)
+        assert login is not None and section.deliver_to is not None  # the loader insists on both
+        return Account(
+            name=name,
+            server=section.host.host,
+            open=self._opener(section, _POP3_PORTS[section.tls], count),
+            login=login,
+            deliver_to=section.deliver_to,
+            tls=section.tls,
+            tls_context=context_maker(self.config, section, ways.contexts),
+            keep=section.keep,
+            timeout_seconds=section.timeout_seconds,
+            max_message_bytes=self.config.file.queue.message_size_bytes,
+        )
