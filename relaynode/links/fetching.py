@@ -82,6 +82,7 @@ class Fetching:
             knows_again=queue.remember_days > 0,
             common_id=f"odmr {result.account}",
             on_taken=taken,
+            command_seconds=section.timeout_seconds,
         )
         hop = self._hop("account", result.account, section, _ODMR_PORT, count)
         account = OdmrAccount(hop, tuple(section.domains))

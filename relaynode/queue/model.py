@@ -31,6 +31,10 @@ queued at once; a long content is then one file with a name for each of them.
 `in_doubt` stays on a recipient once a try ended after the whole content may have been sent and
 before the final reply was read: the next hop may have accepted it, so it may arrive twice.
 
+Mail that came by SMTP with a once-only id leaves `once` rows (`once.py`), one per forward-path it
+was accepted for, written in the transaction that queues it. They outlive the message:
+`forget_taken` deletes them in time.
+
 The UUCP work that is not mail has a table of its own, in `uucp/model.py`.
 
 What a crash leaves: every move is one transaction, so each row is as before or as after it. A

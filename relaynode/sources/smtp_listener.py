@@ -50,7 +50,7 @@ class SmtpSource:
     `looks_up_clients`: whether clients' names are looked up, in `dns` (the system's by default).
     `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
     `common_id`: the id of messages that come without one; see `Transaction`. `on_taken`: told the
-    size of each message that is queued.
+    size of each message that is queued. `command_seconds`: how long a client may think.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class SmtpSource:
         knows_again: bool = False,
         common_id: str = "",
         on_taken: Callable[[int], None] = lambda size_bytes: None,
+        command_seconds: float = COMMAND_SECONDS,
     ) -> None:
         self._intake = intake
         self._rules = rules
@@ -74,6 +75,7 @@ class SmtpSource:
         self._knows_again = knows_again
         self._common_id = common_id
         self._on_taken = on_taken
+        self.command_seconds = command_seconds
         self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
@@ -212,7 +214,7 @@ class _Dialogue:
             match event:
                 case events.NeedData():
                     await self._send()
-                    data = await self.stream.read(COMMAND_SECONDS)
+                    data = await self.stream.read(self.source.command_seconds)
                     if not data:
                         return
                     self.session.receive(data)
@@ -248,7 +250,7 @@ class _Dialogue:
             self.unconfirmed = status.text.partition(" ")[0]
 
     async def _send(self) -> None:
-        await self.stream.write(self.session.data_to_send(), COMMAND_SECONDS)
+        await self.stream.write(self.session.data_to_send(), self.source.command_seconds)
 
     def reset(self) -> None:
         if self.transaction is not None:

@@ -23,6 +23,7 @@ REPEATED = {
     "sender",
     "account",
     "oauth",
+    "etrn",
     "listen",
     "neighbour",
     "modem",
@@ -81,7 +82,7 @@ def test_the_full_sample_with_all_its_settings_loads(loaded):
     config = loaded(EVERYTHING)
     for name in REPEATED:
         assert len(getattr(config.file, name)) == 1, name
-    assert len(config.passwords) == 7
+    assert len(config.passwords) == 8
 
 
 @pytest.mark.parametrize(("table", "kind"), list(sections()))

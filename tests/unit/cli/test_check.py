@@ -169,3 +169,23 @@ def test_a_batch_that_cannot_be_packed_here_is_a_mistake(check, tmp_path, monkey
     assert told[0].startswith(
         f'{tmp_path}/relaynode.toml: a: batch = "rzsmtp" needs zstd, which is not installed'
     )
+
+
+ETRN = '[etrn.mx2]\nhost = "mx2.example"\ndomains = ["gate.example.org"]\n'
+
+
+@pytest.mark.parametrize(
+    ("listen", "is_told"),
+    [
+        ("", True),
+        ('[listen.here]\nsmtp = ["127.0.0.1:25"]\n', True),
+        ('[listen.all]\nsmtp = ["0.0.0.0:25"]\nnetworks = ["192.168.1.0/24"]\n', False),
+    ],
+)
+def test_mail_that_a_server_is_asked_to_send_wants_somebody_who_listens(check, listen, is_told):
+    code, told, _ = check(ETRN + listen)
+    assert code == EX_OK
+    assert [line for line in told if "[etrn.mx2]: its mail comes by SMTP" in line] == (
+        told if is_told else []
+    )
+    assert bool(told) == is_told

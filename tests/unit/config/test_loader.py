@@ -746,3 +746,49 @@ def test_a_list_of_domains_takes_domains_and_files_of_them(write, complaints, ta
     assert load(write(f'[{table}]\n{key} = ["lan.example", "/etc/mail/more"]\n'))
     (told,) = complaints(f'[{table}]\n{key} = ["lan.example", ".example"]\n')
     assert told == ':2: ".example" is no domain: the domain has an empty label'
+
+
+# ---- mail that waits elsewhere
+
+ODMR = """\
+[account.isp]
+protocol = "odmr"
+host = "odmr.example.net"
+user = "user"
+password_file = "isp.password"
+"""
+
+
+def test_odmr_asks_for_domains_and_delivers_to_whom_the_mail_is_for(write):
+    account = load(write(ODMR + 'domains = ["example.net", "x-1.lan"]\n')).file.account["isp"]
+    assert (account.protocol, account.domains) == ("odmr", ["example.net", "x-1.lan"])
+    assert load(write(ODMR)).file.account["isp"].domains == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (ODMR + 'deliver_to = "user"\n', ':6: deliver_to means nothing for protocol = "odmr"'),
+        (ODMR + "keep = true\n", ':6: keep means nothing for protocol = "odmr"'),
+        (ODMR + 'domains = ["a b"]\n', ":6: account.isp.domains: wants a domain"),
+        (ODMR + 'domains = ["a.example,b"]\n', ":6: account.isp.domains: wants a domain"),
+        (ODMR.replace('user = "user"\npassword_file = "isp.password"\n', ""), "has no user"),
+        (
+            ODMR.replace('"odmr"', '"imap9"') + 'deliver_to = "user"\n',
+            'not accepted; accepted: "pop3", "odmr"',
+        ),
+        (
+            ODMR.replace('"odmr"', '"pop3"') + 'deliver_to = "user"\ndomains = ["x"]\n',
+            ':7: domains means nothing for protocol = "pop3"',
+        ),
+        ('[etrn.mx]\nhost = "h"\n', ":1: [etrn.mx] lacks domains"),
+        ('[etrn.mx]\nhost = "h"\ndomains = []\n', ":3: etrn.mx.domains: "),
+        ('[etrn.mx]\nhost = "h"\ndomains = ["@"]\n', "wants a domain, @domain (with all below"),
+        ('[etrn.mx]\nhost = "h"\ndomains = ["x"]\nlink = "y"\n', ':4: there is no link "y"'),
+        ('[etrn.mx]\nhost = "h"\ndomains = ["x"]\nuser = "u"\n', "[etrn.mx] has no password_file"),
+        ("[queue]\nremember_days = -1\n", ":2: queue.remember_days: "),
+    ],
+)
+def test_what_cannot_be_fetched_so_is_told(complaints, text, complaint):
+    (told,) = complaints(text)
+    assert complaint in told

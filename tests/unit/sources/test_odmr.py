@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from nodes import TestNode
@@ -265,11 +266,9 @@ def test_a_server_gone_mad_is_sent_away_and_nothing_is_queued(tmp_path, monkeypa
 
 
 def test_a_server_that_hangs_is_given_up(tmp_path, monkeypatch):
-    from relaynode.sources import smtp_listener
-
-    monkeypatch.setattr(smtp_listener, "COMMAND_SECONDS", 0.02)
-
     async def scenario(home):
+        accounts = home.node.config.file.account
+        accounts["isp"] = msgspec.structs.replace(accounts["isp"], timeout_seconds=0.02)
         return await home.fetch(OdmrServer(mails(1), step="content", way="hang"))
 
     (problem,) = play(tmp_path, monkeypatch, scenario)["problems"]
