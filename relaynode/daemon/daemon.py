@@ -17,7 +17,7 @@ from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
-from relaynode.errors import ConfigError, RelaynodeError
+from relaynode.errors import ConfigError, RelaynodeError, StoreError
 from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.node import Node, make_node
 from relaynode.sources.smtp_listener import SmtpSource
@@ -25,6 +25,9 @@ from relaynode.wire.listener import Listener
 
 if TYPE_CHECKING:
     from relaynode.config.loader import Config
+
+PRUNE_SECONDS = 6 * 3600.0
+"""How often a daemon that runs for months forgets what is over."""
 
 log = logging.getLogger("relaynode")
 
@@ -79,10 +82,18 @@ class Daemon:
 
     async def _serve(self) -> None:
         while not self.stopping.is_set():
-            await _first(self.stopping, self.reloading)
+            await _first(self.stopping, self.reloading, seconds=PRUNE_SECONDS)
             if self.reloading.is_set():
                 self.reloading.clear()
                 await self._reload()
+            elif not self.stopping.is_set():
+                await self._prune()
+
+    async def _prune(self) -> None:
+        try:
+            await self.node.prune()
+        except StoreError as error:
+            log.error("%s", error)
 
     # --- listening
 
@@ -178,11 +189,11 @@ def _same_spool(old: Config, new: Config) -> None:
         log.warning("node.spool is changed only by a restart; %s stays in use", old.spool)
 
 
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of these is set."""
+async def _first(*events: asyncio.Event, seconds: float) -> None:
+    """Wait until one of these is set, or so long."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()

@@ -86,8 +86,13 @@ class Fetching:
         )
         hop = self._hop("account", result.account, section, _ODMR_PORT, count)
         account = OdmrAccount(hop, tuple(section.domains))
-        hostname = self.config.hostname
-        return OdmrPoller(account, source.serve_called, hostname=hostname, clock=self.clock)
+        return OdmrPoller(
+            account,
+            source.serve_called,
+            source.gate,
+            hostname=self.config.hostname,
+            clock=self.clock,
+        )
 
     def _hop(
         self, table: str, name: str, section: RemoteSection, port: int, count: ByteCount

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
 from relaynode.smtp.client import Client
-from relaynode.smtp.client_events import Answered, Event, Refused, ServerClosing
+from relaynode.smtp.client_events import Answered, Event, Refused, ServerClosing, State
 from relaynode.wire.meter import PipeMeter
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Dialogue:
 
         Raises: WireError, RefusedError (the server hangs up), ProtocolError.
         """
+        if self.client.state is State.CLOSED:
+            raise LineLost(f"{self.peer}: closed the session")
         self.client.ask(command)
         while True:
             await self.write()

@@ -261,10 +261,9 @@ class Client:
 
         Raises: RemoteProtocolError if it did not wait for our greeting.
         """
-        self._want(State.READY)
-        self.state = State.CLOSED
         self.check()
-        if self._parser.pending_bytes:
+        has_closed, self.state = self.state is State.CLOSED, State.CLOSED
+        if self._parser.pending_bytes or has_closed:
             raise RemoteProtocolError("bytes before our greeting, by who is the client now")
 
     def quit(self) -> None:

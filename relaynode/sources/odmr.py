@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from relaynode.mailers.smtp_hop import NextHop
+    from relaynode.sources.smtp_gate import Gatekeeper
     from relaynode.wire.stream import Stream
 
 NO_MAIL = 453
@@ -49,18 +50,20 @@ class OdmrAccount:
 
 class OdmrPoller:
     """Visits one account. `hostname`: ours. `take`: serves the server once it is the client.
-    `clock`: monotonic seconds."""
+    `gate`: asked what would be taken then. `clock`: monotonic seconds."""
 
     def __init__(
         self,
         account: OdmrAccount,
         take: Callable[[Stream, Client], Awaitable[None]],
+        gate: Gatekeeper,
         *,
         hostname: str,
         clock: Callable[[], float],
     ) -> None:
         self._account = account
         self._take = take
+        self._gate = gate
         self._hostname = hostname
         self._clock = clock
 
@@ -70,6 +73,7 @@ class OdmrPoller:
         Raises: WireError, RefusedError, ProtocolError. Whatever happens, what we have said yes to
         is queued, and the rest is still at the server.
         """
+        await self._insist_on_ours()
         hop = self._account.hop
         stream = await hop.open()
         client = SmtpClient(self._hostname)
@@ -86,6 +90,14 @@ class OdmrPoller:
                     await dialogue.until(Bye)
         finally:
             stream.abort()
+
+    async def _insist_on_ours(self) -> None:
+        """Ask for no mail that we would refuse: the server would return it to its senders."""
+        for domain in self._account.domains:
+            verdict = await self._gate.check_rcpt(called(""), "", f"postmaster@{domain}")
+            if verdict.status is not None:
+                what = f"not asked: {domain} is neither ours nor one that we relay for"
+                raise RefusedError(verdict.status, what)
 
     async def _ask_to_turn(self, dialogue: Dialogue) -> bool:
         """Is there mail, and will the server bring it now? Raises: RefusedError."""
@@ -105,5 +117,5 @@ def called(peer: str) -> Client:
     try:
         ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
-        address = "127.0.0.1"  # no address at all: a pipe, a socket of this machine
+        address = "127.0.0.1"  # it has none: a pipe, a socket of this machine
     return Client(address=address, is_called=True)

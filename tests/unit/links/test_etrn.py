@@ -92,6 +92,7 @@ def test_what_a_refusal_means_is_told_and_the_next_name_is_asked_for(tmp_path, m
     [
         (Secondary([], extensions=()), "ETRN is not offered"),
         (Secondary(["421 4.3.2 down"]), "closing: 421 4.3.2 down"),
+        (Secondary(["250 ok\r\n421 4.3.2 down"]), "closed the session"),
         (Secondary(["nonsense"]), "no SMTP reply"),
         (Secondary(["354 go"]), "unexpected reply to ASKED"),
     ],

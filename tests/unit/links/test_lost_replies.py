@@ -15,7 +15,7 @@ from unit.links.lossy_pair import Cut, LossyPair
 
 SOAK = bool(os.environ.get("RELAYNODE_SOAK"))
 SESSION_MAILS = 30
-RANDOM_CUTS = 200 if SOAK else 20
+RANDOM_CUTS = 200 if SOAK else 12
 BOUNDARY_MAILS = SESSION_MAILS if SOAK else 4
 MODES = pytest.mark.parametrize("withheld", [b"", b"CHUNKING", b"PIPELINING"], ids=bytes.decode)
 
@@ -91,7 +91,7 @@ def test_a_server_that_knows_nothing_again_gets_twice_at_most_what_was_in_doubt(
         trial = Trial(tmp_path, monkeypatch, 6, knows_again=False, withheld=withheld)
         _, heard = await trial.lengths()
         doubled_at_all = set()
-        for end in range(0, len(heard), 47):
+        for end in range(0, len(heard), 89):
             doubled, in_doubt = await trial.session(Cut(down=end))
             assert doubled <= in_doubt, end
             doubled_at_all |= doubled

@@ -28,11 +28,20 @@ LETTER = b"Subject: %d\r\n\r\n.one\r\nbody\r\n"
 class Home:
     """A node whose domain's mail waits at `server`."""
 
-    def __init__(self, folder, monkeypatch, *, sections="", tables=None, peer="[192.0.2.7]"):
+    def __init__(
+        self,
+        folder,
+        monkeypatch,
+        *,
+        sections="",
+        tables=None,
+        peer="[192.0.2.7]",
+        ours="home.example",
+    ):
         self.test_node = TestNode(
             folder,
             ACCOUNT.format(seconds=5) + sections,
-            node_keys='local_domains = ["home.example"]',
+            node_keys=f'local_domains = ["{ours}"]',
             tables=tables,
             users=("user", "other"),
         )
@@ -50,7 +59,7 @@ class Home:
 
     async def fetch(self, server):
         """What `relaynode fetch` tells."""
-        self.server = server
+        self.server, self.serving = server, None
         summary = await self.node.links.run("default", Wish(flush=False, accounts=("isp",)))
         if self.serving is not None and not self.serving.done():
             self.serving.cancel()
@@ -164,6 +173,7 @@ def test_a_client_that_is_not_welcome_may_be_called_all_the_same(tmp_path, monke
         ("ATRN", b"354 go on\r\n", "unexpected reply to ASKED"),
         ("ATRN", b"250 ok\r\n220 more\r\n", "a reply that nobody asked for"),
         ("ATRN", b"250 ok\r\nEHLO od", "bytes before our greeting"),
+        ("ATRN", b"250 ok\r\n421 down\r\n", "bytes before our greeting"),
         ("ATRN", "close", "closed the connection"),
         ("ATRN", "lose", ""),
     ],
@@ -190,6 +200,16 @@ def test_a_domain_that_is_not_ours_there_is_told(tmp_path, monkeypatch):
 
     (problem,) = play(tmp_path, monkeypatch, scenario)
     assert "does not turn for these domains: 450 ATRN request refused" in problem
+
+
+def test_mail_of_a_domain_that_we_would_refuse_is_not_asked_for(tmp_path, monkeypatch):
+    async def scenario(home):
+        server = OdmrServer(mails(1))
+        return (await home.fetch(server))["problems"], server.commands
+
+    (problem,), commands = play(tmp_path, monkeypatch, scenario, ours="other.example")
+    assert "not asked: home.example is neither ours nor one that we relay for" in problem
+    assert commands == []
 
 
 # --- a line that breaks while mail comes
