@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from dataclasses import dataclass, field
 
 from nodes import TestNode
@@ -21,7 +22,8 @@ SMART_HOST = '[smart_host.next]\nhost = "next.example"\ntls = "none"\n'
 
 @dataclass
 class Cut:
-    """Where the line breaks: behind so many bytes that way. `None`: nowhere."""
+    """Where the line breaks: behind so many bytes that way, when more would follow; what follows is
+    lost. `None`: nowhere."""
 
     up: int | None = None
     down: int | None = None
@@ -41,18 +43,18 @@ class CutStream:
 
     async def read(self, timeout=None):
         data = await self.inner.read(timeout)
-        if self.cut.down is not None and len(self.heard) + len(data) >= self.cut.down:
+        if self.cut.down is not None and len(self.heard) + len(data) > self.cut.down:
             data = data[: self.cut.down - len(self.heard)]
             self.inner.abort()
         self.heard += data
         if self.withheld:
             data = data.replace(b"250-%s\r\n" % self.withheld, b"")
-        if not data and self.cut.down is not None:
+        if not data:
             raise LineLost("cut")
         return data
 
     async def write(self, data, timeout=None):
-        if self.cut.up is not None and self.sent + len(data) >= self.cut.up:
+        if self.cut.up is not None and self.sent + len(data) > self.cut.up:
             await self.inner.write(data[: self.cut.up - self.sent])
             self.inner.abort()
             raise LineLost("cut")
@@ -121,7 +123,7 @@ class LossyPair:
             queue_id = new_queue_id()
             self.subjects[queue_id] = subject
             await self.sender.store.add(
-                [NewMessage(queue_id, envelope, b"", Content.of(content), "test", 0.0)]
+                [NewMessage(queue_id, envelope, b"", Content.of(content), "test", time.time())]
             )
 
     async def flush(self):
