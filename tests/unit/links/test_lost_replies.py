@@ -46,9 +46,10 @@ class Trial:
         return doubled, marked
 
     async def lengths(self):
-        """The bytes that go up and come down in a session that nothing disturbs."""
+        """What goes up and comes down when nothing disturbs the first connection, the one that will
+        be cut: without CHUNKING there may be several."""
         assert await self.session(Cut()) == (set(), set())
-        (stream,) = self.last.streams
+        stream = self.last.streams[0]
         return stream.sent, stream.heard
 
 
@@ -58,7 +59,7 @@ def test_a_cut_at_any_reply_boundary_doubles_nothing(tmp_path, monkeypatch, with
         trial = Trial(tmp_path, monkeypatch, BOUNDARY_MAILS, withheld=withheld)
         _, heard = await trial.lengths()
         ends = [place + 2 for place in range(len(heard)) if heard[place : place + 2] == b"\r\n"]
-        assert len(ends) > 3 * BOUNDARY_MAILS
+        assert len(ends) > 3 * BOUNDARY_MAILS if withheld == b"" else len(ends) > 10
         marked = set()
         for end in [0, *ends]:
             doubled, in_doubt = await trial.session(Cut(down=end))
