@@ -120,4 +120,9 @@ def _flag(keyword: str, parameters: dict[str, str | None]) -> bool:
 
 def _nothing_left(parameters: dict[str, str | None]) -> None:
     for keyword in parameters:
-        raise ParameterError(555, "5.5.4", f"{keyword[:40]} parameter unrecognized")
+        raise unknown_parameter(keyword)
+
+
+def unknown_parameter(keyword: str) -> ParameterError:
+    """What is said to a parameter that is not offered."""
+    return ParameterError(555, "5.5.4", f"{keyword[:40]} parameter unrecognized")

@@ -51,7 +51,7 @@ from relaynode.smtp.events import (
     Rcpt,
     TransactionReset,
 )
-from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt
+from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt, unknown_parameter
 from relaynode.smtp.reply import encode
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ class Session:
     `max_recipients`: accepted recipients of one transaction; the next is told to come again
     (RFC 5321 4.5.3.1.8 asks for 100 at least). `denial`: what a client that is not welcome is
     told for each command that would serve it; with 421 it is told at once and the session is over.
-    `knows_again`: offer XRELAYNODE-ONCE; without, an id that a client gives all the same is passed
-    on to nobody's harm.
+    `knows_again`: offer XRELAYNODE-ONCE; without, its parameter is one that nobody knows.
     """
 
     def __init__(
@@ -291,6 +290,10 @@ class Session:
             mail = parse_mail(rest)
         except ParameterError as error:
             self._refuse(error.status)
+            return None
+        if mail.once_id and not self._knows_again:
+            # A client that took it for granted must not believe that it will be known again.
+            self._refuse(unknown_parameter(once.PARAMETER).status)
             return None
         if (mail.size_bytes or 0) > self.max_size_bytes:
             self._refuse(_too_big(self.max_size_bytes))

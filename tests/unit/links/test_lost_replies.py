@@ -125,3 +125,20 @@ def test_a_receiver_that_dies_between_commit_and_reply_doubles_nothing(tmp_path,
         await again.sender.close()
 
     asyncio.run(run())
+
+
+def test_a_receiver_that_knows_mail_again_no_more_gets_it_once_all_the_same(tmp_path, monkeypatch):
+    """The sender takes it for what it was, and begins its mail before it has heard otherwise."""
+
+    async def run():
+        line = LossyPair.make(tmp_path, monkeypatch)
+        await line.queue(["a"])
+        await line.flush()
+        line.source = line.source_of(line.receiver, knows_again=False)
+        await line.queue(["b", "c"])
+        assert await line.flush_until_empty()
+        assert sorted(await line.arrived()) == ["a", "b", "c"]
+        assert await line.in_doubt() == set()
+        await line.close()
+
+    asyncio.run(run())

@@ -738,7 +738,9 @@ def test_an_id_that_is_no_xtext_of_a_sane_length_is_refused(value: str) -> None:
     assert answer.startswith(b"501 5.5.4 ")
 
 
-def test_a_server_that_knows_nothing_again_does_not_offer_to() -> None:
+def test_a_server_that_knows_nothing_again_neither_offers_to_nor_pretends() -> None:
     session = Session("mx.example.net", max_size_bytes=1000)
     session.data_to_send()
     assert b"ONCE" not in after(session, b"EHLO a.example")
+    answer = after(session, b"MAIL FROM:<a@x.example> XONCE=A1@a.example")
+    assert answer == b"555 5.5.4 XONCE parameter unrecognized\r\n"
