@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
-from relaynode.mail.status import Status, permanent
+from relaynode.mail.status import Status, permanent, temporary
 from relaynode.smtp import once
 from relaynode.smtp.client_events import (
     Answered,
@@ -120,6 +120,7 @@ class Client:
         self._content_left = 0
         self._must_reset = False
         self._is_presumed = False
+        self._is_misled = False
         self._relied_on: set[str] = set()
         self._watch = Watch()
         self._mechanism: Mechanism | None = None
@@ -147,8 +148,6 @@ class Client:
         try:
             for reply in self._parser.feed(data):
                 events += self._reply(reply)
-                if events and isinstance(events[-1], Mispresumed):
-                    break  # what follows refuses what it does not know, and says nothing of mail
         except RemoteProtocolError as error:
             self._violation = error
             self.state = State.CLOSED
@@ -502,6 +501,7 @@ class Client:
         if offered is not None and not missing:
             return [Ready()]
         self.state = State.CLOSED
+        self._is_misled = True
         if "CHUNKING" in missing or offered is None:
             for transaction in self._unfinished:
                 transaction.is_void = True
@@ -549,6 +549,8 @@ class Client:
     def _transaction_reply(
         self, expected: _Expected, transaction: Transaction, reply: Reply
     ) -> list[Event]:
+        if self._is_misled and self._is_void(expected.owed, transaction, reply):
+            return []
         match expected.owed:
             case _Owed.MAIL:
                 transaction.mail_reply = reply
@@ -558,12 +560,26 @@ class Client:
                 if reply.code < 300:
                     transaction.accepted += 1
                 elif transaction.statuses[expected.recipient] is None:
-                    transaction.statuses[expected.recipient] = reply.status
+                    transaction.statuses[expected.recipient] = self._believed(reply.status)
             case _Owed.DATA:
                 return self._data_reply(transaction, reply)
             case _Owed.CONTENT:
                 return self._finish(transaction, reply.status)
         return self._give_up_early(transaction)
+
+    def _is_void(self, owed: _Owed, transaction: Transaction, reply: Reply) -> bool:
+        """Does the server refuse what it should not have been asked for? Then that is no answer to
+        the message, which will be sent as the server wants it."""
+        if owed is not _Owed.RCPT and reply.code >= 400:
+            transaction.is_void = True
+        return transaction.is_void
+
+    def _believed(self, refusal: Status) -> Status:
+        """What a recipient's refusal counts for: only a parameter may have been refused, while the
+        message is accepted for others, so it is asked again at another time."""
+        if not (self._is_misled and refusal.is_permanent):
+            return refusal
+        return temporary(f"asked for what it no longer offers: {refusal}", "4.5.4")
 
     def _data_reply(self, transaction: Transaction, reply: Reply) -> list[Event]:
         if reply.code // 100 != 3:

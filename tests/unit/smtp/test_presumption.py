@@ -63,7 +63,8 @@ def presuming(**more: bool) -> tuple[Client, Transaction]:
     client.receive(GREETING)
     client.hello(OFFERED)
     recipient = Recipient("bob@example.net", "NEVER" if more.get("dsn") else "")
-    transaction = Transaction(None, "alice@example.org", [recipient], len(CONTENT))
+    recipients = [recipient, Recipient("carol@example.net")][: 2 if more.get("two") else 1]
+    transaction = Transaction(None, "alice@example.org", recipients, len(CONTENT))
     client.begin(transaction)
     client.send_content(CONTENT)
     client.end_content()
@@ -128,6 +129,49 @@ def test_refusals_of_what_was_presumed_are_not_the_message_s(answers: bytes) -> 
     assert isinstance(event, Mispresumed)
     assert transaction.statuses == [None]
     assert client.unfinished == (transaction,)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"250-mx.example.net\r\n250-CHUNKING\r\n250 PIPELINING\r\n"
+        b"555 no NOTIFY\r\n503 no MAIL\r\n503 no MAIL\r\n",
+        b"250-mx.example.net\r\n250-CHUNKING\r\n250 PIPELINING\r\n"
+        b"250 s\r\n555 no NOTIFY\r\n554 no recipients\r\n",
+        b"250-mx.example.net\r\n250 PIPELINING\r\n250 s\r\n250 r\r\n500 BDAT?\r\n500 what?\r\n",
+    ],
+)
+def test_what_is_refused_since_we_presumed_too_much_is_no_answer_to_the_message(
+    answer: bytes,
+) -> None:
+    """All of it may come at once: it must not be returned to its sender."""
+    client, transaction = presuming(dsn=True)
+    (event,) = client.receive(answer)
+    assert isinstance(event, Mispresumed)
+    assert not transaction.is_finished
+    assert not transaction.is_in_doubt
+
+
+def test_a_message_that_is_accepted_all_the_same_is_accepted() -> None:
+    client, transaction = presuming(dsn=True)
+    answer = (
+        b"250-mx.example.net\r\n250-CHUNKING\r\n250 PIPELINING\r\n250 s\r\n250 r\r\n250 taken\r\n"
+    )
+    _, event = client.receive(answer)
+    assert event == Finished(transaction)
+
+
+def test_a_recipient_refused_for_a_parameter_is_asked_for_again_where_others_are_taken() -> None:
+    client, transaction = presuming(dsn=True, two=True)
+    answer = (
+        b"250-mx.example.net\r\n250-CHUNKING\r\n250 PIPELINING\r\n"
+        b"250 s\r\n555 no NOTIFY\r\n250 r\r\n250 taken\r\n"
+    )
+    _, event = client.receive(answer)
+    assert event == Finished(transaction)
+    refused, taken = transaction.statuses
+    assert refused is not None and refused.is_temporary
+    assert taken is not None and taken.is_success
 
 
 def test_our_own_name_as_the_servers_is_a_loop_even_then() -> None:
