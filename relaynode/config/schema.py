@@ -140,7 +140,7 @@ class LinkSection(Section, frozen=True, kw_only=True):
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):
-    """What a smart host and an account have in common."""
+    """What all servers that we call have in common."""
 
     host: HostPort
     tls: Tls

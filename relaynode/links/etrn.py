@@ -69,7 +69,7 @@ async def ask(
     """Ask for each of `wanted`: a domain, `@domain` with all below it, or `#queue`.
 
     `asked` gets the answers as they come; a refusal of one is no reason not to ask for the next.
-    `clock`: monotonic seconds. Raises: WireError, RefusedError, ProtocolError.
+    `clock`: monotonic seconds. Raises: WireError, RefusedError, ProtocolError, TableError.
     """
     stream = await hop.open()
     client = Client(hostname)

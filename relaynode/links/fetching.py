@@ -54,7 +54,7 @@ class Fetching:
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:
         """Ask the server of [etrn.NAME] to send; `asked` gets its answers.
 
-        Raises: WireError, RefusedError, ProtocolError.
+        Raises: WireError, RefusedError, ProtocolError, TableError.
         """
         section = self.config.file.etrn[name]
         hop = self._hop("etrn", name, section, USUAL_PORTS[section.tls], count)

@@ -109,7 +109,7 @@ def context_maker(
     contexts: ClientContexts,
     host: HostPort | None = None,
 ) -> Callable[[], ssl.SSLContext]:
-    """Something that gives the TLS context of a smart host or account when it is called.
+    """Something that gives the TLS context of a server that we call when it is called.
 
     `host`: which one of them, if there are several.
     """

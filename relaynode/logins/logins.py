@@ -103,7 +103,7 @@ class Logins:
 
 
 class _Configured:
-    """The login of a smart host or an account."""
+    """The login of a server that the configuration names."""
 
     def __init__(
         self,

@@ -786,6 +786,19 @@ def test_odmr_asks_for_domains_and_delivers_to_whom_the_mail_is_for(write):
         ('[etrn.mx]\nhost = "h"\ndomains = ["@"]\n', "wants a domain, @domain (with all below"),
         ('[etrn.mx]\nhost = "h"\ndomains = ["x"]\nlink = "y"\n', ':4: there is no link "y"'),
         ('[etrn.mx]\nhost = "h"\ndomains = ["x"]\nuser = "u"\n', "[etrn.mx] has no password_file"),
+        (
+            '[etrn.mx]\nhost = "h"\ndomains = ["x"]\nuser = "u"\noauth = "isp"\n',
+            ':5: there is no oauth "isp"',
+        ),
+        (
+            '[etrn.mx]\nhost = "h"\ndomains = ["x"]\nuser = "u"\npassword_file = "none"\n',
+            "none: No such file",
+        ),
+        ('[etrn.mx]\nhost = "h"\ndomains = ["x"]\nca_file = "none.pem"\n', ":4: none.pem cannot"),
+        (
+            ODMR.replace("password_file", 'password_command = "pw"\npassword_file'),
+            "has password_file and password_command",
+        ),
         ("[queue]\nremember_days = -1\n", ":2: queue.remember_days: "),
     ],
 )

@@ -115,3 +115,20 @@ def test_what_sendmail_has_for_any_server_is_never_shown_to_an_open_line(
 def test_a_server_that_sendmail_has_nothing_for_gets_no_login(tmp_path: Path) -> None:
     known = logins(tmp_path, "").of_tables
     assert asyncio.run(known.credentials("mx.example.net", "192.0.2.25")) is None
+
+
+@pytest.mark.parametrize(("protocol", "service"), [("pop3", "pop"), ("odmr", "smtp")])
+def test_a_ticket_is_for_the_service_that_is_spoken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str, service: str
+) -> None:
+    asked_for = []
+
+    async def ticket_maker(*what: str) -> None:
+        asked_for.append(what)
+
+    monkeypatch.setattr("relaynode.logins.logins.ticket_maker", ticket_maker)
+    more = "deliver_to = 'joe'" if protocol == "pop3" else ""
+    account = f"[account.a]\nhost = 'x'\nuser = 'u'\nauth = ['GSSAPI']\nprotocol = '{protocol}'\n"
+    made = logins(tmp_path, "", account + more)
+    asked(made.of("account", "a", made._config.file.account["a"]))
+    assert asked_for == [("mx.example.net", service)]
