@@ -9,6 +9,7 @@
     ├── StoreError           our own disk or database failed: ask again later EX_TEMPFAIL 75
     │   ├── StoreFull        there is no room
     │   ├── NotClaimed       work that was taken away from us meanwhile
+    │   ├── MessageBroke     a message that we stumble over: a defect of ours
     │   └── StoreVersionError  the store was written by a newer relaynode    EX_CONFIG 78
     ├── ProtocolError        somebody broke the rules of a protocol
     │   ├── LocalProtocolError   we did: a defect of ours
@@ -142,6 +143,19 @@ class StoreFull(StoreError):
 
 class NotClaimed(StoreError):
     """Work cannot be ended by us: the operator removed it, or it was never ours."""
+
+
+class MessageBroke(StoreError):
+    """Something that nobody expected happened while a message was made ready to be sent.
+
+    A StoreError because it concerns one message and none of its next hops: that one waits.
+    """
+
+    reason = "message-broke"
+
+    def __init__(self, queue_id: str, error: BaseException) -> None:
+        self.queue_id = queue_id
+        super().__init__(f"{queue_id}: {type(error).__name__}: {error}")
 
 
 class StoreVersionError(StoreError):

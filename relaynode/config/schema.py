@@ -61,6 +61,7 @@ class NodeSection(Section, frozen=True, kw_only=True):
     local_domains: list[Name] = field(default_factory=list)
     smart_host: SmartHostNames | None = None
     postmaster: Name = "postmaster"
+    language: Literal["en", "ja", "de", "es", "fr", "pt"] = "en"
 
 
 class MasqueradeSection(Section, frozen=True, kw_only=True):
@@ -324,6 +325,7 @@ class QueueSection(Section, frozen=True, kw_only=True):
 
     give_up_after_days: Positive = 5
     give_up_min_attempts: Positive = 5
+    warn_after_hours: Annotated[int, Meta(ge=0)] = 4
     keep_finished_days: Positive = 7
     message_size_bytes: Positive = 50 * 1024 * 1024
     min_free_bytes: Annotated[int, Meta(ge=0)] = 8 * 1024 * 1024

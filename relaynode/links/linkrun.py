@@ -214,7 +214,7 @@ class LinkRun:
         if self._locks[link].locked() or not await run.has_work():
             return run.result
         result = await self._over(link, run.run())
-        if result.is_unreachable and not result.delivered:
+        if result.is_unreachable and not result.is_heard:
             await self._doubt(link, result)
         return result
 
@@ -225,10 +225,7 @@ class LinkRun:
         self._parts.ways.note_links({*always, *hooked, *self._tasks.values(), link})
 
     async def _doubt(self, link: str, result: RunResult) -> None:
-        """A hook said the link is up, and nobody answers: it is gone, and no hook said so.
-
-        To go on trying would use up the tries that mail has before it is returned.
-        """
+        """A hook said the link is up, and nobody answers: it is gone, and no hook said so."""
         if self._config.links[link].kind == "event":
             result.problems.append(f"link {link}: taken to be down until the next linkup")
             await self._parts.store.set_link(link, False, self._parts.clock())
@@ -353,6 +350,7 @@ class LinkRun:
         poller = Pop3Poller(account, self._parts.store, self._intake, on_progress=progress)
         try:
             await poller.poll(result)
+            summary.flush.is_heard = True
         except RelaynodeError as error:
             summary.problems.append(f"account {name}: {error}")
 

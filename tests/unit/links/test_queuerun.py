@@ -22,6 +22,7 @@ from relaynode.queue.content import Content
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import MessageState, NewMessage, RecipientState
 from relaynode.queue.retry import DAY
+from relaynode.sources.dsn import DOUBLE_BOUNCE, DSN
 from relaynode.wire.meter import ByteCount
 
 NOW = 1_800_000_000.0
@@ -37,8 +38,9 @@ def message(queue_id, *to, sender="user@bsd.home", notify="", arrived_at=NOW, re
 class ScriptedWays:
     """All mail takes one way, to a mailer that runs a given coroutine function."""
 
-    def __init__(self, deliver, way=None):
+    def __init__(self, deliver, way=None, link_kind="always"):
         self._deliver = deliver
+        self.link_kind = link_kind
         self._way = way or Way("smtp", "next")
 
     def way_of(self, route, reverse_path=""):
@@ -46,6 +48,9 @@ class ScriptedWays:
 
     def host_of(self, way):
         return way.name
+
+    def is_always_up(self, way):
+        return self.link_kind == "always"
 
     def mailer(self, way, count):
         return self
@@ -87,7 +92,7 @@ class Play:
 
     def dsns(self):
         async def contents():
-            waiting = [m for m in await self.store.waiting() if m.source == "DSN"]
+            waiting = [m for m in await self.store.waiting() if m.source in (DSN, DOUBLE_BOUNCE)]
             wanted = [(m.queue_id, {r.id for r in m.recipients}) for m in waiting]
             return await self.store.claim(wanted)
 
