@@ -29,7 +29,6 @@ class Reason(StrEnum):
     DELIVERED = "delivered"
     WAITING = "waiting"
     BEING_DELIVERED = "being-delivered"
-    WAITING_RETRY = "waiting-retry"
     WAITS_TO_BE_ASKED = "waits-to-be-asked"
     DISCARDED = "discarded"
     # somebody here keeps or took it
