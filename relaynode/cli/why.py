@@ -89,9 +89,8 @@ def _recipient(one: dict[str, Any]) -> Iterator[str]:
     if one["state"] != "waiting":
         return
     if one["route"] is not None:
-        yield from _rows(
-            "route", [*map(_step, one["route"]["trail"]), f"= {one['route']['route']}"]
-        )
+        route = one["route"]
+        yield from _rows("route", [*map(_step, route["trail"]), f"= {route['route']}"])
     if one["link"] is not None:
         link = one["link"]
         yield from _rows("link", [f"{link['name']} ({link['kind']}), {_up(link)}"])
@@ -122,7 +121,7 @@ def _up(link: dict[str, Any]) -> str:
 def _next(one: dict[str, Any]) -> str:
     at, event = one["at"], one["event"]
     if at is None:
-        return f"when {event}" if event.startswith(("link", "somebody")) else event
+        return f"when {event}"
     told = f"from {_when(at)} on"
     return f"{told}, or when {event}" if event else told
 
