@@ -16,7 +16,7 @@ from relaynode.mail import logline
 from relaynode.mail.reason import Reason
 from relaynode.queue.listing import priority
 from relaynode.queue.model import Delivery, NewMessage, Outcome, QueuedMessage, Result
-from relaynode.sources.dsn import Told, is_wanted
+from relaynode.sources.dsn import DOUBLE_BOUNCE, Told, is_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,9 +103,10 @@ class Notices:
         store, now = self._parts.store, self._parts.clock()
         for message in await store.poisoned():
             log.error("%s: set aside: it broke us three times", message.queue_id)
-            await store.tell_poison(
-                [message.queue_id], [self._parts.dsns.poison(message, now)], now
-            )
+            # A letter that is poison itself is left at that, or there would be no end of letters.
+            is_letter = message.source == DOUBLE_BOUNCE
+            letters = [] if is_letter else [self._parts.dsns.poison(message, now)]
+            await store.tell_poison([message.queue_id], letters, now)
 
     # --- the log
 

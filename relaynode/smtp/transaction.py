@@ -20,7 +20,8 @@ class Transaction:
 
     `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
     `send_content`. `statuses`: one per recipient, None while unknown. `accepted`: how many
-    recipients the server took; `refused_rcpts`: the places of those it did not. `is_void`: the server cannot have accepted it.
+    recipients the server took; `refused_rcpts`: the places of those it did not. `is_void`: the
+    server cannot have accepted it.
     """
 
     tag: object

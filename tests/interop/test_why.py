@@ -15,11 +15,10 @@ from oddball import CLOSES, Oddball, ehlo
 from peers.certificates import make_certificate
 from peers.processes import free_port
 from relaynode.cli.main import main
-from relaynode.errors import MessageBroke
 from relaynode.links import ways
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import temporary
-from relaynode.mailers import smtp
+from relaynode.policy import rewrite
 from relaynode.queue.content import INLINE_BYTES
 from relaynode.queue.model import NewMessage, Verb
 from relaynode.queue.retry import DAY
@@ -255,14 +254,16 @@ def test_what_the_operator_did_is_named(tmp_path, capsys, hold_reason, verb, rea
 
 
 def test_a_message_that_breaks_us_is_named_and_set_aside(tmp_path, capsys, monkeypatch):
-    def breaks(delivery, *_, **__):
-        raise MessageBroke(delivery.message.queue_id, ZeroDivisionError("surprise"))
+    def breaks(*_, **__):
+        raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr(smtp, "compose", breaks)
     with Oddball() as server:
         home = Home(tmp_path, server.port)
-        assert reason_after_a_run(home, capsys) == "message-broke"
-        home.flush()
+        with monkeypatch.context() as patched:
+            patched.setattr(rewrite, "header", breaks)
+            assert reason_after_a_run(home, capsys) == "message-broke"
+            home.flush()
+            home.flush()
         home.flush()
         found = home.why(capsys)
         assert (found["reason"], found["last_reason"]) == ("poison", "message-broke")
