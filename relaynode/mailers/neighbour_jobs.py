@@ -15,6 +15,7 @@ from relaynode.mail.bsmtp import BatchMessage, BatchRecipient, batch
 from relaynode.mail.packing import pack
 from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt
+from relaynode.mailers.outgoing import carefully
 from relaynode.mailers.uucp_form import jobs, why_not
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.uucp.model import JobKind, MailJob, NewJob
@@ -91,7 +92,14 @@ class JobMaker:
         Raises: StoreError, but for a message that breaks us: that one is reported.
         """
         refused: list[Attempt] = []
-        passed = [one for each in consignments if (one := self._passed(each, refused)).recipients]
+        passed = []
+        for consignment in consignments:
+            try:
+                with carefully(consignment.delivery):
+                    passed.append(self._passed(consignment, refused))
+            except MessageBroke as error:
+                refused += _broken(consignment.delivery, error, consignment.delivery.recipients)
+        passed = [one for one in passed if one.recipients]
         while True:
             loads: list[Load] = []
             try:
@@ -110,13 +118,9 @@ class JobMaker:
         error: MessageBroke, passed: Sequence[_Passed], refused: list[Attempt]
     ) -> list[_Passed]:
         """The messages but for the one that broke us."""
-        status = temporary(str(error), "4.3.0")
-        refused += [
-            Attempt(one.delivery, recipient, status, reason=error.reason)
-            for one in passed
-            if one.queue_id == error.queue_id
-            for recipient, _ in one.recipients
-        ]
+        for one in passed:
+            if one.queue_id == error.queue_id:
+                refused += _broken(one.delivery, error, [to for to, _ in one.recipients])
         return [one for one in passed if one.queue_id != error.queue_id]
 
     def _passed(self, consignment: Consignment, refused: list[Attempt]) -> _Passed:
@@ -200,6 +204,13 @@ class JobMaker:
             command=command,
             content=content,
         )
+
+
+def _broken(
+    delivery: Delivery, error: MessageBroke, recipients: Iterable[QueuedRecipient]
+) -> list[Attempt]:
+    status = temporary(str(error), "4.3.0")
+    return [Attempt(delivery, one, status, reason=error.reason) for one in recipients]
 
 
 def _groups(passed: Sequence[_Passed], most_bytes: int) -> Iterator[list[_Passed]]:

@@ -77,7 +77,7 @@ def compose(
     8-bit parts of the body are encoded. A header longer than MAX_HEADER_BYTES is rewritten that
     far. Raises: StoreError, MessageBroke.
     """
-    with _carefully(delivery):
+    with carefully(delivery):
         content = delivery.content
         start = content.head(MAX_HEADER_BYTES)
         head = locate(start, is_whole=len(start) == content.size_bytes)
@@ -90,8 +90,8 @@ def compose(
 
 
 @contextmanager
-def _carefully(delivery: Delivery) -> Iterator[None]:
-    """Whatever a message does to us here, it is known which one it was."""
+def carefully(delivery: Delivery) -> Iterator[None]:
+    """Whatever a message does to us here, it is known which one it was: Raises: MessageBroke."""
     queue_id = delivery.message.queue_id
     with delivery.in_hand():
         try:

@@ -6,88 +6,29 @@ import errno
 import json
 import socket
 import ssl
-from dataclasses import replace
 
 import pytest
 
-from nodes import TestNode
+from homes import NOW, Home
 from oddball import CLOSES, Oddball, ehlo
 from peers.certificates import make_certificate
 from peers.processes import free_port
 from relaynode.cli.main import main
 from relaynode.links import ways
-from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import temporary
 from relaynode.policy import rewrite
 from relaynode.queue.content import INLINE_BYTES
-from relaynode.queue.model import NewMessage, Verb
+from relaynode.queue.model import Verb
 from relaynode.queue.retry import DAY
 
-NOW = 1_800_000_000.0
 
-
-class Home:
-    """A node with a smart host at a port, and a clock. `keys`: of the smart host."""
-
-    def __init__(self, folder, port=25, keys="", *, kind="always", tables=None, more=""):
-        self.now = NOW
-        sections = f"""
-[link.isp]
-kind = "{kind}"
-
-[smart_host.isp]
-host = "127.0.0.1:{port}"
-link = "isp"
-timeout_seconds = 1
-{keys or 'tls = "none"'}
-{more}
-"""
-        self.node = TestNode(folder, sections, tables=tables)
-        self.node.password("password")
-
-    def _play(self, work):
-        async def play():
-            node = self.node.open(clock=lambda: self.now)
-            try:
-                return await work(node)
-            finally:
-                await node.close()
-
-        return asyncio.run(play())
-
-    def queue(self, to="bob@x.example", *, mailer="", size=10, hold_reason=""):
-        """Put a mail into the queue."""
-
-        async def work(node):
-            draft = node.store.draft("A1")
-            draft.write(b"Subject: s\r\n\r\n" + b"x" * size + b"\r\n")
-            content = draft.finish()
-            recipient = Recipient(to, mailer=mailer)
-            envelope = Envelope("user@bsd.home", (recipient,))
-            new = NewMessage("A1", envelope, b"", content, "test", self.now)
-            await node.store.add([replace(new, hold_reason=hold_reason)])
-
-        self._play(work)
-
-    def flush(self):
-        """A run over the link, and what stays at home."""
-
-        async def work(node):
-            await node.links.run("isp")
-
-        self._play(work)
-
-    def operate(self, verb):
-        """The operator's hand."""
-        self._play(lambda node: node.store.operate(verb, ["A1"], self.now))
-
-    def why(self, capsys, what="A1"):
-        """What `relaynode why --json` says of the only recipient."""
-        capsys.readouterr()
-        assert main(["--config", str(self.node.path), "why", "--json", what]) == 0
-        ((one),) = json.loads(capsys.readouterr().out)
-        (recipient,) = one["recipients"]
-        return recipient
+def why(home, capsys, what="A1"):
+    """What `relaynode why --json` says of the only recipient."""
+    capsys.readouterr()
+    assert main(["--config", str(home.node.path), "why", "--json", what]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    (recipient,) = one["recipients"]
+    return recipient
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +39,7 @@ def certificate(tmp_path_factory):
 def reason_after_a_run(home, capsys, **mail):
     home.queue(**mail)
     home.flush()
-    return home.why(capsys)["reason"]
+    return why(home, capsys)["reason"]
 
 
 LOGIN = 'tls = "none"\nuser = "ann"\npassword_file = "password"'
@@ -208,7 +149,7 @@ def test_what_the_dns_says_is_named(tmp_path, capsys, monkeypatch, code, reason)
     home.queue()
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     home.flush()
-    assert home.why(capsys)["reason"] == reason
+    assert why(home, capsys)["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -228,11 +169,11 @@ def test_a_network_that_is_not_there_is_named(tmp_path, capsys, monkeypatch, num
 def test_a_link_that_is_down_is_named_with_what_it_waits_for(tmp_path, capsys):
     home = Home(tmp_path, free_port(), kind="event")
     home.queue()
-    found = home.why(capsys)
+    found = why(home, capsys)
     assert found["reason"] == "link-down"
     assert found["next"] == {"at": None, "event": "link isp comes up"}
     home.flush()  # by hand: what came of it is told beside
-    found = home.why(capsys)
+    found = why(home, capsys)
     assert (found["reason"], found["last_reason"]) == ("link-down", "connect-refused")
 
 
@@ -250,7 +191,7 @@ def test_what_the_operator_did_is_named(tmp_path, capsys, hold_reason, verb, rea
     home.queue(hold_reason=hold_reason)
     if verb is not None:
         home.operate(verb)
-    assert home.why(capsys)["reason"] == reason
+    assert why(home, capsys)["reason"] == reason
 
 
 def test_a_message_that_breaks_us_is_named_and_set_aside(tmp_path, capsys, monkeypatch):
@@ -265,10 +206,10 @@ def test_a_message_that_breaks_us_is_named_and_set_aside(tmp_path, capsys, monke
             home.flush()
             home.flush()
         home.flush()
-        found = home.why(capsys)
+        found = why(home, capsys)
         assert (found["reason"], found["last_reason"]) == ("poison", "message-broke")
         home.operate(Verb.RELEASE)
-        assert home.why(capsys)["reason"] == "message-broke"
+        assert why(home, capsys)["reason"] == "message-broke"
     assert any(b"was set aside" in mail for mail in home.node.mails("postmaster"))
 
 
@@ -279,7 +220,7 @@ def test_content_that_is_gone_is_our_own_error(tmp_path, capsys):
         for file in (home.node.folder / "spool" / "content").iterdir():
             file.unlink()
         home.flush()
-        assert home.why(capsys)["reason"] == "local-error"
+        assert why(home, capsys)["reason"] == "local-error"
 
 
 def test_mail_that_was_tried_long_enough_has_expired(tmp_path, capsys):
@@ -289,7 +230,7 @@ def test_mail_that_was_tried_long_enough_has_expired(tmp_path, capsys):
         for _ in range(6):
             home.flush()
             home.now += DAY
-        found = home.why(capsys)
+        found = why(home, capsys)
     assert (found["state"], found["reason"]) == ("failed", "expired")
     assert found["status"] == "451 4.3.0 later"
 
@@ -315,7 +256,7 @@ def test_a_table_that_cannot_be_read_is_named(tmp_path, capsys):
     home = Home(tmp_path)
     home.queue()
     (home.node.folder / "tables" / "mailertable").mkdir()
-    assert home.why(capsys)["reason"] == "table-unreadable"
+    assert why(home, capsys)["reason"] == "table-unreadable"
 
 
 # ---- the rest of it
@@ -326,9 +267,9 @@ def test_an_address_finds_mail_to_it_and_from_it_also_what_has_ended(tmp_path, c
         home = Home(tmp_path, server.port)
         home.queue()
         for what in ("bob@x.example", "BOB@X.example", "user@bsd.home", "user"):
-            assert home.why(capsys, what)["reason"] == "waiting"
+            assert why(home, capsys, what)["reason"] == "waiting"
         home.flush()
-    assert home.why(capsys, "bob@x.example")["reason"] == "rejected-recipient"
+    assert why(home, capsys, "bob@x.example")["reason"] == "rejected-recipient"
     ended = home.node.run("why", "stranger@x.example")
     assert ended.returncode == 65
     assert "no message is known by that" in ended.stderr
@@ -360,7 +301,7 @@ def test_what_is_left_before_mail_is_returned_is_told(tmp_path, capsys):
         home.flush()
         home.now += DAY / 2
         home.flush()
-        found = home.why(capsys)
+        found = why(home, capsys)
     assert found["gives_up"] == {"attempts_left": 3, "seconds_left": 4.5 * DAY}
     assert found["next"]["at"] >= NOW
     assert temporary("later", "4.3.0", 450).text in found["status"]

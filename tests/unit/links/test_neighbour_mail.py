@@ -1,6 +1,7 @@
 """The mail for a neighbour in one session, over the memory twin of the store."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,14 +11,18 @@ from relaynode.links.neighbour_mail import (
     MOST_BATCH_BYTES,
     USUAL_BATCH_BYTES,
     suitable_batch_bytes,
+    tried_to_call,
 )
 from relaynode.mail.envelope import Envelope, Recipient
+from relaynode.mailers import uucp_form
+from relaynode.policy import rewrite
 from relaynode.queue.content import Content
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import NewMessage, RecipientState, Verb
 from relaynode.queue.retry import DAY
 from relaynode.queue.uucp.model import JobKind, WorkState
 from relaynode.sources.dsn import DOUBLE_BOUNCE, DSN
+from relaynode.uucp.call import Record, Status
 from relaynode.uucp.commands import Code
 from relaynode.uucp.work import Ending, Outcome
 
@@ -299,3 +304,48 @@ def test_a_batch_suits_what_the_line_has_shown(tmp_path):
     assert suitable_batch_bytes([(10_000_000, 1.0)]) == MOST_BATCH_BYTES
     modem = suitable_batch_bytes([(40_000, 60.0), (410_000, 100.0)])
     assert 4100 * 30 <= modem <= 4100 * 30 * 4
+
+
+@pytest.mark.parametrize("batch", ["", 'batch = "bsmtp"\n'], ids=["singly", "in a batch"])
+@pytest.mark.parametrize("where", ["header", "rewrite"])
+def test_a_message_that_breaks_us_keeps_no_other_back(tmp_path, monkeypatch, batch, where):
+    as_it_is = getattr(rewrite, where)
+
+    def breaks(masquerade, text, *more, **others):
+        if b"bad" in (text if isinstance(text, bytes) else text.encode()):
+            raise ZeroDivisionError("surprise")
+        return as_it_is(masquerade, text, *more, **others)
+
+    play = Play(tmp_path, batch)
+    bad = replace(message("B", "eve@beta.example", sender="bad@bsd.home"), trace=b"X-Bad: bad\r\n")
+    play.queue(message("A"), bad, message("C", "cy@beta.example"))
+    monkeypatch.setattr(rewrite, where, breaks)
+    monkeypatch.setattr(uucp_form, "rewrite", rewrite.rewrite)
+    for _ in range(3):
+        for claimed in play.more():
+            play.ended(claimed)
+        play.next_session()
+    states = play.states()
+    assert states["bob@beta.example"].state is RecipientState.DELIVERED
+    assert states["cy@beta.example"].state is RecipientState.DELIVERED
+    assert (states["eve@beta.example"].reason, states["eve@beta.example"].attempts) == (
+        "message-broke",
+        3,
+    )
+    assert play.run(play.store.message("B")).held_for == "poison"
+
+
+@pytest.mark.parametrize(
+    ("status", "kept", "reason"),
+    [
+        (Status.DIAL_FAILED, "", "call-failed"),
+        (Status.DIAL_FAILED, "connect-refused", "connect-refused"),
+        (Status.PORT_UNAVAILABLE, "", "call-failed"),
+        (Status.WRONG_TIME, "", "call-failed"),
+        (Status.LOGIN_FAILED, "", "auth-refused"),
+        (Status.HANDSHAKE_FAILED, "", "refused"),
+        (Status.CALL_FAILED, "", "line-lost"),
+    ],
+)
+def test_what_became_of_a_call_is_named(status, kept, reason):
+    assert tried_to_call("beta", Record(status=status, reason=kept), "x").code == reason
