@@ -30,10 +30,16 @@ log = logging.getLogger("relaynode.mail")
 
 @dataclass(slots=True)
 class Due:
-    """Messages to be queued. `warnings`: of a message that still waits, by its queue id."""
+    """DSNs to be queued, by the queue id of what they are about. `warnings`: of a message that
+    still waits."""
 
-    new: list[NewMessage] = field(default_factory=list)
+    final: list[tuple[str, NewMessage]] = field(default_factory=list)
     warnings: list[tuple[str, NewMessage]] = field(default_factory=list)
+
+    @property
+    def new(self) -> list[NewMessage]:
+        """Those that are queued whatever was told before."""
+        return [one for _, one in self.final]
 
 
 class Notices:
@@ -65,7 +71,7 @@ class Notices:
             if notice is not None and action == "delayed":
                 due.warnings.append((queue_id, notice))
             elif notice is not None:
-                due.new.append(notice)
+                due.final.append((queue_id, notice))
         return due
 
     def _action(self, attempt: Attempt, outcome: Outcome, *, is_final: bool) -> Action | None:
@@ -109,6 +115,21 @@ class Notices:
             await store.tell_poison([message.queue_id], letters, now)
 
     # --- the log
+
+    def log_queued(self, due: Due) -> None:
+        """One line for each DSN, that leads from the message to it, and one for its arrival."""
+        for queue_id, notice in [*due.final, *due.warnings]:
+            log.info("%s: %s: DSN", queue_id, notice.queue_id)
+            line = logline.arrival(
+                notice.queue_id,
+                sender="",
+                size_bytes=notice.content.size_bytes,
+                recipients=len(notice.envelope.recipients),
+                message_id="",
+                relay="localhost",
+                body=notice.envelope.body,
+            )
+            log.info("%s", line)
 
     def log(self, attempt: Attempt, outcome: Outcome, leg: Leg, now: float) -> None:
         """One line for one recipient."""

@@ -324,6 +324,7 @@ class QueueRun:
         for attempt, outcome in judged:
             self._tally(outcome)
             self._notices.log(attempt, outcome, leg, now)
+        self._notices.log_queued(due)
         self._on_progress(self.result)
 
     def _outcome(self, attempt: Attempt, host: str, now: float, *, is_attempt: bool) -> Outcome:
