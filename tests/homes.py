@@ -30,7 +30,9 @@ timeout_seconds = 1
         self.node = TestNode(folder, sections, tables=tables)
         self.node.password("password")
 
-    def _play(self, work):
+    def play(self, work):
+        """What the coroutine function `work` gives, that is handed the node."""
+
         async def play():
             node = self.node.open(clock=lambda: self.now)
             try:
@@ -52,7 +54,7 @@ timeout_seconds = 1
             new = NewMessage(queue_id, envelope, b"", content, "test", self.now)
             await node.store.add([replace(new, hold_reason=hold_reason)])
 
-        self._play(work)
+        self.play(work)
 
     def flush(self):
         """A run over the link, and what stays at home; its summary."""
@@ -60,12 +62,12 @@ timeout_seconds = 1
         async def work(node):
             return await node.links.run("isp")
 
-        return self._play(work)
+        return self.play(work)
 
     def messages(self):
         """All that are known."""
-        return self._play(lambda node: node.store.messages(finished=True))
+        return self.play(lambda node: node.store.messages(finished=True))
 
     def operate(self, verb):
         """The operator's hand."""
-        self._play(lambda node: node.store.operate(verb, ["A1"], self.now))
+        self.play(lambda node: node.store.operate(verb, ["A1"], self.now))

@@ -49,3 +49,30 @@ def test_after_a_month_of_a_dead_line_everything_is_delivered_and_nobody_was_tol
     assert len(ended) == MAILS
     states = {one.state for message in ended for one in message.recipients}
     assert states == {RecipientState.DELIVERED}
+
+
+@pytest.mark.parametrize(
+    ("number", "is_up", "attempts"),
+    [(errno.ETIMEDOUT, set(), 0), (errno.EHOSTUNREACH, set(), 0), (errno.ECONNREFUSED, {"isp"}, 1)],
+)
+def test_a_line_that_went_without_a_word_is_taken_to_be_down(
+    tmp_path, monkeypatch, number, is_up, attempts
+):
+    """What the daemon does with new mail; a host that refuses shows that the line is there."""
+
+    def fail(*_, **__):
+        raise OSError(number, "as the test says")
+
+    async def work(node):
+        await node.store.set_link("isp", True, home.now)
+        result = await node.links.run_due("isp")
+        return result, await node.store.links_up()
+
+    home = Home(tmp_path, kind="event")
+    home.queue()
+    monkeypatch.setattr(asyncio, "open_connection", fail)
+    result, links_up = home.play(work)
+    assert links_up == is_up
+    assert any("taken to be down" in one for one in result.problems) is not bool(is_up)
+    ((recipient,),) = [one.recipients for one in home.messages()]
+    assert recipient.attempts == attempts
