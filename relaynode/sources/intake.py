@@ -351,11 +351,19 @@ def by_reverse_path(envelope: Envelope, hostname: str) -> list[Envelope]:
     groups: dict[str, list[Recipient]] = {}
     for recipient in sorted(envelope.recipients, key=lambda one: bool(one.owner)):
         path = _owner_path(recipient.owner, hostname, envelope.reverse_path)
-        groups.setdefault(path, []).append(replace(recipient, owner=""))
+        # Who is on a list is not the sender's business, and the owner did not ask for receipts.
+        notify = recipient.notify if path == envelope.reverse_path else _failures(recipient.notify)
+        groups.setdefault(path, []).append(replace(recipient, owner="", notify=notify))
     return [
         replace(envelope, reverse_path=path, recipients=tuple(recipients))
         for path, recipients in groups.items()
     ]
+
+
+def _failures(notify: str) -> str:
+    """NOTIFY (RFC 3461 4.1) without SUCCESS."""
+    left = [word for word in notify.split(",") if word != "SUCCESS"]
+    return ",".join(left) or ("NEVER" if notify else "")
 
 
 def _owner_path(owner: str, hostname: str, sender: str) -> str:

@@ -55,6 +55,14 @@ def test_what_a_list_cannot_deliver_goes_to_its_owner(tmp_path):
     assert queued(node).endswith("the queue is empty\n"), "alice is told nothing"
 
 
+def test_a_list_with_an_owner_confirms_nothing_to_anybody(tmp_path):
+    with Oddball() as server:
+        node = home(tmp_path, server.port, aliases="all: user\nowner-all: owner\n")
+        send_and_flush(node, "-N", "success", "-f", "postmaster", "all")
+    assert len(node.mails("user")) == 1
+    assert node.mails("owner") == node.mails("postmaster") == []
+
+
 def test_mail_that_has_arrived_here_is_confirmed_where_that_is_wanted(tmp_path):
     with Oddball() as server:
         node = home(tmp_path, server.port)
