@@ -187,6 +187,8 @@ class RemoteProtocolError(ProtocolError):
 class ServerNotProven(RemoteProtocolError):
     """The server did not show that it knows the password that it asks for."""
 
+    reason = "server-not-proven"
+
 
 class WireError(RelaynodeError):
     """The connection failed, whatever was being said on it."""
@@ -258,6 +260,7 @@ class NoSecret(LoginRefused):
     """The password or token that a login needs cannot be had: its source fails."""
 
     exit_code = EX_TEMPFAIL
+    reason = "secret-unavailable"
 
 
 class BusyError(RelaynodeError):

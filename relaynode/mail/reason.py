@@ -66,6 +66,7 @@ class Reason(StrEnum):
     AUTH_REFUSED = "auth-refused"
     AUTH_NO_MECHANISM = "auth-no-mechanism"
     AUTH_REQUIRED = "auth-required"
+    SERVER_NOT_PROVEN = "server-not-proven"
     SECRET_UNAVAILABLE = "secret-unavailable"
     REFUSED = "refused"
     # this message, this recipient

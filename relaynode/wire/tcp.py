@@ -170,7 +170,11 @@ class TcpStream:
         except (OSError, RuntimeError) as error:
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
-            raise TlsFailed(f"{self.peer}: {_why(context, error, server_hostname)}") from error
+            is_about_certificate = isinstance(error, ssl.SSLCertVerificationError)
+            raise TlsFailed(
+                f"{self.peer}: {_why(context, error, server_hostname)}",
+                reason="tls-certificate" if is_about_certificate else "",
+            ) from error
         if isinstance(context, ClientContext):
             self._client_context = context
             self._insist_on_pin(context)
@@ -179,7 +183,7 @@ class TcpStream:
     def _insist_on_pin(self, context: ClientContext) -> None:
         why = context.pin_trouble(self._writer.get_extra_info("ssl_object"))
         if why:
-            raise TlsFailed(f"{self.peer}: {why}")
+            raise TlsFailed(f"{self.peer}: {why}", reason="tls-certificate")
 
     def _insist_on_silence(self) -> None:
         """Refuse what came in the clear: asyncio would give it out as if it had come under TLS.

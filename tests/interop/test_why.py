@@ -62,6 +62,12 @@ SERVERS = [
     ("tls-refused", {b"STARTTLS": b"454 4.7.0 not now\r\n"}, ("STARTTLS",), STARTTLS),
     ("auth-refused", {b"AUTH": b"535 5.7.8 wrong password\r\n"}, ("AUTH PLAIN LOGIN",), LOGIN),
     ("auth-no-mechanism", {}, ("AUTH X-UNHEARD-OF",), LOGIN),
+    (
+        "secret-unavailable",
+        {},
+        ("AUTH PLAIN LOGIN",),
+        'tls = "none"\nuser = "ann"\npassword_command = ["false"]',
+    ),
     ("auth-required", {b"MAIL": b"530 5.7.0 log in first\r\n"}, (), ""),
     ("rejected-sender", {b"MAIL": b"550 5.7.1 not from you\r\n"}, (), ""),
     ("rejected-recipient", {b"RCPT": b"550 no such user\r\n"}, (), ""),
