@@ -90,7 +90,8 @@ def _recipient(one: dict[str, Any]) -> Iterator[str]:
         return
     if one["route"] is not None:
         route = one["route"]
-        yield from _rows("route", [*map(_step, route["trail"]), f"= {route['route']}"])
+        ends = [f"= {route['route']}", f"by {route['way']}"]
+        yield from _rows("route", [*map(_step, route["trail"]), *ends])
     if one["link"] is not None:
         link = one["link"]
         yield from _rows("link", [f"{link['name']} ({link['kind']}), {_up(link)}"])

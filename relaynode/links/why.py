@@ -34,6 +34,7 @@ class _Path:
     link: str | None
     link_kind: str
     is_up: bool
+    told: str
 
 
 class Why:
@@ -44,6 +45,8 @@ class Why:
         self._parts = parts
         self._links_up = links_up
         self._now = parts.clock()
+        always = {name for name, section in config.links.items() if section.kind == "always"}
+        parts.ways.note_links(always | links_up)
 
     async def find(self, what: str) -> list[QueuedMessage]:
         """The message of a queue id; or those to or from an address, the finished ones that are
@@ -76,7 +79,7 @@ class Why:
         }
 
     def _recipient(self, message: QueuedMessage, recipient: QueuedRecipient) -> dict[str, Any]:
-        path = self._path(recipient)
+        path = self._path(recipient, message.envelope.reverse_path)
         reason = self._reason(message, recipient, path)
         status = recipient.last_status
         found: dict[str, Any] = {
@@ -99,17 +102,18 @@ class Why:
             found["gives_up"] = self._gives_up(recipient)
         return found
 
-    def _path(self, recipient: QueuedRecipient) -> _Path | None:
+    def _path(self, recipient: QueuedRecipient, reverse_path: str) -> _Path | None:
         """None while a table cannot be read."""
         try:
             decision = decide(self._parts.rules.routing, recipient.forward_path)
+            way = self._parts.ways.way_of(decision.route, reverse_path)
         except TableError:
             return None
-        way = self._parts.ways.way_of(decision.route)
         link = self._parts.ways.link_of(way)
         kind = "" if link is None else self._config.links[link].kind
         is_up = link is None or kind == "always" or link in self._links_up
-        return _Path(decision, way, link, kind, is_up)
+        told = self._parts.ways.told(way)
+        return _Path(decision, way, link, kind, is_up, told)
 
     def _reason(
         self, message: QueuedMessage, recipient: QueuedRecipient, path: _Path | None
@@ -192,7 +196,7 @@ def _route(path: _Path) -> dict[str, Any]:
         "mailer": route.mailer,
         "host": route.host,
         "user": route.user,
-        "way": str(path.way),
+        "way": path.told or str(path.way),
     }
 
 

@@ -14,7 +14,7 @@ from oddball import CLOSES, Oddball, ehlo
 from peers.certificates import make_certificate
 from peers.processes import free_port
 from relaynode.cli.main import main
-from relaynode.links import ways
+from relaynode.links import next_hops
 from relaynode.mail.status import temporary
 from relaynode.policy import rewrite
 from relaynode.queue.content import INLINE_BYTES
@@ -129,7 +129,7 @@ def test_a_closed_port_is_named(tmp_path, capsys):
 
 
 def test_a_host_that_does_not_answer_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(ways, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(next_hops, "CONNECT_SECONDS", 0.2)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):  # the kernel drops what comes when the queue is full

@@ -4,8 +4,10 @@ import pytest
 
 from relaynode.errors import (
     ConnectFailed,
+    FarHostSilent,
     LineLost,
     LoginRefused,
+    NameServerFailed,
     RefusedError,
     RemoteProtocolError,
     TableError,
@@ -112,6 +114,20 @@ def test_what_counts_as_an_attempt(reason, is_always_up, is_line_heard, is_attem
     tried = Tried(temporary("x"), reason)
     found = counts(tried, is_always_up=is_always_up, is_line_heard=is_line_heard)
     assert found is is_attempt
+
+
+@pytest.mark.parametrize(
+    ("error", "is_attempt"),
+    [
+        (FarHostSilent("x", reason="connect-timeout"), True),
+        (FarHostSilent("x", reason="no-network"), False),
+        (NameServerFailed("SERVFAIL"), True),
+        (NameServerFailed("silent", is_silent=True), False),
+    ],
+)
+def test_where_the_dns_has_answered_the_line_was_there(error, is_attempt):
+    tried = of_error(error)
+    assert counts(tried, is_always_up=False, is_line_heard=False) is is_attempt
 
 
 def test_a_gap_ages_by_a_day_at_most_and_the_first_attempt_by_nothing():
