@@ -15,18 +15,18 @@ class Home:
     and closes the node, so that nothing is kept but what is on the disk."""
 
     def __init__(self, folder, port=25, keys="", *, kind="always", tables=None, more=""):
+        """`port`: None for no smart host, so that mail goes to mail exchangers."""
         self.now = NOW
-        sections = f"""
-[link.isp]
-kind = "{kind}"
-
+        self.options = {}
+        """What a node is opened with, besides the clock."""
+        smart_host = f"""
 [smart_host.isp]
 host = "127.0.0.1:{port}"
 link = "isp"
 timeout_seconds = 1
 {keys or 'tls = "none"'}
-{more}
 """
+        sections = f'[link.isp]\nkind = "{kind}"\n{smart_host if port else ""}\n{more}\n'
         self.node = TestNode(folder, sections, tables=tables)
         self.node.password("password")
 
@@ -34,7 +34,7 @@ timeout_seconds = 1
         """What the coroutine function `work` gives, that is handed the node."""
 
         async def play():
-            node = self.node.open(clock=lambda: self.now)
+            node = self.node.open(clock=lambda: self.now, **self.options)
             try:
                 return await work(node)
             finally:

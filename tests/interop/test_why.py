@@ -13,6 +13,7 @@ from homes import NOW, Home
 from oddball import CLOSES, Oddball, ehlo
 from peers.certificates import make_certificate
 from peers.processes import free_port
+from peers.zone import ZoneServer
 from relaynode.cli.main import main
 from relaynode.links import next_hops
 from relaynode.mail.status import temporary
@@ -167,6 +168,38 @@ def test_a_network_that_is_not_there_is_named(tmp_path, capsys, monkeypatch, num
 
     monkeypatch.setattr(asyncio, "open_connection", fail)
     assert reason_after_a_run(Home(tmp_path), capsys) == reason
+
+
+@pytest.fixture(scope="module")
+def zone():
+    records = {
+        "MX": {
+            "null.example": [(0, ".")],
+            "loop.example": [(10, "bsd.home")],
+            "empty.example": [(10, "nobody.example")],
+            "closed.example": [(10, "mx.closed.example")],
+        },
+        "A": {"mx.closed.example": "127.0.0.13"},
+    }
+    with ZoneServer(records, failing={"failing.example"}) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("domain", "reason"),
+    [
+        ("null.example", "null-mx"),
+        ("nowhere.example", "dns-no-such-host"),
+        ("empty.example", "dns-no-such-host"),
+        ("failing.example", "dns-temporary"),
+        ("loop.example", "mail-loop"),
+        ("closed.example", "connect-refused"),
+    ],
+)
+def test_what_the_dns_says_of_a_domain_is_named(tmp_path, capsys, zone, domain, reason):
+    home = Home(tmp_path, None, more=zone.toml)
+    home.options = {"smtp_port": free_port()}
+    assert reason_after_a_run(home, capsys, to=f"bob@{domain}") == reason
 
 
 # ---- what we do with it ourselves
