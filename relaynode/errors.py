@@ -10,6 +10,7 @@
     │   ├── StoreFull        there is no room
     │   ├── NotClaimed       work that was taken away from us meanwhile
     │   ├── TakenBefore      mail that another session has queued meanwhile
+    │   ├── MessageBroke     a message that we stumble over: a defect of ours
     │   └── StoreVersionError  the store was written by a newer relaynode    EX_CONFIG 78
     ├── ProtocolError        somebody broke the rules of a protocol
     │   ├── LocalProtocolError   we did: a defect of ours
@@ -30,6 +31,8 @@
 
 Foreign exceptions (OSError, sqlite3.Error, ssl.SSLError ...) are translated at the edge where they
 arise. `exit_code` is the sysexits(3) value that a command ends with when the error reaches it.
+`reason` is the stable code (docs/why.md, mail/reason.py) that a recipient keeps when the error ends
+a try: each class has one of its own, and whoever raises may name a narrower one.
 """
 
 from __future__ import annotations
@@ -69,6 +72,12 @@ class RelaynodeError(Exception):
 
     exit_code = EX_SOFTWARE
     host = ""
+    reason = "local-error"
+
+    def __init__(self, *args: object, reason: str = "") -> None:
+        super().__init__(*args)
+        if reason:
+            self.reason = reason
 
 
 class UsageError(RelaynodeError):
@@ -120,6 +129,7 @@ class TableError(RelaynodeError):
     """A table exists but cannot be read. Never treated as "no entry": mail waits."""
 
     exit_code = EX_TEMPFAIL
+    reason = "table-unreadable"
 
 
 class StoreError(RelaynodeError):
@@ -140,6 +150,19 @@ class TakenBefore(StoreError):
     """Mail with a once-only id is in the queue already: another session brought it just now."""
 
 
+class MessageBroke(StoreError):
+    """Something that nobody expected happened while a message was made ready to be sent.
+
+    A StoreError because it concerns one message and none of its next hops: that one waits.
+    """
+
+    reason = "message-broke"
+
+    def __init__(self, queue_id: str, error: BaseException) -> None:
+        self.queue_id = queue_id
+        super().__init__(f"{queue_id}: {type(error).__name__}: {error}")
+
+
 class StoreVersionError(StoreError):
     """The store has a schema that this program does not know."""
 
@@ -150,30 +173,39 @@ class ProtocolError(RelaynodeError):
     """A rule of a protocol was broken."""
 
     exit_code = EX_PROTOCOL
+    reason = "protocol-error"
 
 
 class LocalProtocolError(ProtocolError):
     """Our side asked a protocol core for something its state forbids: a defect of ours."""
 
     exit_code = EX_SOFTWARE
+    reason = "local-error"
 
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent something that the protocol forbids."""
 
+    reason = "protocol-error"
+
 
 class ServerNotProven(RemoteProtocolError):
     """The server did not show that it knows the password that it asks for."""
+
+    reason = "server-not-proven"
 
 
 class WireError(RelaynodeError):
     """The connection failed, whatever was being said on it."""
 
     exit_code = EX_TEMPFAIL
+    reason = "line-lost"
 
 
 class ConnectFailed(WireError):
     """No connection came about (refused, unreachable, name unknown)."""
+
+    reason = "connect-failed"
 
 
 class FarHostSilent(ConnectFailed):
@@ -186,6 +218,8 @@ class NameServerFailed(WireError):
     `is_silent`: not one has said anything, as when the line is gone.
     """
 
+    reason = "dns-temporary"
+
     def __init__(self, text: str, *, is_silent: bool = False) -> None:
         self.is_silent = is_silent
         super().__init__(text)
@@ -194,35 +228,44 @@ class NameServerFailed(WireError):
 class LineLost(WireError):
     """The connection ended before the dialogue did."""
 
+    reason = "line-lost"
+
 
 class TimedOut(WireError):
     """The peer was silent for longer than the protocol allows."""
 
+    reason = "timed-out"
+
 
 class TlsFailed(WireError):
     """TLS could not be agreed on, or the certificate is not the peer's."""
+
+    reason = "tls-failed"
 
 
 class RefusedError(RelaynodeError):
     """The peer refuses to serve us. `status` says whether that may pass."""
 
     exit_code = EX_UNAVAILABLE
+    reason = "refused"
 
-    def __init__(self, status: Status, what: str) -> None:
+    def __init__(self, status: Status, what: str, reason: str = "") -> None:
         self.status = status
-        super().__init__(f"{what}: {status}")
+        super().__init__(f"{what}: {status}", reason=reason)
 
 
 class LoginRefused(RefusedError):
     """The peer did not accept name and password."""
 
     exit_code = EX_NOPERM
+    reason = "auth-refused"
 
 
 class NoSecret(LoginRefused):
     """The password or token that a login needs cannot be had: its source fails."""
 
     exit_code = EX_TEMPFAIL
+    reason = "secret-unavailable"
 
 
 class BusyError(RelaynodeError):
@@ -235,3 +278,4 @@ class CalledOff(RelaynodeError):
     """The work was stopped in order; what was done is recorded, the rest waits."""
 
     exit_code = EX_TEMPFAIL
+    reason = "called-off"

@@ -18,7 +18,7 @@ from relaynode.links.ways import SMTP_PORT, Ways
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.users import User, Users
 from relaynode.neighbours import load_neighbours
-from relaynode.queue.retry import DAY, RetryPolicy
+from relaynode.queue.retry import DAY, HOUR, RetryPolicy
 from relaynode.queue.sqlite import SqliteStore
 from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
@@ -119,8 +119,13 @@ def make_node(
         hostname=config.hostname,
         postmaster=config.file.node.postmaster,
         utc_offset_minutes=utc_offset_minutes,
+        language=config.file.node.language,
     )
-    retry = RetryPolicy(queue.give_up_after_days * DAY, queue.give_up_min_attempts)
+    retry = RetryPolicy(
+        queue.give_up_after_days * DAY,
+        queue.give_up_min_attempts,
+        queue.warn_after_hours * HOUR,
+    )
     neighbours = load_neighbours(config)
     ways = Ways(config, rules, users, neighbours, monotonic, store.servers, smtp_port=smtp_port)
     parts = RunParts(store, rules, ways, retry, dsns, clock)

@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--all", action="store_true", help="with what has ended lately")
     json_option(sub)
 
+    sub = command("why", "why", "Say what became of messages so far, and what happens next.")
+    sub.add_argument("what", nargs="+", metavar="ID|ADDRESS", help="whose mail, or which message")
+    json_option(sub)
+
     for verb, text in (
         ("hold", "Keep messages in the queue until they are released."),
         ("release", "Let held messages go on."),

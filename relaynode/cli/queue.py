@@ -73,12 +73,14 @@ def as_json(message: QueuedMessage) -> dict[str, Any]:
         "source": message.source,
         "sender": message.envelope.reverse_path,
         "size_bytes": message.size_bytes,
+        "held_for": message.held_for,
         "recipients": [
             {
                 "address": recipient.forward_path.address,
                 "expanded_from": recipient.forward_path.expanded_from,
                 "state": recipient.state,
                 "is_claimed": recipient.claim is not None,
+                "reason": recipient.reason,
                 "attempts": recipient.attempts,
                 "next_attempt_at": recipient.next_attempt_at,
                 "in_doubt": recipient.in_doubt,
@@ -96,6 +98,8 @@ def _print_list(messages: list[QueuedMessage], config: Config) -> None:
         return
     for message in messages:
         state = "" if message.state is MessageState.QUEUED else f"  {message.state}"
+        if message.held_for not in ("", "held"):
+            state += f": {message.held_for}"
         print(
             f"{message.queue_id}  {message.size_bytes} bytes  {_when(message.arrived_at)}"
             f"  <{message.envelope.reverse_path}>{state}"

@@ -65,6 +65,7 @@ class NodeSection(Section, frozen=True, kw_only=True):
     local_domains: list[Name] = field(default_factory=list)
     smart_host: SmartHostNames | None = None
     postmaster: Name = "postmaster"
+    language: Literal["en", "ja", "de", "es", "fr", "pt"] = "en"
 
 
 class MasqueradeSection(Section, frozen=True, kw_only=True):
@@ -336,6 +337,7 @@ class QueueSection(Section, frozen=True, kw_only=True):
 
     give_up_after_days: Positive = 5
     give_up_min_attempts: Positive = 5
+    warn_after_hours: Annotated[int, Meta(ge=0)] = 4
     keep_finished_days: Positive = 7
     remember_days: Annotated[int, Meta(ge=0)] = 10
     message_size_bytes: Positive = 50 * 1024 * 1024

@@ -179,7 +179,7 @@ _OLD_NETWORKS = Differs(
     f"{NOT_DONE}this network is an ordinary domain here", "write its name into the mailertable"
 )
 _MAILER_NAMES = Differs(f"{NOT_DONE}which mailer is meant by default is fixed")
-_WARNINGS = Differs(f"{NOT_DONE}senders are told when mail is returned, not while it waits")
+_WARNINGS = Differs(f"{NOT_DONE}one time for all mail tells when senders are warned that it waits")
 
 
 def _all(answer: Answer, names: str) -> dict[str, Answer]:
@@ -227,8 +227,7 @@ OPTIONS: dict[str, Answer] = {
     ),
     **_all(
         _WARNINGS,
-        "confTO_QUEUEWARN confTO_QUEUEWARN_NORMAL confTO_QUEUEWARN_URGENT"
-        " confTO_QUEUEWARN_NONURGENT confTO_QUEUEWARN_DSN",
+        "confTO_QUEUEWARN_URGENT confTO_QUEUEWARN_NONURGENT confTO_QUEUEWARN_DSN",
     ),
     **_all(
         _TLS,

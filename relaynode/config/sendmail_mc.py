@@ -386,14 +386,29 @@ class _Import:
             self._out.not_understood(line, f"{name}: {value or 'nothing'} is no path of a program")
 
     def _queue_return(self, value: str, name: str, line: int) -> None:
-        parts = re.findall(r"([0-9]{1,9})([smhdw]?)", value)
-        if not parts or "".join(map("".join, parts)) != value:
-            self._out.not_understood(line, f"{name}: {value or 'nothing'} is no time")
+        days = self._time(value, name, line, "d")
+        if days is None:
             return
-        days = sum(int(count) * _DAYS[unit or "d"] for count, unit in parts)
         self._out.set("queue", "give_up_after_days", max(1, math.ceil(days)), name)
         if days != math.ceil(days):
             self._out.differs(line, f"{name}: {value} is rounded up to whole days")
+
+    def _queue_warn(self, value: str, name: str, line: int) -> None:
+        days = self._time(value, name, line, "h")
+        if days is None:
+            return
+        hours = round(days * 24, 6)
+        self._out.set("queue", "warn_after_hours", math.ceil(hours), name)
+        if hours != math.ceil(hours):
+            self._out.differs(line, f"{name}: {value} is rounded up to whole hours")
+
+    def _time(self, value: str, name: str, line: int, usual_unit: str) -> float | None:
+        """A length of time as sendmail writes it, in days; None where it is none."""
+        parts = re.findall(r"([0-9]{1,9})([smhdw]?)", value)
+        if not parts or "".join(map("".join, parts)) != value:
+            self._out.not_understood(line, f"{name}: {value or 'nothing'} is no time")
+            return None
+        return sum(int(count) * _DAYS[unit or usual_unit] for count, unit in parts)
 
     def _delivery_mode(self, value: str, name: str, line: int) -> None:
         """`deferred` also means that nothing is asked of the DNS when mail is taken."""
@@ -520,6 +535,8 @@ _DEFINES: dict[str, Callable[[_Import, str, str, int], None]] = {
     "confTO_QUEUERETURN": _Import._queue_return,
     "confTRUSTED_USERS": _Import._trusted_users,
     "confTO_QUEUERETURN_NORMAL": _Import._queue_return,
+    "confTO_QUEUEWARN": _Import._queue_warn,
+    "confTO_QUEUEWARN_NORMAL": _Import._queue_warn,
 }
 
 _OPTION_NAMES = {
@@ -530,5 +547,6 @@ _OPTION_NAMES = {
     "maxhopcount": "confMAX_HOP",
     "maxmessagesize": "confMAX_MESSAGE_SIZE",
     "timeout.queuereturn": "confTO_QUEUERETURN",
+    "timeout.queuewarn": "confTO_QUEUEWARN",
 }
 """Options of an O line that a define sets, too."""

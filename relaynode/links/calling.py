@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import BusyError, ConnectFailed
-from relaynode.links.neighbour_mail import NeighbourMail, defer_all
+from relaynode.links.neighbour_mail import NeighbourMail, defer_all, tried_to_call
 from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.verdict import counts
 from relaynode.queue.uucp.model import WorkState
 from relaynode.uucp.call import Record, Status
 from relaynode.wire.meter import ByteCount
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.links.queuerun import RunParts
+    from relaynode.links.verdict import Tried
     from relaynode.links.ways import Way
     from relaynode.neighbours import Neighbour, Neighbours
     from relaynode.queue.model import QueuedMessage, QueuedRecipient
@@ -170,9 +172,16 @@ class Calling:
                 return
         called.ended(record)
         if not record.protocol:
-            await defer_all(run, neighbour.name, called.problem)
+            tried = tried_to_call(neighbour.name, record, called.problem)
+            await defer_all(run, neighbour.name, tried, is_attempt=self._counts(neighbour, tried))
         over.on_progress(over.flush)
         await self._executor.run_due()
+
+    def _counts(self, neighbour: Neighbour, tried: Tried) -> bool:
+        """Was a call a chance for the mail?"""
+        section = self._config.links.get(neighbour.link)
+        is_always_up = section is not None and section.kind == "always"
+        return counts(tried, is_always_up=is_always_up, is_line_heard=False)
 
     def mail_for(self, neighbour: Neighbour, run: QueueRun | None = None) -> NeighbourMail:
         """The mail for one session."""

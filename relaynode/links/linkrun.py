@@ -216,7 +216,7 @@ class LinkRun:
         if self._locks[link].locked() or not await run.has_work():
             return run.result
         result = await self._over(link, run.run())
-        if result.is_unreachable and not result.delivered:
+        if result.is_unreachable and not result.is_heard:
             await self._doubt(link, result)
         return result
 
@@ -227,10 +227,7 @@ class LinkRun:
         self._parts.ways.note_links({*always, *hooked, *self._tasks.values(), link})
 
     async def _doubt(self, link: str, result: RunResult) -> None:
-        """A hook said the link is up, and nobody answers: it is gone, and no hook said so.
-
-        To go on trying would use up the tries that mail has before it is returned.
-        """
+        """A hook said the link is up, and nobody answers: it is gone, and no hook said so."""
         if self._config.links[link].kind == "event":
             result.problems.append(f"link {link}: taken to be down until the next linkup")
             await self._parts.store.set_link(link, False, self._parts.clock())
@@ -373,6 +370,7 @@ class LinkRun:
         summary.polls.append(result)
         try:
             await self._fetching.poll(result, summary.count, progress)
+            summary.flush.is_heard = True
         except RelaynodeError as error:
             summary.problems.append(f"account {name}: {error}")
 

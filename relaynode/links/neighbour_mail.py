@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import NotClaimed
+from relaynode.links.queuerun import Leg
+from relaynode.links.verdict import Tried
 from relaynode.mail.packing import can_pack
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
-from relaynode.mailers.neighbour_jobs import JobMaker
+from relaynode.mailers.neighbour_jobs import OWN_COMMAND, JobMaker
 from relaynode.mailers.uucp_form import UucpForm
 from relaynode.queue.uucp.model import Settled, WorkOutcome, WorkState
+from relaynode.uucp.call import Status as CallStatus
 from relaynode.uucp.commands import Code
 from relaynode.uucp.work import Ending
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from relaynode.neighbours import Neighbour
     from relaynode.queue.model import Delivery, QueuedRecipient
     from relaynode.queue.uucp.model import ClaimedJob, Job
+    from relaynode.uucp.call import Record
     from relaynode.uucp.work import Outcome
 
 GROUP_MESSAGES = 8
@@ -105,6 +110,7 @@ class NeighbourMail:
         self._is_news = True
         """Whether there may be mail that was not looked at."""
         self._carried: dict[str, _Carried] = {}
+        self._leg = Leg(neighbour.name, "uucp")
 
     # --- MailFeed
 
@@ -143,7 +149,7 @@ class NeighbourMail:
         carried = self._carried.pop(job.job_id)
         if outcome.ending is Ending.DONE:
             told = ok("accepted by UUCP", "2.0.0")
-            await self._record(job, carried, told, WorkState.DONE, outcome.reason)
+            await self._record(job, carried, told, WorkState.DONE, outcome.reason, Reason.DELIVERED)
         elif outcome.code in NOT_AS_A_BATCH and not job.command.startswith("rmail "):
             await self._send_singly(job, carried, outcome)
         elif outcome.ending is Ending.REFUSED:
@@ -223,7 +229,7 @@ class NeighbourMail:
             )
             raise
         if refused:
-            await self._run.record(refused, self._neighbour.name)
+            await self._run.record(refused, self._leg)
         for load in loads:
             self._carried[load.job.job_id] = _Carried(load.parts, way)
         return loads
@@ -254,21 +260,23 @@ class NeighbourMail:
     async def _refused(self, job: Job, carried: _Carried, outcome: Outcome) -> None:
         """The neighbour will not take this job."""
         told = permanent(f"{self._neighbour.name}: {outcome.reason}", "5.7.1", 554)
+        code = Reason.REFUSED
         if outcome.code is Code.TOO_LARGE:
             told = permanent(f"Message is too large for {self._neighbour.name}", "5.3.4", 552)
-        await self._record(job, carried, told, WorkState.FAILED, outcome.reason)
+            code = Reason.TOO_LARGE
+        await self._record(job, carried, told, WorkState.FAILED, outcome.reason, code)
 
     async def _later(self, job: Job, carried: _Carried, reason: str) -> None:
         """It goes on in another session, unless some of its mail is too old for that."""
         now = self._parts.clock()
         is_old = any(
-            self._run.is_too_old(delivery.message, recipient, now)
-            for delivery, recipients in carried.parts
+            self._run.is_last(recipient, now)
+            for _, recipients in carried.parts
             for recipient in recipients
         )
         state = WorkState.FAILED if is_old else WorkState.WAITING
         told = temporary(f"{self._neighbour.name}: {reason}", "4.4.2")
-        await self._record(job, carried, told, state, reason, in_doubt=is_old)
+        await self._record(job, carried, told, state, reason, Reason.LINE_LOST, in_doubt=is_old)
 
     async def _record(
         self,
@@ -276,16 +284,27 @@ class NeighbourMail:
         carried: _Carried,
         told: Status,
         state: WorkState,
-        reason: str,
+        text: str,
+        reason: Reason,
         *,
         in_doubt: bool = False,
     ) -> None:
+        """`text`: what is remembered of the job."""
+        name = self._neighbour.name
         attempts = [
-            Attempt(delivery, recipient, told, self._neighbour.name, in_doubt)
+            Attempt(
+                delivery,
+                recipient,
+                told,
+                name,
+                in_doubt,
+                reason=reason,
+                passes_dsn=job.command == OWN_COMMAND,
+            )
             for delivery, recipients in carried.parts
             for recipient in recipients
         ]
-        await self._run.record(attempts, self._neighbour.name, self._settled(job, state, reason))
+        await self._run.record(attempts, self._leg, self._settled(job, state, text))
 
     async def _settle(self, job: Job, state: WorkState, reason: str) -> None:
         await self._parts.store.record(
@@ -307,12 +326,27 @@ class NeighbourMail:
         )
 
 
-async def defer_all(run: QueueRun, neighbour: str, reason: str) -> None:
+_BY_STATUS = {
+    CallStatus.PORT_UNAVAILABLE: Reason.CALL_FAILED,
+    CallStatus.WRONG_TIME: Reason.CALL_FAILED,
+    CallStatus.DIAL_FAILED: Reason.CALL_FAILED,
+    CallStatus.LOGIN_FAILED: Reason.AUTH_REFUSED,
+    CallStatus.HANDSHAKE_FAILED: Reason.REFUSED,
+}
+
+
+def tried_to_call(neighbour: str, record: Record, problem: str) -> Tried:
+    """What it means for mail that a call came to nothing."""
+    reason = record.reason or _BY_STATUS.get(record.status, Reason.LINE_LOST)
+    return Tried(temporary(f"{neighbour}: {problem}", "4.4.1"), reason)
+
+
+async def defer_all(run: QueueRun, neighbour: str, tried: Tried, *, is_attempt: bool) -> None:
     """A call came to nothing: a try for all mail that was to go. Raises: StoreError."""
     wanted: list[Wanted] = []
     for found in (await run.choose()).values():
         wanted += found
-    await run.defer(wanted, temporary(f"{neighbour}: {reason}", "4.4.1"), neighbour)
+    await run.defer(wanted, tried, Leg(neighbour, "uucp"), is_attempt=is_attempt)
 
 
 def suitable_batch_bytes(sessions: Iterable[tuple[int, float]]) -> int:

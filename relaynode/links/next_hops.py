@@ -55,7 +55,9 @@ def far_hop(
                 sources=sources,
             )
         except ConnectFailed as error:
-            raise FarHostSilent(str(error)) from error
+            if host.name == host.address:
+                raise  # no DNS was asked for it
+            raise FarHostSilent(str(error), reason=error.reason) from error
 
     dane = host.dane
     return NextHop(
@@ -86,7 +88,7 @@ def _checker(dane: Dane) -> Callable[[Stream], None] | None:
             insist_on_authority(chain, found.authorities, dane.names)
         except TlsFailed as error:
             text = f"{stream.peer}: its certificate is not accepted (DANE): {error}"
-            raise TlsFailed(text) from error
+            raise TlsFailed(text, reason="dane-failed") from error
 
     return check
 

@@ -2,44 +2,58 @@
 
 Waiting recipients are routed anew, gathered by their way (one session a way), and handed to a
 mailer that pulls. What arrives for a way while its session is open goes out in the same session.
-Every recipient is tried once in a run, whatever happens.
+Every recipient is tried once in a run, whatever happens. Ways to the same host are taken one after
+the other, and a host that does not answer is asked once in a run.
+
+What an outcome means is decided in `verdict.py`. Not here: the DSNs themselves (`sources/dsn.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.errors import (
-    ConnectFailed,
-    FarHostSilent,
-    NameServerFailed,
+    MessageBroke,
     ProtocolError,
     RefusedError,
-    StoreError,
+    RelaynodeError,
     TableError,
     WireError,
 )
-from relaynode.mail.status import Status, temporary
+from relaynode.links.notices import Notices
+from relaynode.links.verdict import (
+    NEVER_AN_ATTEMPT,
+    NOBODY_ANSWERED,
+    Judge,
+    Tried,
+    counts,
+    of_error,
+)
+from relaynode.mail.status import temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.policy.expand import final_route
 from relaynode.queue.finish import finish
-from relaynode.queue.model import Delivery, Outcome, QueuedMessage, QueuedRecipient, Result
-from relaynode.sources.dsn import Failed
+from relaynode.queue.model import Outcome, QueuedMessage, QueuedRecipient, Result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 
     from relaynode.links.ways import Way, Ways
-    from relaynode.queue.model import NewMessage
     from relaynode.queue.retry import RetryPolicy
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Settled
     from relaynode.rules import Rules
     from relaynode.sources.dsn import DsnSource
     from relaynode.wire.meter import ByteCount
+
+log = logging.getLogger("relaynode")
+
+FINAL_KINDS = frozenset(("local", "prog", "*file*"))
+"""Kinds of ways that end in a mailbox, or what is as good as one."""
 
 CLAIM_MESSAGES = 32
 """Messages claimed in one commit: enough to make its fsync cheap, few enough that a session which
@@ -55,7 +69,7 @@ neither a thin line nor our memory is helped by calling all of them at once."""
 class RunResult:
     """What a run did, in recipients, but `sent_messages`. Kept up to date while it goes on.
 
-    `is_unreachable`: to some next hop no connection came about.
+    `is_unreachable`: some next hop did not answer. `is_heard`: some other did, or the DNS.
     """
 
     delivered: int = 0
@@ -63,6 +77,7 @@ class RunResult:
     failed: int = 0
     in_doubt: int = 0
     is_unreachable: bool = False
+    is_heard: bool = False
     sent_messages: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
@@ -74,6 +89,20 @@ class Wanted:
     message: QueuedMessage
     recipients: list[QueuedRecipient]
     addresses: dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What the attempts of one session have in common.
+
+    `host`: the next hop, for the host status. `mailer`: as the log calls it. `is_final`: what is
+    taken there has arrived. `began`: when a message's turn came, by queue id, epoch seconds.
+    """
+
+    host: str
+    mailer: str
+    is_final: bool = False
+    began: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +145,54 @@ class QueueRun:
         self._on_progress = on_progress
         self._tried: set[int] = set()
         self._sessions = asyncio.Semaphore(MAX_SESSIONS)
+        self._judge = Judge(parts.retry)
+        self._notices = Notices(parts, self._problem)
+        self._silent: dict[object, Tried] = {}
+        """Hosts that did not answer in this run."""
+        self._unreached: list[tuple[Way, list[Wanted], Tried]] = []
+        """What was to go there, and is recorded when it is known whether others answered."""
         self.result = result or RunResult()
 
     async def run(self) -> RunResult:
         """Try everything once. Raises: StoreError when the queue itself fails."""
         while work := await self.choose():
-            sessions = [self._session(way, wanted) for way, wanted in work.items()]
+            groups: dict[object, dict[Way, list[Wanted]]] = defaultdict(dict)
+            for way, wanted in work.items():
+                groups[self._key(way)][way] = wanted
+            sessions = [self._in_turn(group) for group in groups.values()]
             ended = await asyncio.gather(*sessions, return_exceptions=True)
             for end in ended:
                 if isinstance(end, BaseException):
                     raise end
+            await finish(self._record_unreached())
+        if self._queue_ids is None or self._notices.has_poison:
+            await self._notices.tell_poison()
         return self.result
+
+    def _key(self, way: Way) -> object:
+        """Ways that lead to the same hosts have the same."""
+        if way.kind != "smtp":
+            return way
+        return way.smart_hosts or self.host_of(way)
+
+    async def _in_turn(self, group: dict[Way, list[Wanted]]) -> None:
+        """Ways to one host."""
+        for way, wanted in group.items():
+            silent = self._silent.get(self._key(way))
+            if silent is None:
+                await self._session(way, wanted)
+            else:
+                self._unreached.append((way, wanted, silent))
+
+    async def _record_unreached(self) -> None:
+        unreached, self._unreached = self._unreached, []
+        for way, wanted, tried in unreached:
+            is_attempt = counts(
+                tried,
+                is_always_up=self._parts.ways.is_always_up(way),
+                is_line_heard=self.result.is_heard,
+            )
+            await self.defer(wanted, tried, self.leg(way), is_attempt=is_attempt)
 
     async def has_work(self) -> bool:
         """Is there anything for this run to try?"""
@@ -172,7 +238,7 @@ class QueueRun:
             except TableError as error:
                 self._problem(str(error))
                 continue
-            if self._takes_way(way):
+            if self._takes_way(way) and self._key(way) not in self._silent:
                 wanted = found.setdefault(way, Wanted(message, [], {}))
                 wanted.recipients.append(recipient)
                 wanted.addresses[recipient.id] = route.user
@@ -181,7 +247,7 @@ class QueueRun:
     # --- claim and try
 
     async def _session(self, way: Way, wanted: list[Wanted]) -> None:
-        session = _Session(self, way, wanted)
+        session = _Session(self, self._parts, way, wanted)
         consignments = session.consignments()
         try:
             mailer = self._parts.ways.mailer(way, self._count)
@@ -189,10 +255,22 @@ class QueueRun:
                 await mailer.deliver(consignments, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
             self._problem(f"{way}: {error}")
-            self.result.is_unreachable |= _is_silence(error)
-            await finish(session.defer_rest(_session_status(error), error.host))
+            await finish(session.failed(of_error(error)))
+        except RelaynodeError:
+            raise
+        except Exception as error:
+            log.exception("%s: an internal error", way)
+            self._problem(f"{way}: internal error: {error!r}")
+            await finish(session.broke(error))
         finally:
             await finish(session.end(consignments))
+
+    def unreached(self, way: Way, wanted: list[Wanted], tried: Tried) -> None:
+        """The next hop did not answer."""
+        self.result.is_unreachable |= not tried.is_answered
+        self.result.is_heard |= tried.is_answered
+        self._silent[self._key(way)] = tried
+        self._unreached.append((way, wanted, tried))
 
     def _problem(self, text: str) -> None:
         if text not in self.result.problems:
@@ -219,50 +297,48 @@ class QueueRun:
 
     # --- record
 
-    async def record(
-        self, attempts: Sequence[Attempt], host: str, settled: Settled | None = None
-    ) -> None:
-        """Write down attempts, with the DSNs of those that failed, in one commit.
+    def leg(self, way: Way) -> Leg:
+        """What all attempts on a way have in common."""
+        mailer = way.mailer or ("esmtp" if way.kind == "smtp" else way.kind)
+        return Leg(self.host_of(way), mailer, way.kind in FINAL_KINDS)
 
-        `host`: the next hop, for the host status. `settled`: the UUCP jobs that end with them.
+    async def record(
+        self,
+        attempts: Sequence[Attempt],
+        leg: Leg,
+        settled: Settled | None = None,
+        *,
+        is_attempt: bool = True,
+    ) -> None:
+        """Write down tries, with the DSNs that they make due, in one commit.
+
+        `settled`: the UUCP jobs that end with them. `is_attempt`: do they count?
         """
         now = self._parts.clock()
-        outcomes = []
-        failures: dict[str, tuple[Delivery, list[Failed]]] = {}
-        for attempt in attempts:
-            outcome = self._verdict(attempt, host, now)
-            outcomes.append(outcome)
+        judged = [
+            (one, self._outcome(one, leg.host, now, is_attempt=is_attempt)) for one in attempts
+        ]
+        outcomes = [outcome for _, outcome in judged]
+        due = self._notices.due(judged, now, is_final=leg.is_final)
+        await self._parts.store.record(outcomes, now, due.new, settled, due.warnings)
+        for attempt, outcome in judged:
             self._tally(outcome)
-            if outcome.result is Result.FAILED:
-                _, failed = failures.setdefault(outcome.queue_id, (attempt.delivery, []))
-                failed.append(
-                    Failed(attempt.recipient, attempt.status, attempt.relay, attempt.dialogue)
-                )
-        dsns = [self._notice(delivery, failed, now) for delivery, failed in failures.values()]
-        new = [notice for notice in dsns if notice is not None]
-        await self._parts.store.record(outcomes, now, new, settled)
+            self._notices.log(attempt, outcome, leg, now)
+        self._notices.log_queued(due)
         self._on_progress(self.result)
 
-    def _verdict(self, attempt: Attempt, host: str, now: float) -> Outcome:
-        """What a status means for a recipient: the one place where that is decided."""
-        status = attempt.status
-        if status.is_success:
-            result = Result.DELIVERED
-        elif status.is_permanent or self.is_too_old(
-            attempt.delivery.message, attempt.recipient, now
-        ):
-            result = Result.FAILED
-        else:
-            result = Result.DEFERRED
-        return Outcome(
+    def _outcome(self, attempt: Attempt, host: str, now: float, *, is_attempt: bool) -> Outcome:
+        tried = Tried(
+            attempt.status, attempt.reason, attempt.relay, attempt.in_doubt, host=attempt.host
+        )
+        self.result.is_heard |= tried.is_answered
+        return self._judge.outcome(
             attempt.delivery.message.queue_id,
-            attempt.recipient.id,
-            result,
-            status,
-            attempt.relay,
-            attempt.in_doubt,
-            self._parts.retry.next_attempt_at(attempt.recipient.attempts + 1, now),
-            attempt.host or host,
+            attempt.recipient,
+            tried,
+            now,
+            host=host,
+            is_attempt=is_attempt and tried.reason not in NEVER_AN_ATTEMPT,
         )
 
     def _tally(self, outcome: Outcome) -> None:
@@ -276,71 +352,77 @@ class QueueRun:
                 self.result.failed += 1
         self.result.in_doubt += outcome.in_doubt
 
-    def _notice(
-        self, delivery: Delivery, failed: Sequence[Failed], now: float
-    ) -> NewMessage | None:
-        try:
-            return self._parts.dsns.notice(delivery, failed, now)
-        except StoreError as error:  # the content is gone: the failure still stands
-            self._problem(str(error))
-            return None
-
-    def is_too_old(self, message: QueuedMessage, recipient: QueuedRecipient, now: float) -> bool:
+    def is_last(self, recipient: QueuedRecipient, now: float) -> bool:
         """Would one more try that fails be the last?"""
-        attempts = recipient.attempts + 1
-        return self._parts.retry.is_too_old(message.arrived_at, attempts, now)
+        return self._judge.is_last(recipient, now)
 
     def host_of(self, way: Way) -> str:
         """The next hop's name in the host status."""
         return self._parts.ways.host_of(way)
 
-    async def defer(self, wanted: Sequence[Wanted], status: Status, host: str) -> None:
-        """The next hop cannot be used: a try for all that was to go there."""
+    async def defer(
+        self, wanted: Sequence[Wanted], tried: Tried, leg: Leg, *, is_attempt: bool = True
+    ) -> None:
+        """The next hop cannot be used: a try for all that was to go there.
+
+        `is_attempt`: does it count?
+        """
         now = self._parts.clock()
-        retry = self._parts.retry
-        old = [
-            Wanted(one.message, too_old, {recipient.id: "" for recipient in too_old})
-            for one in wanted
-            if (too_old := [r for r in one.recipients if self.is_too_old(one.message, r, now)])
-        ]
-        # Their failing makes DSNs, for which the content is needed: claim them.
-        claimed = [one.delivery for one in await self.claim(old)]
-        await self.record(
-            [Attempt(delivery, one, status) for delivery in claimed for one in delivery.recipients],
-            host,
-        )
-        outcomes = [
-            Outcome(
-                one.message.queue_id,
-                recipient.id,
-                Result.DEFERRED,
-                status,
-                next_attempt_at=retry.next_attempt_at(recipient.attempts + 1, now),
-                host=host,
-            )
-            for one in wanted
-            for recipient in one.recipients
-            if not self.is_too_old(one.message, recipient, now)
-        ]
+        marked: list[Wanted] = []
+        outcomes = []
+        for one in wanted:
+            told = [r for r in one.recipients if is_attempt and self._is_to_be_told(one, r, now)]
+            if told:
+                marked.append(Wanted(one.message, told, {r.id: "" for r in told}))
+            outcomes += [
+                self._judge.outcome(
+                    one.message.queue_id, r, tried, now, host=leg.host, is_attempt=is_attempt
+                )
+                for r in one.recipients
+                if r not in told
+            ]
+        await self._record_claimed(marked, tried, leg)
         for outcome in outcomes:
             self._tally(outcome)
         await self._parts.store.record(outcomes, now)
+        self._notices.log_deferred(wanted, outcomes, leg, now)
         self._on_progress(self.result)
+
+    def _is_to_be_told(self, one: Wanted, recipient: QueuedRecipient, now: float) -> bool:
+        """Would a DSN be due if one more attempt failed?"""
+        is_late = self._parts.retry.is_late(self._judge.aged(recipient, now))
+        return self._judge.is_last(recipient, now) or (is_late and not one.message.warned_at)
+
+    async def _record_claimed(self, wanted: Sequence[Wanted], tried: Tried, leg: Leg) -> None:
+        """DSNs want the content: claim what they are due for."""
+        claimed = [one.delivery for one in await self.claim(wanted)] if wanted else []
+        attempts = [
+            Attempt(delivery, one, tried.status, tried.relay, reason=tried.reason)
+            for delivery in claimed
+            for one in delivery.recipients
+        ]
+        if attempts:
+            await self.record(attempts, leg)
 
 
 class _Session:
     """The messages of one way on their way through one mailer."""
 
-    def __init__(self, run: QueueRun, way: Way, wanted: list[Wanted]) -> None:
+    def __init__(self, run: QueueRun, parts: RunParts, way: Way, wanted: list[Wanted]) -> None:
         self._run = run
+        self._clock = parts.clock
         self._way = way
         self._wanted = wanted
+        self._leg = run.leg(way)
         self._claimed: dict[int, Consignment] = {}
+        self._latest: Consignment | None = None
 
     async def consignments(self) -> AsyncGenerator[Consignment, None]:
         """Claims one group after another, as the mailer pulls."""
         while self._wanted:
             for consignment in await finish(self._claim_group()):
+                self._latest = consignment
+                self._leg.began[consignment.delivery.message.queue_id] = self._clock()
                 yield consignment
             if not self._wanted:
                 self._wanted = await self._run.more(self._way)
@@ -359,20 +441,47 @@ class _Session:
         await finish(self._record(attempts))
 
     async def _record(self, attempts: Sequence[Attempt]) -> None:
-        await self._run.record(attempts, self._run.host_of(self._way))
+        await self._run.record(attempts, self._leg)
         for attempt in attempts:
             self._claimed.pop(attempt.recipient.id, None)
 
-    async def defer_rest(self, status: Status, host: str) -> None:
-        """The session failed: all that it was for has had its try. `host`: with whom, or ""."""
+    async def failed(self, tried: Tried) -> None:
+        """The session failed: all that it was for has had its try, or was not reached."""
+        untried = await self._untried()
+        if tried.reason in NOBODY_ANSWERED:
+            self._run.unreached(self._way, untried, tried)
+            return
+        self._run.result.is_heard |= tried.is_answered
+        self._run.result.is_unreachable |= not tried.is_answered
+        is_attempt = tried.reason not in NEVER_AN_ATTEMPT
+        await self._run.defer(untried, tried, self._leg, is_attempt=is_attempt)
+
+    async def broke(self, error: Exception) -> None:
+        """Something that nobody expected: blamed on the message that was taken last."""
+        tried = of_error(error)
+        if self._latest is not None:
+            delivery = self._latest.delivery
+            status = temporary(tried.status.text, "4.3.0")
+            await self._record(
+                [
+                    Attempt(delivery, one, status, reason=MessageBroke.reason)
+                    for one in delivery.recipients
+                    if one.id in self._claimed
+                ]
+            )
+        await self._run.defer(await self._untried(), tried, self._leg)
+
+    async def _untried(self) -> list[Wanted]:
+        """What the session was for and did not come to, its claims given back: what a DSN is due
+        for is claimed again, with its content."""
         untried = list(self._wanted)
         for consignment in {id(one): one for one in self._claimed.values()}.values():
             delivery = consignment.delivery
             recipients = [one for one in delivery.recipients if one.id in self._claimed]
             untried.append(Wanted(delivery.message, recipients, {}))
         self._wanted = []
-        await self.give_back()  # what is too old is claimed again, with its content for the DSN
-        await self._run.defer(untried, status, host or self._run.host_of(self._way))
+        await self.give_back()
+        return untried
 
     async def end(self, consignments: AsyncGenerator[Consignment, None]) -> None:
         """Nothing more is pulled; what was and came to nothing is given back."""
@@ -384,23 +493,3 @@ class _Session:
         if self._claimed:
             await self._run.unclaim(self._claimed)
             self._claimed.clear()
-
-
-def _is_silence(error: Exception) -> bool:
-    """Does it look as if the line were gone? One of the many hosts out there says nothing of it."""
-    if isinstance(error, NameServerFailed):
-        return error.is_silent
-    return isinstance(error, ConnectFailed) and not isinstance(error, FarHostSilent)
-
-
-def _session_status(error: Exception) -> Status:
-    """What the failure of a whole session means for a message: always temporary."""
-    if isinstance(error, RefusedError):
-        status = error.status
-        code = 451 if status.is_permanent else status.code
-        return Status(code, f"4{status.enhanced[1:]}" if status.enhanced else "", str(error))
-    if isinstance(error, TableError):
-        return temporary(str(error), "4.3.5")
-    if isinstance(error, NameServerFailed):
-        return temporary(str(error), "4.4.3")
-    return temporary(str(error), "4.4.1" if not isinstance(error, ProtocolError) else "4.5.0")

@@ -12,6 +12,7 @@ from relaynode.links.far_hosts import FarHosts
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, far_hop, opener
 from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status, ok, permanent
 from relaynode.mailers.file import FileMailer
 from relaynode.mailers.first_that_takes import FirstThatTakes
@@ -173,15 +174,21 @@ class Ways:
             )
         return far_way(way.name) if way.kind == "smtp" else ""
 
+    def is_always_up(self, way: Way) -> bool:
+        """Does a way need no line, or one that is there whenever nobody says otherwise?"""
+        link = self.link_of(way)
+        return link is None or self._config.links[link].kind == "always"
+
     def mailer(self, way: Way, count: ByteCount) -> Mailer:
         """A mailer for one session on a way. `count` sees what crosses the line.
 
         Not for a neighbour: its mail goes in calls (`calling.py`). Raises: TableError.
         """
         if way.kind == "error":
-            return SameForAll(way.status or permanent("Mail for this domain is refused"))
+            status = way.status or permanent("Mail for this domain is refused")
+            return SameForAll(status, reason=Reason.REJECTED_BY_TABLE)
         if way.kind == "discard":
-            return SameForAll(ok("discarded"), "discard")
+            return SameForAll(ok("discarded"), "discard", reason=Reason.DISCARDED)
         masquerade = self._rules.masquerade
         hostname = self._config.hostname
         if way.kind == "local":

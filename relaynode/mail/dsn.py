@@ -4,6 +4,8 @@ A DSN is a multipart/report (RFC 3462) of three parts: a text for people, the ma
 message/delivery-status (RFC 3464), and the message it is about or only its header. Layout and
 wording are sendmail's, which people and filters have known for decades. RFC 3461 says when one is
 due; that is decided elsewhere, and so is its way back: the envelope's reverse-path must be null.
+The text for people is in one of the languages of `dsn_words`; whatever is in it, what is not ASCII
+goes encoded, so that a path of seven bits does not spoil it.
 
 Much of what goes in was said by strangers (replies, ENVID, ORCPT), so each line is cleaned of
 control characters and cut before it is written.
@@ -11,12 +13,15 @@ control characters and cut before it is written.
 
 from __future__ import annotations
 
+import base64
+import quopri
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from relaynode.errors import AddressError
 from relaynode.mail.address import join, split
+from relaynode.mail.dsn_words import LANGUAGES
 from relaynode.mail.header import CRLF, find_header_end
 from relaynode.mail.trace import moment, rfc5322_date
 from relaynode.mail.xtext import xtext_decode
@@ -24,6 +29,7 @@ from relaynode.mail.xtext import xtext_decode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from relaynode.mail.dsn_words import Words
     from relaynode.mail.status import Status
 
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
@@ -33,18 +39,16 @@ MAX_LINE_OCTETS = 900
 """Where a quoted line is cut, so that with what stands around it it stays below the 998 of
 RFC 5322 section 2.1.1."""
 
+_MAX_WORD_BYTES = 42
+"""RFC 2047 2: an encoded word has 75 characters at most; so many bytes make 56 of them."""
+
 # RFC 2046 5.1.1
 _MAX_BOUNDARY = 70
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _IS_8BIT = re.compile(rb"[\x80-\xff]")
-_WARNING_BOX = (
-    "    **********************************************",
-    "    **      THIS IS A WARNING MESSAGE ONLY      **",
-    "    **  YOU DO NOT NEED TO RESEND YOUR MESSAGE  **",
-    "    **********************************************",
-    "",
-)
+_MOSTLY_ASCII = 0.8
+"""Texts with so much ASCII in them stay readable as quoted-printable; others go as base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +80,14 @@ class Notice:
     is_8bit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Wording:
-    subject: str
-    auto_submitted: str
-    heading: str
-    outcome: str = ""  # behind the address, below the heading
-    transcript: str = ""  # behind the address, in the transcript
-
-
-_RECEIPT = ("Return receipt", "return-receipt", "successful delivery notifications")
-_WORDINGS: dict[Action, _Wording] = {
-    "failed": _Wording(
-        "Returned mail: see transcript for details", "failure", "permanent fatal errors"
-    ),
-    "delayed": _Wording("Warning: could not send message for past {age}", "warning-timeout", ""),
-    "delivered": _Wording(
-        *_RECEIPT, "  (successfully delivered to mailbox)", "Successfully delivered"
-    ),
-    "relayed": _Wording(
-        *_RECEIPT,
-        "  (relayed to non-DSN-aware mailer)",
-        "relayed; expect no further notifications",
-    ),
-    "expanded": _Wording(*_RECEIPT, "  (expanded by mailing list)", "expanded by mailing list"),
+_AUTO_SUBMITTED: dict[Action, str] = {
+    "failed": "failure",
+    "delayed": "warning-timeout",
+    "delivered": "return-receipt",
+    "relayed": "return-receipt",
+    "expanded": "return-receipt",
 }
+"""The word behind auto-generated (RFC 3834 5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +103,40 @@ class _Report:
     utc_offset_minutes: int
     action: Action
     retry_until: float | None
-
-    @property
-    def wording(self) -> _Wording:
-        return _WORDINGS[self.action]
+    words: Words
 
     @property
     def age(self) -> str:
-        return _span(self.now - self.arrived_at)
+        return self.words.span(self.now - self.arrived_at)
+
+    @property
+    def subject(self) -> str:
+        words = self.words
+        if self.action == "failed":
+            return words.failed_subject
+        return words.delayed_subject if self.action == "delayed" else words.receipt_subject
+
+    @property
+    def heading(self) -> str:
+        if self.action == "delayed":
+            return ""
+        is_failed = self.action == "failed"
+        return self.words.failed_heading if is_failed else self.words.receipt_heading
+
+    @property
+    def outcome(self) -> str:
+        """Behind an address, below the heading."""
+        words = self.words
+        said = {"delivered": words.delivered, "relayed": words.relayed, "expanded": words.expanded}
+        return f"  ({said[self.action]})" if self.action in said else ""
+
+    @property
+    def outcome_in_transcript(self) -> str:
+        words = self.words
+        return {
+            "delivered": words.delivered_transcript,
+            "relayed": words.relayed_transcript,
+        }.get(self.action, words.expanded_transcript)
 
     def date(self, when: float) -> str:
         return rfc5322_date(when, self.utc_offset_minutes)
@@ -145,6 +158,7 @@ def build(
     action: Action = "failed",
     retry_until: float | None = None,
     for_postmaster: bool = False,
+    language: str = "en",
 ) -> Notice:
     """Build one DSN for recipients of one message that share an action.
 
@@ -154,7 +168,8 @@ def build(
     Large messages should come as a header only, since the DSN is one value in memory.
     `reverse_path`: whom to tell. `from_text`: where the message came from, "from alice@localhost".
     `retry_until`: for "delayed", when we shall give up. `for_postmaster`: it tells of a DSN that
-    could not be delivered. All times in epoch seconds. Received lines are the caller's.
+    could not be delivered. `language`: one of dsn_words.LANGUAGES. All times in epoch
+    seconds. Received lines are the caller's.
 
     Raises: ValueError without failures, or for the null reverse-path (RFC 5321 section 6.1).
     """
@@ -170,11 +185,12 @@ def build(
         utc_offset_minutes=utc_offset_minutes,
         action=action,
         retry_until=retry_until,
+        words=LANGUAGES[language],
     )
     returned = original if original_is_complete else _header_only(original)
     is_8bit = _IS_8BIT.search(returned) is not None
     parts = (
-        CRLF + _people_part(report),
+        text_part(_people_lines(report)),
         b"Content-Type: message/delivery-status\r\n\r\n" + _status_part(report),
         _returned_part(returned, original_is_complete, is_8bit),
     )
@@ -201,10 +217,10 @@ def _header(
     for_postmaster: bool,
 ) -> bytes:
     host = report.reporting_mta
-    subject = report.wording.subject.format(age=report.age)
-    auto_submitted = report.wording.auto_submitted
+    subject = report.subject.format(age=report.age)
+    auto_submitted = _AUTO_SUBMITTED[report.action]
     if for_postmaster:
-        subject = "Postmaster notify: see transcript for details"
+        subject = report.words.postmaster_subject
         auto_submitted = "postmaster-notification"
     lines = [
         f"Date: {report.date(report.now)}",
@@ -214,7 +230,7 @@ def _header(
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"',
         *(["Content-Transfer-Encoding: 8bit"] if is_8bit else []),
-        f"Subject: {subject}",
+        f"Subject: {encoded_words(subject)}",
         f"Auto-Submitted: auto-generated ({auto_submitted})",  # RFC 3834 5
     ]
     return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
@@ -234,31 +250,30 @@ def _boundary(wish: str, parts: Sequence[bytes]) -> str:
 # ---- for people --------------------------------------------------------------------------------
 
 
-def _people_part(report: _Report) -> bytes:
-    lines = (
-        *(_WARNING_BOX if report.action == "delayed" else ()),
-        f"The original message was received at {report.date(report.arrived_at)}",
-        report.from_text,
-        "",
-        *_summary(report),
-        "   ----- Transcript of session follows -----",
-        *_transcript(report),
-        *_prospect(report),
-    )
-    return _lines(lines)
+def _people_lines(report: _Report) -> Iterator[str]:
+    words = report.words
+    if report.action == "delayed":
+        yield from words.warning_box
+    yield words.received.format(date=report.date(report.arrived_at))
+    yield report.from_text
+    yield ""
+    yield from _summary(report)
+    yield f"   ----- {words.transcript_heading} -----"
+    yield from _transcript(report)
+    yield from _prospect(report)
 
 
 def _summary(report: _Report) -> Iterator[str]:
-    wording = report.wording
-    if not wording.heading:
+    words = report.words
+    if not report.heading:
         return
-    yield f"   ----- The following addresses had {wording.heading} -----"
+    yield f"   ----- {report.heading} -----"
     for failure in report.failures:
-        yield _shown(failure.address) + wording.outcome
+        yield _shown(failure.address) + report.outcome
         if report.action == "failed" and not failure.status.is_temporary:
-            yield f"    (reason: {failure.status})"
+            yield f"    ({words.reason.format(text=failure.status)})"
         if failure.expanded_from:
-            yield f"    (expanded from: {_shown(failure.expanded_from)})"
+            yield f"    ({words.expanded_from.format(address=_shown(failure.expanded_from))})"
     yield ""
 
 
@@ -267,7 +282,7 @@ def _transcript(report: _Report) -> Iterator[str]:
     for failure in report.failures:
         if failure.dialogue and failure.remote_mta and failure.remote_mta != talking_to:
             talking_to = failure.remote_mta
-            yield f"... while talking to {_as_spoken(talking_to)}:"
+            yield report.words.talking_to.format(host=_as_spoken(talking_to))
         yield from failure.dialogue
         yield _verdict(failure, report)
 
@@ -275,11 +290,11 @@ def _transcript(report: _Report) -> Iterator[str]:
 def _verdict(failure: Failure, report: _Report) -> str:
     status, address = failure.status, _shown(failure.address)
     if report.action == "delayed" or (report.action == "failed" and status.is_temporary):
-        return f"{address}... Deferred: {status.text}"
+        return f"{address}... {report.words.deferred.format(text=status.text)}"
     if report.action == "failed":
         codes = f"{status.code} {status.enhanced}".rstrip()
         return f"{codes} {address}... {status.text}"
-    return f"{address}... {report.wording.transcript}"
+    return f"{address}... {report.outcome_in_transcript}"
 
 
 def _as_spoken(host: str) -> str:
@@ -289,16 +304,17 @@ def _as_spoken(host: str) -> str:
 
 def _prospect(report: _Report) -> Iterator[str]:
     """How it goes on with mail that could not be delivered in time."""
+    words = report.words
     if report.action == "delayed":
-        yield f"Warning: message still undelivered after {report.age}"
+        yield words.still_undelivered.format(age=report.age)
         if report.retry_until is None:
-            yield "Will keep trying"
+            yield words.keep_trying
         else:
-            limit = _span(report.retry_until - report.arrived_at)
-            yield f"Will keep trying until message is {limit} old"
+            limit = words.span(report.retry_until - report.arrived_at)
+            yield words.keep_trying_until.format(limit=limit)
     elif _gave_up(report):
-        yield f"Message could not be delivered for {report.age}"
-        yield "Message will be deleted from queue"
+        yield words.gave_up.format(age=report.age)
+        yield words.deleted
 
 
 def _gave_up(report: _Report) -> bool:
@@ -306,18 +322,51 @@ def _gave_up(report: _Report) -> bool:
     return report.action == "failed" and any(f.status.is_temporary for f in report.failures)
 
 
+def text_part(lines: Iterable[str]) -> bytes:
+    """A text for people with its header: plain if it is ASCII, else UTF-8 and encoded so that it
+    survives a path of seven bits."""
+    cleaned = [_CONTROL.sub(" ", line).rstrip() for line in lines]
+    if all(map(str.isascii, cleaned)):
+        return CRLF + _lines(cleaned)
+    data = b"".join(_cut(line) + CRLF for line in cleaned)
+    ascii_bytes = sum(byte < 0x80 for byte in data)
+    if ascii_bytes < _MOSTLY_ASCII * len(data):
+        name, coded = b"base64", base64.encodebytes(data).replace(b"\n", CRLF)
+    else:
+        coded = quopri.encodestring(data.replace(CRLF, b"\n")).replace(b"\n", CRLF)
+        name = b"quoted-printable"
+    return (
+        b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: "
+        + name
+        + CRLF
+        + CRLF
+        + coded
+    )
+
+
+def _cut(line: str) -> bytes:
+    data = line.encode("utf-8", "backslashreplace")[:MAX_LINE_OCTETS]
+    return data.decode("utf-8", "ignore").encode()  # no half character
+
+
+def encoded_words(text: str) -> str:
+    """A text for a header field: as it is, or in words of RFC 2047."""
+    if text.isascii():
+        return text
+    words, chunk = [], ""
+    for character in text:
+        if len((chunk + character).encode()) > _MAX_WORD_BYTES:
+            words.append(chunk)
+            chunk = ""
+        chunk += character
+    words.append(chunk)
+    coded = (base64.b64encode(word.encode()).decode("ascii") for word in words)
+    return "\r\n ".join(f"=?UTF-8?B?{word}?=" for word in coded)
+
+
 def _shown(address: str) -> str:
     """An address as it would be typed: programs and files in quotes, as in an aliases file."""
     return f'"{address}"' if address.startswith(("|", "/")) else address
-
-
-def _span(seconds: float) -> str:
-    """A length of time in its largest unit: "4 hours"."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        number = int(seconds) // length
-        if number >= 1:
-            return f"{number} {unit}" + ("s" if number > 1 else "")
-    return "0 seconds"
 
 
 # ---- for machines ------------------------------------------------------------------------------

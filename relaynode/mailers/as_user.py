@@ -7,11 +7,13 @@ path that a user controls.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from relaynode.mail.reason import Reason
 from relaynode.mailers.mailbox import deliver_to_file, deliver_to_maildir, deliver_to_mbox, frame
 
 if TYPE_CHECKING:
@@ -38,6 +40,13 @@ def write(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes
         deliver_to_mbox(path, os.fsencode(unique), pieces)
     elif not deliver_to_file(path, os.fsencode(unique), pieces):
         raise CannotCreate(None, "Can't create output", str(path))
+
+
+def disk_reason(error: OSError) -> str:
+    """The reason code of a mailbox that cannot be written."""
+    full = os.strerror(errno.EDQUOT)
+    is_full = error.errno == errno.EDQUOT or full in (error.strerror or "")
+    return Reason.MAILBOX_FULL if is_full else Reason.LOCAL_ERROR
 
 
 def _write_as(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError, StoreError
 from relaynode.mail.status import Status, ok, permanent, temporary
-from relaynode.mailers.as_user import CannotCreate, write
+from relaynode.mailers.as_user import CannotCreate, disk_reason, write
 from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
@@ -42,23 +42,24 @@ class FileMailer(InThreads):
         delivery = consignment.delivery
         for recipient, path in zip(delivery.recipients, consignment.addresses, strict=True):
             run_as = recipient.forward_path.run_as
-            status = await asyncio.to_thread(self._append, delivery, Path(path), run_as)
-            attempts.append(Attempt(delivery, recipient, status, _RELAY))
+            status, reason = await asyncio.to_thread(self._append, delivery, Path(path), run_as)
+            attempts.append(Attempt(delivery, recipient, status, _RELAY, reason=reason))
         await report(attempts)
 
-    def _append(self, delivery: Delivery, path: Path, run_as: str) -> Status:
+    def _append(self, delivery: Delivery, path: Path, run_as: str) -> tuple[Status, str]:
+        """Status and reason."""
         if str(path) == NOWHERE:
-            return ok(f"delivered to {NOWHERE}")
+            return ok(f"delivered to {NOWHERE}"), ""
         try:
             user = deliverer(self._users, run_as, self._default_user)
             outgoing = compose(delivery, self._masquerade, mailer="local")
             write(user, "file", path, from_line(delivery), stored(delivery, outgoing))
         except RefusedError as error:
-            return error.status
+            return error.status, error.reason
         except CannotCreate as error:
-            return permanent(f"{path}: {error.strerror}", "5.2.0", 550)
+            return permanent(f"{path}: {error.strerror}", "5.2.0", 550), ""
         except StoreError as error:
-            return temporary(str(error), "4.3.0")
+            return temporary(str(error), "4.3.0"), error.reason
         except OSError as error:
-            return temporary(f"{path}: {error.strerror or error}", "4.2.0")
-        return ok(f"delivered to file {path}")
+            return temporary(f"{path}: {error.strerror or error}", "4.2.0"), disk_reason(error)
+        return ok(f"delivered to file {path}"), ""

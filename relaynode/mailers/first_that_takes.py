@@ -20,6 +20,7 @@ from relaynode.errors import (
     TlsFailed,
     WireError,
 )
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.same_for_all import SameForAll
@@ -29,6 +30,15 @@ if TYPE_CHECKING:
 
     from relaynode.mailers.mailer import Mailer, Report
     from relaynode.mailers.smtp_hop import NextHop
+
+
+_NO_HOPS = {
+    "1.2": Reason.DNS_NO_SUCH_HOST,
+    "1.10": Reason.NULL_MX,
+    "3.5": Reason.MAIL_LOOP,
+    "4.4": Reason.DNS_NO_SUCH_HOST,
+}
+"""What it means that there is nowhere to go: subject and detail of RFC 3463."""
 
 
 class FirstThatTakes:
@@ -47,7 +57,8 @@ class FirstThatTakes:
         """See Mailer. An error that ends it carries the `host` it was met with."""
         hops = await self._hops()
         if isinstance(hops, Status):
-            await SameForAll(hops).deliver(consignments, report)
+            reason = _NO_HOPS.get(hops.enhanced.partition(".")[2], "")
+            await SameForAll(hops, reason=reason).deliver(consignments, report)
             return
         work = _Work(consignments)
         try:

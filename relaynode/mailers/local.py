@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import StoreError
 from relaynode.mail.status import Status, ok, permanent, temporary
-from relaynode.mailers.as_user import write
+from relaynode.mailers.as_user import disk_reason, write
 from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
@@ -40,15 +40,18 @@ class LocalMailer(InThreads):
         attempts = []
         delivery = consignment.delivery
         for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
-            status, relay = await asyncio.to_thread(self._deliver, delivery, recipient.id, name)
-            attempts.append(Attempt(delivery, recipient, status, relay))
+            status, relay, reason = await asyncio.to_thread(
+                self._deliver, delivery, recipient.id, name
+            )
+            attempts.append(Attempt(delivery, recipient, status, relay, reason=reason))
         await report(attempts)
 
-    def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str]:
+    def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str, str]:
+        """Status, relay and reason."""
         name = unquote(name)
         user = self._users.find(name) or self._users.find(name.partition("+")[0])
         if user is None:
-            return permanent(f"<{name}>... User unknown", "5.1.1", 550), ""
+            return permanent(f"<{name}>... User unknown", "5.1.1", 550), "", ""
         kind = "maildir" if self._users.are_maildirs else "mbox"
         path = self._users.mailbox_of(user)
         try:
@@ -60,11 +63,11 @@ class LocalMailer(InThreads):
             else:
                 write(user, kind, path, from_line(delivery), pieces)
         except StoreError as error:
-            return temporary(str(error), "4.3.0"), kind
+            return temporary(str(error), "4.3.0"), kind, error.reason
         except OSError as error:
             text = f"{error.filename or path}: {error.strerror or error}"
-            return temporary(text, "4.2.0"), kind
-        return ok(f"delivered to {kind} of {user.name}"), kind
+            return temporary(text, "4.2.0"), kind, disk_reason(error)
+        return ok(f"delivered to {kind} of {user.name}"), kind, ""
 
     def _unique(self, delivery: Delivery, recipient_id: int) -> str:
         """A Maildir name that is the same for every try of this delivery."""

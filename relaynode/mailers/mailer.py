@@ -33,6 +33,8 @@ class Attempt:
     `relay`: who said so. `in_doubt`: the content was sent, the final reply was not read.
     `dialogue`: lines that the sender may want to see if it failed, such as a program's output.
     `host`: the next hop that it was, for the host status; "" if that is the way's own.
+    `reason`: a code of mail/reason.py; "" where the status says it all. `passes_dsn`: the next hop
+    tells of success itself, if the sender wants to know (RFC 3461).
     """
 
     delivery: Delivery
@@ -42,6 +44,8 @@ class Attempt:
     in_doubt: bool = False
     dialogue: tuple[str, ...] = ()
     host: str = ""
+    reason: str = ""
+    passes_dsn: bool = False
 
 
 Report: TypeAlias = "Callable[[Sequence[Attempt]], Awaitable[None]]"

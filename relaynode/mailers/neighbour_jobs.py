@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.errors import MessageBroke
 from relaynode.mail.bsmtp import BatchMessage, BatchRecipient, batch
 from relaynode.mail.packing import pack
-from relaynode.mail.status import Status, permanent
+from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt
+from relaynode.mailers.outgoing import carefully
 from relaynode.mailers.uucp_form import jobs, why_not
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.uucp.model import JobKind, MailJob, NewJob
@@ -59,6 +61,10 @@ class _Passed:
     recipients: list[tuple[QueuedRecipient, str]]
 
     @property
+    def queue_id(self) -> str:
+        return self.delivery.message.queue_id
+
+    @property
     def is_from_nobody(self) -> bool:
         return not self.delivery.message.envelope.reverse_path
 
@@ -83,12 +89,39 @@ class JobMaker:
     def make(self, consignments: Sequence[Consignment]) -> tuple[list[Load], list[Attempt]]:
         """Jobs of messages in their order, and what cannot go. It waits for the disk.
 
-        Raises: StoreError.
+        Raises: StoreError, but for a message that breaks us: that one is reported.
         """
         refused: list[Attempt] = []
-        passed = [one for each in consignments if (one := self._passed(each, refused)).recipients]
-        loads = self._batches(passed) if self.command else self._singles(passed)
-        return list(loads), refused
+        passed = []
+        for consignment in consignments:
+            try:
+                with carefully(consignment.delivery):
+                    passed.append(self._passed(consignment, refused))
+            except MessageBroke as error:
+                refused += _broken(consignment.delivery, error, consignment.delivery.recipients)
+        passed = [one for one in passed if one.recipients]
+        while True:
+            loads: list[Load] = []
+            try:
+                for load in self._batches(passed) if self.command else self._singles(passed):
+                    loads.append(load)
+            except MessageBroke as error:
+                for load in loads:
+                    assert load.job.content is not None  # mail is never without
+                    load.job.content.discard()
+                passed = self._without(error, passed, refused)
+                continue
+            return loads, refused
+
+    @staticmethod
+    def _without(
+        error: MessageBroke, passed: Sequence[_Passed], refused: list[Attempt]
+    ) -> list[_Passed]:
+        """The messages but for the one that broke us."""
+        for one in passed:
+            if one.queue_id == error.queue_id:
+                refused += _broken(one.delivery, error, [to for to, _ in one.recipients])
+        return [one for one in passed if one.queue_id != error.queue_id]
 
     def _passed(self, consignment: Consignment, refused: list[Attempt]) -> _Passed:
         delivery = consignment.delivery
@@ -171,6 +204,13 @@ class JobMaker:
             command=command,
             content=content,
         )
+
+
+def _broken(
+    delivery: Delivery, error: MessageBroke, recipients: Iterable[QueuedRecipient]
+) -> list[Attempt]:
+    status = temporary(str(error), "4.3.0")
+    return [Attempt(delivery, one, status, reason=error.reason) for one in recipients]
 
 
 def _groups(passed: Sequence[_Passed], most_bytes: int) -> Iterator[list[_Passed]]:

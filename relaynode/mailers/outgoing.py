@@ -6,9 +6,12 @@ that need it. That takes a pass to find them and another to know the size, befor
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.errors import MessageBroke, RelaynodeError
 from relaynode.mail import seven_bit
 from relaynode.mail.header import MAX_HEADER_BYTES, locate
 from relaynode.policy import rewrite
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.content import Content
     from relaynode.queue.model import Delivery
+
+
+log = logging.getLogger("relaynode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +75,29 @@ def compose(
 
     `mailer`, `host`: as the route has them; they tell the form of addresses. Without `takes_8bit`,
     8-bit parts of the body are encoded. A header longer than MAX_HEADER_BYTES is rewritten that
-    far. Raises: StoreError.
+    far. Raises: StoreError, MessageBroke.
     """
-    content = delivery.content
-    start = content.head(MAX_HEADER_BYTES)
-    head = locate(start, is_whole=len(start) == content.size_bytes)
-    header = rewrite.header(
-        masquerade, delivery.trace + start[: head.end], mailer=mailer, host=host
-    )
-    outgoing = Outgoing.of(header + head.separator, content, head.end)
-    is_8bit = delivery.message.envelope.body == "8BITMIME"
-    return outgoing.in_seven_bits() if is_8bit and not takes_8bit else outgoing
+    with carefully(delivery):
+        content = delivery.content
+        start = content.head(MAX_HEADER_BYTES)
+        head = locate(start, is_whole=len(start) == content.size_bytes)
+        header = rewrite.header(
+            masquerade, delivery.trace + start[: head.end], mailer=mailer, host=host
+        )
+        outgoing = Outgoing.of(header + head.separator, content, head.end)
+        is_8bit = delivery.message.envelope.body == "8BITMIME"
+        return outgoing.in_seven_bits() if is_8bit and not takes_8bit else outgoing
+
+
+@contextmanager
+def carefully(delivery: Delivery) -> Iterator[None]:
+    """Whatever a message does to us here, it is known which one it was: Raises: MessageBroke."""
+    queue_id = delivery.message.queue_id
+    with delivery.in_hand():
+        try:
+            yield
+        except RelaynodeError:
+            raise
+        except Exception as error:
+            log.exception("%s: an internal error", queue_id)
+            raise MessageBroke(queue_id, error) from error

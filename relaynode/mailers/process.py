@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import StoreError
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status, permanent, temporary
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ _BY_EXIT_CODE = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended, and what it printed."""
+    """How a program ended, and what it printed. `reason`: a code of mail/reason.py."""
 
     status: Status
     output: bytes = b""
+    reason: str = Reason.PROGRAM_FAILED
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -144,8 +146,10 @@ class _Conversation:
             return Ended(temporary(text, "4.4.7"), self._heard(listener))
         feeder.join(LEFTOVER_SECONDS)
         if self._failure is not None:
-            return Ended(temporary(str(self._failure), "4.3.0"))
-        return Ended(self._program.meaning(code), self._heard(listener))
+            return Ended(temporary(str(self._failure), "4.3.0"), reason=self._failure.reason)
+        status = self._program.meaning(code)
+        reason = "" if status.is_success else Reason.PROGRAM_FAILED
+        return Ended(status, self._heard(listener), reason)
 
     def _feed(self, pieces: Iterator[bytes]) -> None:
         assert self._process.stdin is not None

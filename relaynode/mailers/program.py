@@ -59,13 +59,24 @@ class ProgramMailer(InThreads):
         for recipient, address in zip(delivery.recipients, consignment.addresses, strict=True):
             run_as = recipient.forward_path.run_as
             ended = await asyncio.to_thread(self._run, delivery, address, run_as)
-            await report([Attempt(delivery, recipient, ended.status, _RELAY, dialogue=ended.lines)])
+            await report(
+                [
+                    Attempt(
+                        delivery,
+                        recipient,
+                        ended.status,
+                        _RELAY,
+                        dialogue=ended.lines,
+                        reason=ended.reason,
+                    )
+                ]
+            )
 
     def _run(self, delivery: Delivery, address: str, run_as: str) -> Ended:
         try:
             user = deliverer(self._users, run_as, self._default_user)
         except RefusedError as error:
-            return Ended(error.status)
+            return Ended(error.status, reason=error.reason)
         program = Program(
             [SHELL, "-c", address.removeprefix("|")],
             mailer="prog",

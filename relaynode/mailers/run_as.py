@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import permanent
 from relaynode.mailers.locals import default_user
 from relaynode.mailers.users import User
@@ -29,7 +30,7 @@ def deliverer(users: Users, name: str, configured_default: str) -> User:
         user = users.find(default_user(configured_default))
     if user is None or not user.uid:
         status = permanent(f"there is no user to deliver for {name or 'aliases'}", "5.3.5")
-        raise RefusedError(status, name)
+        raise RefusedError(status, name, Reason.CONFIGURATION)
     return user
 
 
@@ -38,5 +39,5 @@ def _ourselves(users: Users, name: str) -> User:
     wanted = users.find(name) if name else None
     if name and (wanted is None or wanted.uid != own.pw_uid):
         status = permanent(f"Address {name} is unsafe for mailing to programs", "5.7.1", 550)
-        raise RefusedError(status, name)
+        raise RefusedError(status, name, Reason.CONFIGURATION)
     return User(own.pw_name, Path(own.pw_dir), own.pw_uid, own.pw_gid, own.pw_shell)

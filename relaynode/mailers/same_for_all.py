@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class SameForAll:
-    """A `Mailer` that gives every recipient the same status. `relay`: who is said to give it."""
+    """A `Mailer` that gives every recipient the same status, for the same `reason`. `relay`: who is
+    said to give it."""
 
-    def __init__(self, status: Status, relay: str = "") -> None:
+    def __init__(self, status: Status, relay: str = "", *, reason: str = "") -> None:
         self._status = status
         self._relay = relay
+        self._reason = reason
 
     async def deliver(
         self,
@@ -30,5 +32,8 @@ class SameForAll:
         async for consignment in consignments:
             delivery = consignment.delivery
             await report(
-                [Attempt(delivery, one, self._status, self._relay) for one in delivery.recipients]
+                [
+                    Attempt(delivery, one, self._status, self._relay, reason=self._reason)
+                    for one in delivery.recipients
+                ]
             )

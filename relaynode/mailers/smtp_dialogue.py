@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
-from relaynode.smtp.client import Client
+from relaynode.mail.reason import Reason
+from relaynode.smtp.client import LOOP, Client
 from relaynode.smtp.client_events import Answered, Event, Refused, ServerClosing, State
 from relaynode.wire.meter import PipeMeter
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 SLOWEST_BYTES_PER_SECOND = 16
 """A line slower than HF at its worst (200 bit/s is 25) counts as dead."""
+
+
+_REFUSALS = {
+    "greeting": Reason.GREETING_REFUSED,
+    "EHLO": Reason.HELLO_REFUSED,
+    "STARTTLS": Reason.TLS_REFUSED,
+    "AUTH": Reason.AUTH_REFUSED,
+}
 
 
 @dataclass(slots=True)
@@ -85,7 +94,8 @@ class Dialogue:
             for event in events:
                 if isinstance(event, Refused) and event.status.code != 421:
                     kind = LoginRefused if event.what == "AUTH" else RefusedError
-                    raise kind(event.status, f"{self.peer}: {event.what} refused")
+                    what = f"{self.peer}: {event.what} refused"
+                    raise kind(event.status, what, _reason(event))
                 if isinstance(event, ServerClosing):
                     raise self.closing(event.status)
             self.client.check()
@@ -112,4 +122,10 @@ class Dialogue:
 
     def closing(self, status: Status) -> RefusedError:
         """The error for a server that hangs up."""
-        return RefusedError(status, f"{self.peer}: closing")
+        return RefusedError(status, f"{self.peer}: closing", Reason.CLOSING_421)
+
+
+def _reason(refused: Refused) -> str:
+    if refused.status == LOOP:
+        return Reason.MAIL_LOOP
+    return _REFUSALS.get(refused.what, Reason.REFUSED)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from relaynode import sasl
 from relaynode.errors import LoginRefused
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import temporary
 from relaynode.smtp.client_events import Ready
 
@@ -108,7 +109,8 @@ class SmtpLogin:
         text = f"no way to log in: the server offers {offered}{only}"
         if credentials.token is not None and not self.is_private:
             text += "; a token is sent under TLS only"
-        raise LoginRefused(temporary(text, "4.7.4", 454), self.dialogue.peer)
+        status = temporary(text, "4.7.4", 454)
+        raise LoginRefused(status, self.dialogue.peer, Reason.AUTH_NO_MECHANISM)
 
 
 def _address(peer: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError, TableError, TlsFailed
+from relaynode.mail.reason import Reason
 from relaynode.mailers.smtp_login import SmtpLogin
 from relaynode.smtp.client_events import Greeted, Ready, State, TlsAccepted
 
@@ -75,7 +76,8 @@ class Opening:
     async def _ask_for_tls(self) -> None:
         client = self.dialogue.client
         if "STARTTLS" not in client.extensions:
-            raise TlsFailed(f'{self.dialogue.peer}: offers no STARTTLS; tls = "none" goes without')
+            text = f'{self.dialogue.peer}: offers no STARTTLS; tls = "none" goes without'
+            raise TlsFailed(text, reason=Reason.TLS_NOT_OFFERED)
         client.starttls()
         await self.dialogue.until(TlsAccepted)
         await self._start_tls()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, LocalProtocolError, StoreError, WireError
+from relaynode.mail.reason import Reason, of_status
 from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
@@ -150,25 +151,33 @@ class Session:
         await asyncio.gather(sender, receiver, return_exceptions=True)
         if self._in_hand is not None:
             self.supply.give_back(self._in_hand)
-        status = self._closing
+        status, reason = self._closing, Reason.CLOSING_421.value
         for task in (sender, receiver):
             if status is None and not task.cancelled() and (error := task.exception()) is not None:
                 status = temporary(str(error), "4.4.2")
-        status = status or temporary("the session was called off", "4.4.2")
+                reason = getattr(error, "reason", Reason.LOCAL_ERROR)
+        if status is None:
+            status = temporary("the session was called off", "4.4.2")
+            reason = Reason.CALLED_OFF
         attempts = []
         for transaction in reversed(self.client.unfinished):
             if self._is_relearned and not transaction.is_in_doubt:
                 self.supply.give_back(_consignment(transaction))
             else:
-                attempts += self._attempts(transaction, status)
+                attempts += self._attempts(transaction, status, reason=reason)
         if attempts:
             await self.report(attempts)
 
     def _attempts(
-        self, transaction: Transaction, otherwise: Status, besides: Collection[int] = ()
+        self,
+        transaction: Transaction,
+        otherwise: Status,
+        besides: Collection[int] = (),
+        *,
+        reason: str = "",
     ) -> list[Attempt]:
-        """One attempt a recipient, but for those at the places `besides`; `otherwise` for those
-        whose status is not known."""
+        """One attempt a recipient, but for those at the places `besides`; `otherwise`, for that
+        `reason`, for those whose status is not known."""
         delivery = _consignment(transaction).delivery
         statuses = zip(delivery.recipients, transaction.statuses, strict=True)
         return [
@@ -178,6 +187,8 @@ class Session:
                 status or otherwise,
                 self.peer,
                 in_doubt=status is None and transaction.is_in_doubt,
+                reason=of_status(status, transaction.stage_of(place)) if status else reason,
+                passes_dsn="DSN" in self.client.extensions,
             )
             for place, (recipient, status) in enumerate(statuses)
             if place not in besides
@@ -224,13 +235,13 @@ class Session:
                 mailer=self.next_hop.mailer,
                 takes_8bit="8BITMIME" in self.client.extensions,
             )
-            refusal = self._refusal(consignment, outgoing)
+            refusal, reason = self._refusal(consignment, outgoing), ""
         except StoreError as error:
-            refusal = temporary(str(error), "4.3.0")
+            refusal, reason = temporary(str(error), "4.3.0"), error.reason
         if refusal is None:
             await self._send_one(consignment, outgoing)
         else:
-            await self.report(_refused(consignment, refusal))
+            await self.report(_refused(consignment, refusal, reason))
 
     def _refusal(self, consignment: Consignment, outgoing: Outgoing) -> Status | None:
         """Why this message must not be sent to this server, if so."""
@@ -262,7 +273,8 @@ class Session:
         try:
             self.client.begin(transaction)
         except LocalProtocolError as error:
-            await self.report(_refused(consignment, permanent(str(error), "5.1.3", 553)))
+            refusal = permanent(str(error), "5.1.3", 553)
+            await self.report(_refused(consignment, refusal, Reason.BAD_ADDRESS))
             return
         self._window.opened(outgoing.size_bytes)
         await self._wait_for_go(transaction)
@@ -472,9 +484,11 @@ def _too_many(transaction: Transaction) -> list[int]:
     ]
 
 
-def _refused(consignment: Consignment, status: Status) -> list[Attempt]:
+def _refused(consignment: Consignment, status: Status, reason: str = "") -> list[Attempt]:
     delivery = consignment.delivery
-    return [Attempt(delivery, recipient, status) for recipient in delivery.recipients]
+    return [
+        Attempt(delivery, recipient, status, reason=reason) for recipient in delivery.recipients
+    ]
 
 
 def _needs_utf8(consignment: Consignment) -> bool:

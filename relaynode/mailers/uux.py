@@ -79,7 +79,14 @@ class UuxMailer(InThreads):
             ended = await asyncio.to_thread(self._queue, delivery, sender, [to for _, to in job])
             await report(
                 [
-                    Attempt(delivery, recipient, ended.status, _RELAY, dialogue=ended.lines)
+                    Attempt(
+                        delivery,
+                        recipient,
+                        ended.status,
+                        _RELAY,
+                        dialogue=ended.lines,
+                        reason=ended.reason,
+                    )
                     for recipient, _ in job
                 ]
             )
@@ -92,7 +99,7 @@ class UuxMailer(InThreads):
         try:
             user = deliverer(self._users, "", self._default_user)
         except RefusedError as error:
-            return Ended(error.status)
+            return Ended(error.status, reason=error.reason)
         options = ["-", "-r", f"-a{sender}", f"-g{GRADE}"]
         recipients = [f"({address})" for address in addresses]
         program = Program(

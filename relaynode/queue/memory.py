@@ -12,6 +12,7 @@ from relaynode.errors import NotClaimed
 from relaynode.queue import once as marks
 from relaynode.queue.content import ContentSpool, Draft
 from relaynode.queue.model import (
+    MAX_STRIKES,
     OPERATOR_MOVES,
     Delivery,
     Event,
@@ -30,7 +31,7 @@ from relaynode.queue.model import (
 )
 from relaynode.queue.schema import ONCE, UUCP
 from relaynode.queue.servers import MemoryServers
-from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT
+from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT, POISON_TEXT
 from relaynode.queue.uucp.jobs import delete, drop
 from relaynode.queue.uucp.tables import SqlUucpStore
 
@@ -59,6 +60,10 @@ class _Entry:
     finished_at: float | None = None
     events: list[Event] = field(default_factory=list)
     jobs: dict[int, str] = field(default_factory=dict)
+    held_for: str = ""
+    strikes: int = 0
+    warned_at: float = 0.0
+    told_at: float = 0.0
 
     def seen_as(self, recipients: Sequence[QueuedRecipient]) -> QueuedMessage:
         message = self.message
@@ -72,6 +77,8 @@ class _Entry:
             tuple(recipients),
             message.lines,
             message.body_bytes,
+            self.held_for,
+            self.warned_at,
         )
 
     def free(self, now: float, job_id: str | None = None) -> list[QueuedRecipient]:
@@ -132,7 +139,8 @@ class MemoryStore:
                 Event(message.queue_id, message.arrived_at, "queued", "", message.source)
             )
             if message.hold_reason:
-                self._move(Verb.HOLD, message.queue_id, message.arrived_at, message.hold_reason)
+                at, why = message.arrived_at, message.hold_reason
+                self._move(Verb.HOLD, message.queue_id, at, why, "quarantined")
         self._seen.update((mark.account, mark.uid) for mark in seen)
 
     async def taken(self, mark: OnceMark) -> dict[str, str]:
@@ -182,11 +190,20 @@ class MemoryStore:
         now: float,
         new: Sequence[NewMessage] = (),
         settled: Settled | None = None,
+        warnings: Sequence[tuple[str, NewMessage]] = (),
     ) -> None:
         """Write down how tries ended, queue `new` (their DSNs), end the jobs that carried them."""
         await self.add(new, settled=settled)
         for outcome in outcomes:
             self._record_one(outcome, now)
+        for queue_id in {one.queue_id for one in outcomes if one.is_strike}:
+            self._strike(queue_id, now)
+        for queue_id, warning in warnings:
+            entry = self._entries[queue_id]
+            if not entry.warned_at:
+                entry.warned_at = now
+                entry.events.append(Event(queue_id, now, "warned"))
+                await self.add([warning])
         self._release(() if settled is None else settled.ended_jobs)
         for outcome in outcomes:
             self._finish(outcome.queue_id, now)
@@ -246,7 +263,10 @@ class MemoryStore:
             recipient,
             state=_NEW_STATE[outcome.result],
             claim=None,
-            attempts=recipient.attempts + 1,
+            attempts=recipient.attempts + outcome.is_attempt,
+            last_attempt_at=now if outcome.is_attempt else recipient.last_attempt_at,
+            aged_seconds=outcome.aged_seconds,
+            reason=outcome.reason,
             next_attempt_at=outcome.next_attempt_at,
             in_doubt=recipient.in_doubt or outcome.in_doubt,
             last_status=outcome.status,
@@ -254,11 +274,37 @@ class MemoryStore:
         )
         address = recipient.forward_path.address
         text = f"{outcome.status} ({outcome.relay})" if outcome.relay else str(outcome.status)
-        entry.events.append(Event(outcome.queue_id, now, outcome.result, address, text))
+        is_known = recipient.reason == outcome.reason and recipient.last_status is not None
+        if outcome.is_attempt or not is_known:
+            entry.events.append(Event(outcome.queue_id, now, outcome.result, address, text))
         if outcome.host:
             self._hosts[outcome.host] = HostStatus(outcome.host, now, outcome.status)
         if outcome.in_doubt:
             entry.events.append(Event(outcome.queue_id, now, "in_doubt", address, IN_DOUBT_TEXT))
+
+    def _strike(self, queue_id: str, now: float) -> None:
+        entry = self._entries[queue_id]
+        entry.strikes += 1
+        if entry.strikes >= MAX_STRIKES:
+            self._move(Verb.HOLD, queue_id, now, POISON_TEXT, "poison")
+
+    async def poisoned(self) -> list[QueuedMessage]:
+        """Messages that were set aside, and nobody has been told."""
+        return [
+            entry.seen_as(list(entry.recipients.values()))
+            for entry in self._by_age()
+            if entry.held_for == "poison" and not entry.told_at
+        ]
+
+    async def tell_poison(
+        self, queue_ids: Collection[str], new: Sequence[NewMessage], now: float
+    ) -> None:
+        """Queue `new`, the letters about them; unless they have been told of meanwhile."""
+        untold = [one for one in queue_ids if not self._entries[one].told_at]
+        for queue_id in untold:
+            self._entries[queue_id].told_at = now
+        if untold:
+            await self.add(new)
 
     def _finish(self, queue_id: str, now: float) -> None:
         entry = self._entries[queue_id]
@@ -317,12 +363,16 @@ class MemoryStore:
                     entry.recipients[identity] = replace(recipient, in_doubt=doubt)
             self._release([job_id])
 
-    def _move(self, verb: Verb, queue_id: str, now: float, reason: str) -> bool:
+    def _move(
+        self, verb: Verb, queue_id: str, now: float, reason: str, held_for: str = "held"
+    ) -> bool:
         entry = self._entries.get(queue_id)
         target = None if entry is None else OPERATOR_MOVES.get((entry.state, verb))
         if entry is None or target is None:
             return False
         entry.state = target
+        entry.held_for, entry.told_at = held_for if verb is Verb.HOLD else "", 0.0
+        entry.strikes = 0 if verb is Verb.RELEASE else entry.strikes
         if verb is Verb.REMOVE:
             for identity, recipient in entry.recipients.items():
                 if recipient.state is RecipientState.WAITING:

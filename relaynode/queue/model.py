@@ -9,7 +9,8 @@ queued at once; a long content is then one file with a name for each of them.
     ---------  -----------------------------------  --------  ------------------------------
     queued     at least one recipient is waiting    kept      hold -> held; remove -> removed;
                                                               record, when the last recipient
-                                                              ends -> done
+                                                              ends -> done; record or reap, when
+                                                              it broke us MAX_STRIKES times -> held
     held       nobody may claim it                  kept      release -> queued;
                                                               remove -> removed
     done       all recipients delivered or failed   dropped   prune deletes the rows in time
@@ -28,6 +29,11 @@ queued at once; a long content is then one file with a name for each of them.
                was queued in the same commit
     removed    its message was removed              none      final
 
+`held_for` says why a message is held: "held" by the operator, "quarantined" on its way in, or
+"poison", after it broke us. `attempts`, `aged_seconds` and `last_attempt_at` of a recipient count
+the chances that it had, not the tries of a line that was down: see `retry.py`. `reason` is a code
+of mail/reason.py.
+
 `in_doubt` stays on a recipient once a try ended after the whole content may have been sent and
 before the final reply was read: the next hop may have accepted it, so it may arrive twice.
 
@@ -45,16 +51,24 @@ of a dead owner is taken back by `reap`.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from relaynode.mail.reason import Reason
+
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+    from contextlib import AbstractContextManager
 
     from relaynode.mail.envelope import Envelope, Recipient
     from relaynode.mail.status import Status
     from relaynode.queue.content import Content
+
+
+MAX_STRIKES = 3
+"""A message that broke us so often is set aside."""
 
 
 class MessageState(StrEnum):
@@ -86,6 +100,15 @@ OPERATOR_MOVES: dict[tuple[MessageState, Verb], MessageState] = {
     (MessageState.HELD, Verb.REMOVE): MessageState.REMOVED,
 }
 """The operator's rows of the table above; a pair that is absent is refused."""
+
+
+HELD_FOR: dict[str, Reason] = {
+    "": Reason.HELD,
+    "held": Reason.HELD,
+    "quarantined": Reason.QUARANTINED,
+    "poison": Reason.POISON,
+}
+"""What `held_for` may be, with its code; "" is a message held by an older version."""
 
 
 class Result(StrEnum):
@@ -148,7 +171,11 @@ class OnceMark:
 
 @dataclass(frozen=True, slots=True)
 class QueuedRecipient:
-    """One recipient as the queue knows it. `id` names it towards the store."""
+    """One recipient as the queue knows it. `id` names it towards the store.
+
+    `attempts`: that counted. `last_attempt_at`: the latest of them, epoch seconds, 0 for never.
+    `aged_seconds`: see `retry.py`. `reason`: why its last try ended as it did, "" before the first.
+    """
 
     id: int
     forward_path: Recipient
@@ -159,13 +186,17 @@ class QueuedRecipient:
     in_doubt: bool = False
     last_status: Status | None = None
     relay: str = ""
+    reason: str = ""
+    aged_seconds: float = 0.0
+    last_attempt_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedMessage:
     """One message as the queue knows it, without its content.
 
-    `size_bytes` counts the content. `lines`, `body_bytes`: see NewMessage.
+    `size_bytes` counts the content. `lines`, `body_bytes`: see NewMessage. `held_for`: a key of
+    HELD_FOR. `warned_at`: when its sender was told that it still waits, epoch seconds, 0 for never.
     """
 
     queue_id: str
@@ -177,16 +208,25 @@ class QueuedMessage:
     recipients: tuple[QueuedRecipient, ...]
     lines: int = 0
     body_bytes: int = 0
+    held_for: str = ""
+    warned_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A claimed message with those of its recipients that one try is for: what a mailer pulls."""
+    """A claimed message with those of its recipients that one try is for: what a mailer pulls.
+
+    `in_hand`: to be entered while something is done with the message that may break us, so that it
+    is known afterwards what did (`in_hand.py`).
+    """
 
     message: QueuedMessage
     recipients: tuple[QueuedRecipient, ...]
     trace: bytes
     content: Content
+    in_hand: Callable[[], AbstractContextManager[None]] = field(
+        default=nullcontext, repr=False, compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +236,8 @@ class Outcome:
     `relay`: who gave the status ("relay.example.net [192.0.2.25]", "maildir"), or "".
     `in_doubt`: the content may have been accepted, its final reply was not read.
     `next_attempt_at`: for DEFERRED, epoch seconds. `host`: the next hop, for the host status; ""
-    for what concerns none.
+    for what concerns none. `reason`: a code of mail/reason.py. `is_attempt`: it counts;
+    `aged_seconds`: how much the recipient has aged with it.
     """
 
     queue_id: str
@@ -207,6 +248,14 @@ class Outcome:
     in_doubt: bool = False
     next_attempt_at: float = 0.0
     host: str = ""
+    reason: str = ""
+    is_attempt: bool = True
+    aged_seconds: float = 0.0
+
+    @property
+    def is_strike(self) -> bool:
+        """Did the message break us?"""
+        return self.reason == Reason.MESSAGE_BROKE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 MESSAGE = (
     "m.queue_id, m.state, m.arrived_at, m.source, m.reverse_path, m.body, m.smtputf8, m.ret,"
-    " m.envid, m.size_bytes, m.lines, m.body_bytes"
+    " m.envid, m.size_bytes, m.lines, m.body_bytes, m.held_for, m.warned_at"
 )
 RECIPIENT = (
     "r.id, r.address, r.notify, r.orcpt, r.expanded_from, r.state, r.attempts, r.next_attempt_at,"
     " r.claim, r.in_doubt, r.status_code, r.status_enhanced, r.status_text, r.relay, r.mailer,"
-    " r.host, r.run_as"
+    " r.host, r.run_as, r.reason, r.aged_seconds, r.last_attempt_at"
 )
-MESSAGE_COLUMNS = 12
+MESSAGE_COLUMNS = 14
 
 
 def grouped(rows: Iterable[tuple[Any, ...]]) -> list[QueuedMessage]:
@@ -47,6 +47,8 @@ def _message(
     size_bytes: int,
     lines: int,
     body_bytes: int,
+    held_for: str,
+    warned_at: float,
 ) -> QueuedMessage:
     paths = tuple(recipient.forward_path for recipient in recipients)
     envelope = Envelope(reverse_path, paths, body, bool(smtputf8), ret, envid)
@@ -60,6 +62,8 @@ def _message(
         recipients,
         lines,
         body_bytes,
+        held_for,
+        warned_at,
     )
 
 
@@ -81,6 +85,9 @@ def _recipient(
     mailer: str,
     host: str,
     run_as: str,
+    reason: str,
+    aged_seconds: float,
+    last_attempt_at: float,
 ) -> QueuedRecipient:
     status = None
     if status_code is not None:
@@ -95,4 +102,7 @@ def _recipient(
         bool(in_doubt),
         status,
         relay,
+        reason,
+        aged_seconds,
+        last_attempt_at,
     )

@@ -236,4 +236,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
     ),
     ONCE,
+    (
+        # A code of mail/reason.py.
+        "ALTER TABLE recipient ADD COLUMN reason TEXT NOT NULL DEFAULT ''",
+        # How much it has aged, and when it last did (retry.py).
+        "ALTER TABLE recipient ADD COLUMN aged_seconds REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE recipient ADD COLUMN last_attempt_at REAL NOT NULL DEFAULT 0",
+        # Why it is held: 'held', 'quarantined' or 'poison'.
+        "ALTER TABLE message ADD COLUMN held_for TEXT NOT NULL DEFAULT ''",
+        # How often it broke us.
+        "ALTER TABLE message ADD COLUMN strikes INTEGER NOT NULL DEFAULT 0",
+        # When its sender was warned that it still waits; when the postmaster was told of poison.
+        "ALTER TABLE message ADD COLUMN warned_at REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE message ADD COLUMN told_at REAL NOT NULL DEFAULT 0",
+        "CREATE INDEX message_poison ON message (id) WHERE held_for = 'poison' AND told_at = 0",
+    ),
 )

@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
@@ -21,6 +22,7 @@ from relaynode.queue import once as marks
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.model import (
+    MAX_STRIKES,
     OPERATOR_MOVES,
     Delivery,
     Event,
@@ -40,7 +42,13 @@ from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
 from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
 from relaynode.queue.schema import MIGRATIONS
 from relaynode.queue.servers import SqlServers
-from relaynode.queue.texts import IN_DOUBT_TEXT, INTERRUPTED_TEXT, OPERATOR_TEXT
+from relaynode.queue.texts import (
+    BROKE_TEXT,
+    IN_DOUBT_TEXT,
+    INTERRUPTED_TEXT,
+    OPERATOR_TEXT,
+    POISON_TEXT,
+)
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
 from relaynode.queue.uucp.model import ClaimedJob
@@ -186,7 +194,14 @@ class SqliteStore:
             _insert_messages(db, messages)
             for message in messages:
                 if message.hold_reason:
-                    _move(db, Verb.HOLD, message.queue_id, message.arrived_at, message.hold_reason)
+                    _move(
+                        db,
+                        Verb.HOLD,
+                        message.queue_id,
+                        message.arrived_at,
+                        message.hold_reason,
+                        "quarantined",
+                    )
             db.executemany(
                 "INSERT OR IGNORE INTO seen (account, uid) VALUES (?, ?)",
                 [(mark.account, mark.uid) for mark in seen],
@@ -274,7 +289,8 @@ class SqliteStore:
         ).fetchone()
         path = None if file is None else self._spool.path_of(file)
         content = Content(message.size_bytes, inline=inline, path=path)
-        return Delivery(message, message.recipients, trace, content)
+        in_hand = partial(self._owner.in_hand.holding, queue_id)
+        return Delivery(message, message.recipients, trace, content, in_hand)
 
     async def record(
         self,
@@ -282,13 +298,17 @@ class SqliteStore:
         now: float,
         new: Sequence[NewMessage] = (),
         settled: Settled | None = None,
+        warnings: Sequence[tuple[str, NewMessage]] = (),
     ) -> None:
         """Write down how tries ended, queue `new` (their DSNs), end the jobs that carried them."""
 
         def work(db: sqlite3.Connection) -> list[str]:
             for outcome in outcomes:
                 _record_one(db, outcome, self._owner.token, now)
+            for queue_id in {one.queue_id for one in outcomes if one.is_strike}:
+                _strike(db, queue_id, now)
             _insert_messages(db, new)
+            _insert_messages(db, [one for queue_id, one in warnings if _warn(db, queue_id, now)])
             files = [] if settled is None else uucp_tables.settle(db, settled, self.owner)
             if settled is not None:
                 carrying.release(db, settled.ended_jobs, self.owner)
@@ -349,15 +369,32 @@ class SqliteStore:
         gone = claimants - await asyncio.to_thread(living_owners, self._owners)
 
         def work(db: sqlite3.Connection) -> list[str]:
+            for queue_id in in_hand:
+                _note(db, queue_id, now, "broke", "", BROKE_TEXT)
+                _strike(db, queue_id, now)
             for owner in gone:
                 uucp_tables.take_back(db, owner, now)
             return [queue_id for owner in gone for queue_id in _doubt(db, owner, now)]
 
-        queue_ids = await self._committer.run(work) if gone else []
+        in_hand = await self._known(queue_id for held in dead.values() for queue_id in held)
+        queue_ids = await self._committer.run(work) if gone or in_hand else []
         if dead or not self._swept:
             self._swept = True
             await self._delete_orphans()
         return Reaped(tuple(dict.fromkeys(queue_ids)))
+
+    async def _known(self, queue_ids: Iterable[str]) -> list[str]:
+        """Those that are queue ids of ours."""
+        wanted = list(queue_ids)
+
+        def work(db: sqlite3.Connection) -> list[str]:
+            rows = db.execute(
+                "SELECT queue_id FROM message WHERE queue_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(wanted),),
+            )
+            return [queue_id for (queue_id,) in rows]
+
+        return await self.read(work) if wanted else []
 
     async def _delete_orphans(self) -> None:
         """Delete content files that no row names and whose writer is dead."""
@@ -373,6 +410,40 @@ class SqliteStore:
         for path in files:
             if path.suffix[1:] not in living and path.name not in keep:
                 path.unlink(missing_ok=True)
+
+    # --- poison
+
+    async def poisoned(self) -> list[QueuedMessage]:
+        """Messages that were set aside, and nobody has been told."""
+
+        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
+            return grouped(
+                db.execute(
+                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
+                    " JOIN recipient r ON r.queue_id = m.queue_id"
+                    " WHERE m.held_for = 'poison' AND m.told_at = 0 ORDER BY m.id, r.id"
+                )
+            )
+
+        return await self.read(work)
+
+    async def tell_poison(
+        self, queue_ids: Collection[str], new: Sequence[NewMessage], now: float
+    ) -> None:
+        """Queue `new`, the letters about them; unless they have been told of meanwhile."""
+
+        def work(db: sqlite3.Connection) -> None:
+            told = [
+                db.execute(
+                    "UPDATE message SET told_at = ? WHERE queue_id = ? AND told_at = 0",
+                    (now, queue_id),
+                ).rowcount
+                for queue_id in queue_ids
+            ]
+            if any(told):
+                _insert_messages(db, new)
+
+        await self._committer.run(work)
 
     # --- the operator
 
@@ -605,13 +676,20 @@ def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float
         Result.DEFERRED: RecipientState.WAITING,
     }[outcome.result]
     status = outcome.status
+    is_news = outcome.is_attempt or _is_news(db, outcome)
     row = db.execute(
-        "UPDATE recipient SET state = ?, claim = NULL, attempts = attempts + 1,"
-        " next_attempt_at = ?, in_doubt = in_doubt OR ?, status_code = ?, status_enhanced = ?,"
-        " status_text = ?, relay = ? WHERE id = ? AND state = 'waiting'"
+        "UPDATE recipient SET state = ?, claim = NULL, attempts = attempts + ?,"
+        " last_attempt_at = CASE WHEN ? THEN ? ELSE last_attempt_at END, aged_seconds = ?,"
+        " reason = ?, next_attempt_at = ?, in_doubt = in_doubt OR ?, status_code = ?,"
+        " status_enhanced = ?, status_text = ?, relay = ? WHERE id = ? AND state = 'waiting'"
         " AND (claim IS NULL OR claim = ?) RETURNING address",
         (
             state,
+            outcome.is_attempt,
+            outcome.is_attempt,
+            now,
+            outcome.aged_seconds,
+            outcome.reason,
             outcome.next_attempt_at,
             outcome.in_doubt,
             status.code,
@@ -625,11 +703,43 @@ def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float
     if row is None:
         return  # removed by the operator meanwhile, or being delivered by somebody else
     text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
-    _note(db, outcome.queue_id, now, outcome.result, row[0], text)
+    if is_news:
+        _note(db, outcome.queue_id, now, outcome.result, row[0], text)
     if outcome.host:
         _note_host(db, outcome, now)
     if outcome.in_doubt:
         _note(db, outcome.queue_id, now, "in_doubt", row[0], IN_DOUBT_TEXT)
+
+
+def _is_news(db: sqlite3.Connection, outcome: Outcome) -> bool:
+    """A line that is down for a month is told of once, not at each turn of cron."""
+    return (
+        db.execute(
+            "SELECT 1 FROM recipient WHERE id = ? AND reason = ? AND status_code IS NOT NULL",
+            (outcome.recipient_id, outcome.reason),
+        ).fetchone()
+        is None
+    )
+
+
+def _strike(db: sqlite3.Connection, queue_id: str, now: float) -> None:
+    """A message broke us: set it aside if it does so always."""
+    row = db.execute(
+        "UPDATE message SET strikes = strikes + 1 WHERE queue_id = ? RETURNING strikes",
+        (queue_id,),
+    ).fetchone()
+    if row is not None and row[0] >= MAX_STRIKES:
+        _move(db, Verb.HOLD, queue_id, now, POISON_TEXT, "poison")
+
+
+def _warn(db: sqlite3.Connection, queue_id: str, now: float) -> bool:
+    """Is this the first warning about a message?"""
+    changed = db.execute(
+        "UPDATE message SET warned_at = ? WHERE queue_id = ? AND warned_at = 0", (now, queue_id)
+    ).rowcount
+    if changed:
+        _note(db, queue_id, now, "warned", "", "")
+    return bool(changed)
 
 
 def _note_host(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
@@ -667,12 +777,24 @@ def _finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> lis
     return files
 
 
-def _move(db: sqlite3.Connection, verb: Verb, queue_id: str, now: float, reason: str) -> bool:
+def _move(
+    db: sqlite3.Connection,
+    verb: Verb,
+    queue_id: str,
+    now: float,
+    reason: str,
+    held_for: str = "held",
+) -> bool:
     row = db.execute("SELECT state FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
     target = None if row is None else OPERATOR_MOVES.get((MessageState(row[0]), verb))
     if target is None:
         return False
-    db.execute("UPDATE message SET state = ? WHERE queue_id = ?", (target, queue_id))
+    db.execute(
+        "UPDATE message SET state = ?, held_for = ?, told_at = 0 WHERE queue_id = ?",
+        (target, held_for if verb is Verb.HOLD else "", queue_id),
+    )
+    if verb is Verb.RELEASE:  # it gets as many chances as the first time
+        db.execute("UPDATE message SET strikes = 0 WHERE queue_id = ?", (queue_id,))
     if verb is Verb.REMOVE:
         db.execute(
             "UPDATE recipient SET state = 'removed', claim = NULL"

@@ -104,10 +104,14 @@ class Store(Protocol):
         now: float,
         new: Sequence[NewMessage] = (),
         settled: Settled | None = None,
+        warnings: Sequence[tuple[str, NewMessage]] = (),
     ) -> None:
         """Write down how tries ended, drop their claims, queue `new` (their DSNs), and end the UUCP
         jobs that carried them (`UucpStore.settle`).
 
+        `warnings`: DSNs that a message still waits, by its queue id; of a message that has been
+        warned of before they are dropped. A message that broke us MAX_STRIKES times is set aside:
+        held, as poison.
         An outcome for a recipient that somebody else has claimed, or that no longer waits, is
         left out. Raises: NotClaimed when a job is not this owner's.
         """
@@ -136,6 +140,18 @@ class Store(Protocol):
 
     async def reap(self, now: float) -> Reaped:
         """Take back what dead owners had claimed, and delete what they left half written."""
+        ...
+
+    # --- poison
+
+    async def poisoned(self) -> list[QueuedMessage]:
+        """Messages that were set aside, and nobody has been told."""
+        ...
+
+    async def tell_poison(
+        self, queue_ids: Collection[str], new: Sequence[NewMessage], now: float
+    ) -> None:
+        """Queue `new`, the letters about them; unless they have been told of meanwhile."""
         ...
 
     # --- the operator

@@ -86,7 +86,7 @@ class _Expected(NamedTuple):
 
 
 # What sendmail says. It gives the mail back; we keep it, since the mistake is ours to mend.
-_LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
+LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
 
 
 MAX_AUTH_COMMAND_BYTES = 512
@@ -450,7 +450,7 @@ class Client:
                 return [Greeted()]
             case _Owed.EHLO | _Owed.HELO if is_good and self._is_us(reply):
                 self.state = State.CLOSED
-                return [Refused("EHLO", _LOOP)]
+                return [Refused("EHLO", LOOP)]
             case _Owed.EHLO if self._is_presumed:
                 return self._compare(self._offered(reply) if is_good else None)
             case _Owed.EHLO if is_good:
@@ -561,6 +561,7 @@ class Client:
                     transaction.accepted += 1
                 elif transaction.statuses[expected.recipient] is None:
                     transaction.statuses[expected.recipient] = self._believed(reply.status)
+                    transaction.refused_rcpts.add(expected.recipient)
             case _Owed.DATA:
                 return self._data_reply(transaction, reply)
             case _Owed.CONTENT:

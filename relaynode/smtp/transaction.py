@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relaynode.mail.envelope import Recipient
+    from relaynode.mail.reason import Stage
     from relaynode.mail.status import Status
     from relaynode.smtp.reply import Reply
 
@@ -19,7 +20,8 @@ class Transaction:
 
     `tag` is the driver's, untouched. `size_bytes`: of the content exactly as it will be given to
     `send_content`. `once_id`: see `once.py`. `statuses`: one per recipient, None while unknown.
-    `accepted`: how many recipients the server took. `is_void`: the server cannot have accepted it.
+    `accepted`: how many recipients the server took; `refused_rcpts`: the places of those it did
+    not. `is_void`: the server cannot have accepted it.
     """
 
     tag: object
@@ -37,12 +39,19 @@ class Transaction:
     is_void: bool = False
     accepted: int = 0
     mail_reply: Reply | None = None
+    refused_rcpts: set[int] = field(default_factory=set)
 
     @property
     def is_in_doubt(self) -> bool:
         """If the line is lost now, may the server have accepted it for some recipient?"""
         is_open = not self.is_finished and not self.is_void
         return self.is_content_sent and is_open and None in self.statuses
+
+    def stage_of(self, recipient: int) -> Stage:
+        """What the reply answered that gave a recipient, by its place, its status."""
+        if self.mail_reply is not None and self.mail_reply.code >= 300:
+            return "MAIL"
+        return "RCPT" if recipient in self.refused_rcpts else "DATA"
 
     def settle(self, status: Status) -> None:
         """The status of all recipients that have none yet."""

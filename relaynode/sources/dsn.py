@@ -1,19 +1,28 @@
-"""The DSN source: what the sender of a message that failed is sent (RFC 3464).
+"""The DSN source: what the sender of a message is sent about it (RFC 3464), when RFC 3461 wants it.
 
-Whom it goes to: the reverse-path; for mail that has none, the postmaster, so that nothing ends
-unseen; and a DSN to the postmaster that fails makes no other.
+    failed     to the reverse-path, unless NOTIFY is NEVER or a list without FAILURE
+    delayed    to the reverse-path, unless NOTIFY is NEVER or a list without DELAY
+    delivered, to the reverse-path if NOTIFY has SUCCESS
+    relayed
+
+Mail without a reverse-path (DSNs have none) is told of only when it fails, and then the postmaster
+is, so that nothing ends unseen: a double bounce. A double bounce that fails is dropped with a line
+in the log, so there is no loop.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import TableError
 from relaynode.mail import dsn, trace
 from relaynode.mail.address import split
+from relaynode.mail.dsn_words import LANGUAGES
 from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
 from relaynode.mail.header import find_header_end
+from relaynode.mail.logline import clean
 from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import Delivery, NewMessage, QueuedRecipient
@@ -23,12 +32,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from relaynode.mail.status import Status
+    from relaynode.queue.model import QueuedMessage
     from relaynode.rules import Rules
+
+log = logging.getLogger("relaynode")
+
+DSN = "DSN"
+DOUBLE_BOUNCE = "double bounce"
+"""Sources of the messages that are made here, as the queue tells them."""
+
+_WANTED = {"failed": "FAILURE", "delayed": "DELAY", "delivered": "SUCCESS", "relayed": "SUCCESS"}
+_UNASKED = frozenset(("FAILURE", "DELAY"))
+"""What a sender is told of who does not say what it wants (RFC 3461 4.1 leaves DELAY to us)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """One recipient for whom trying is over."""
+class Told:
+    """What became of one recipient. `relay`: who said so."""
 
     recipient: QueuedRecipient
     status: Status
@@ -37,7 +57,8 @@ class Failed:
 
 
 class DsnSource:
-    """Makes DSNs. `postmaster`: a local name or an address."""
+    """Makes DSNs. `postmaster`: a local name or an address. `language`: of the text for people, one
+    of mail/dsn_words."""
 
     def __init__(
         self,
@@ -46,38 +67,80 @@ class DsnSource:
         hostname: str,
         postmaster: str,
         utc_offset_minutes: Callable[[float], int],
+        language: str = "en",
     ) -> None:
         self._rules = rules
         self._hostname = hostname
         self._postmaster = postmaster
         self._utc_offset_minutes = utc_offset_minutes
+        self._language = language
+        self._words = LANGUAGES[language]
 
-    def notice(self, delivery: Delivery, failed: Sequence[Failed], now: float) -> NewMessage | None:
-        """The DSN for the recipients of a delivery that failed, or None if nobody is to be told.
+    def notice(
+        self,
+        delivery: Delivery,
+        told: Sequence[Told],
+        now: float,
+        action: dsn.Action = "failed",
+        retry_until: float | None = None,
+    ) -> NewMessage | None:
+        """The DSN for recipients of a delivery that share an action; None if nobody is to be told.
 
-        Raises: StoreError when the content cannot be read.
+        `retry_until`: for "delayed", when we shall give up, epoch seconds. Raises: StoreError when
+        the content cannot be read.
         """
-        wanted = [one for one in failed if self._is_wanted(one)]
-        reverse_path = delivery.message.envelope.reverse_path
-        told = reverse_path or self._postmaster
-        if not wanted or (not reverse_path and self._concerns_postmaster(wanted)):
+        message = delivery.message
+        reverse_path = message.envelope.reverse_path
+        wanted = [one for one in told if is_wanted(one.recipient, action)]
+        if not wanted or (not reverse_path and not self._is_double_bounce(message, wanted, action)):
             return None
+        to = reverse_path or self._postmaster
         queue_id = new_queue_id()
         original, is_complete = self._original(delivery)
         report = dsn.build(
             [self._failure(one, now) for one in wanted],
             reporting_mta=self._hostname,
             queue_id=queue_id,
-            arrived_at=delivery.message.arrived_at,
-            envid=delivery.message.envelope.envid,
+            arrived_at=message.arrived_at,
+            envid=message.envelope.envid,
             original=original,
-            original_is_complete=is_complete,
-            reverse_path=told,
-            from_text=f"from {delivery.message.source}",
+            original_is_complete=is_complete and action == "failed",  # RFC 3461 4.3
+            reverse_path=to,
+            from_text=self._words.source.format(source=message.source),
             now=now,
             utc_offset_minutes=self._utc_offset_minutes(now),
+            action=action,
+            retry_until=retry_until,
             for_postmaster=not reverse_path,
+            language=self._language,
         )
+        source = DSN if reverse_path else DOUBLE_BOUNCE
+        return self._message(
+            queue_id, to, report.content, now, is_8bit=report.is_8bit, source=source
+        )
+
+    def poison(self, message: QueuedMessage, now: float) -> NewMessage:
+        """The letter to the postmaster about a message that was set aside."""
+        queue_id = new_queue_id()
+        sender = f"<{message.envelope.reverse_path}>"
+        values = {"queue_id": message.queue_id, "sender": sender}
+        words = self._words
+        lines = [
+            f"Date: {trace.rfc5322_date(now, self._utc_offset_minutes(now))}",
+            f"From: Mail Delivery Subsystem <MAILER-DAEMON@{self._hostname}>",
+            f"Message-Id: <{trace.moment(now):%Y%m%d%H%M}.{queue_id}@{self._hostname}>",
+            f"To: {self._postmaster}",
+            f"Subject: {dsn.encoded_words(words.poison_subject.format(**values))}",
+            "Auto-Submitted: auto-generated (postmaster-notification)",
+            "MIME-Version: 1.0",
+        ]
+        header = "".join(f"{line}\r\n" for line in lines).encode("utf-8", "surrogateescape")
+        text = dsn.text_part(line.format(**values) for line in words.poison)
+        return self._message(queue_id, self._postmaster, header + text, now, source=DOUBLE_BOUNCE)
+
+    def _message(
+        self, queue_id: str, to: str, data: bytes, now: float, *, source: str, is_8bit: bool = False
+    ) -> NewMessage:
         received = trace.received(
             trace.own_origin(),
             by=self._hostname,
@@ -88,30 +151,40 @@ class DsnSource:
         )
         envelope = Envelope(
             NULL_PATH,
-            self._recipients(told),
-            body="8BITMIME" if report.is_8bit else "",
-            smtputf8=not told.isascii(),
+            self._recipients(to),
+            body="8BITMIME" if is_8bit else "",
+            smtputf8=not to.isascii(),
         )
-        content = Content.of(report.content)
-        body = report.content[find_header_end(report.content) :]
+        body = data[find_header_end(data) :]
         return NewMessage(
             queue_id,
             envelope,
             received,
-            content,
-            "DSN",
+            Content.of(data),
+            source,
             now,
-            lines=report.content.count(b"\n"),
+            lines=data.count(b"\n"),
             body_bytes=len(body) - body.count(b"\n"),
         )
 
-    @staticmethod
-    def _is_wanted(failed: Failed) -> bool:
-        """RFC 3461 4.1: NEVER, or a list without FAILURE, asks for silence."""
-        notify = failed.recipient.forward_path.notify
-        return not notify or "FAILURE" in notify.split(",")
+    def _is_double_bounce(
+        self, message: QueuedMessage, failed: Sequence[Told], action: dsn.Action
+    ) -> bool:
+        """Is the postmaster to be told of mail that nobody sent?"""
+        if action != "failed":
+            return False
+        if message.source == DOUBLE_BOUNCE or self._concerns_postmaster(failed):
+            whom = ", ".join(one.recipient.forward_path.address for one in failed)
+            log.error(
+                "%s: dropped: it has no sender, and not even the postmaster can be told: %s: %s",
+                message.queue_id,
+                clean(whom),
+                clean(str(failed[0].status)),
+            )
+            return False
+        return True
 
-    def _concerns_postmaster(self, failed: Sequence[Failed]) -> bool:
+    def _concerns_postmaster(self, failed: Sequence[Told]) -> bool:
         names = {split(self._postmaster)[0].lower(), "postmaster"}
         return any(
             split(path)[0].lower() in names
@@ -123,7 +196,7 @@ class DsnSource:
         )
 
     @staticmethod
-    def _failure(failed: Failed, now: float) -> dsn.Failure:
+    def _failure(failed: Told, now: float) -> dsn.Failure:
         path = failed.recipient.forward_path
         remote = failed.relay.partition(" ")[0] if "[" in failed.relay else ""
         return dsn.Failure(
@@ -150,3 +223,9 @@ class DsnSource:
         except TableError:
             return (Recipient(told),)
         return expansion.recipients or (Recipient(told),)
+
+
+def is_wanted(recipient: QueuedRecipient, action: dsn.Action) -> bool:
+    """RFC 3461 4.1: does the sender want to hear of this?"""
+    notify = recipient.forward_path.notify
+    return _WANTED[action] in (notify.split(",") if notify else _UNASKED)

@@ -7,17 +7,18 @@ made, and all of it is committed at once. Only then may a source say yes (250, e
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode import __version__
 from relaynode.errors import AddressError, RelaynodeError
-from relaynode.mail import trace
+from relaynode.mail import logline, trace
 from relaynode.mail.address import parse_path, split
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.fixing import missing_fields
-from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end
+from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end, first_value
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import NewMessage, OnceMark, SeenMark
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Settled
     from relaynode.rules import Rules
+
+log = logging.getLogger("relaynode.mail")
 
 PROGRAM = f"relaynode {__version__}"
 
@@ -234,9 +237,29 @@ class Intake:
                 message.content.discard()
             raise
         queue_ids = [message.queue_id for message in messages]
+        for message in messages:
+            self._log(message, parcels)
         for queue_id in queue_ids:
             (announce or self.on_queued)(queue_id)
         return queue_ids
+
+    def _log(self, message: NewMessage, parcels: Sequence[Parcel]) -> None:
+        """One line for each message that is queued."""
+        if not log.isEnabledFor(logging.INFO):
+            return
+        parcel = next((p for p in parcels if p.collector.queue_id == message.queue_id), parcels[0])
+        envelope = message.envelope
+        line = logline.arrival(
+            message.queue_id,
+            sender=envelope.reverse_path,
+            size_bytes=message.content.size_bytes,
+            recipients=len(envelope.recipients),
+            message_id=_message_id(message.trace + parcel.collector.head),
+            relay=parcel.arrival.via,
+            body=envelope.body,
+            protocol=parcel.arrival.protocol,
+        )
+        log.info("%s", line)
 
     async def _collect(self, messages: list[NewMessage], parcel: Parcel) -> None:
         """Append a message for each reverse-path to `messages`; they share their content."""
@@ -328,16 +351,29 @@ class Intake:
         )
 
 
+def _message_id(content: bytes) -> str:
+    header = content[: find_header_end(content)]
+    return (first_value(header, b"message-id") or b"").decode("utf-8", "replace")
+
+
 def by_reverse_path(envelope: Envelope, hostname: str) -> list[Envelope]:
     """An envelope for the sender's own recipients, and one for those of each list's owner."""
     groups: dict[str, list[Recipient]] = {}
     for recipient in sorted(envelope.recipients, key=lambda one: bool(one.owner)):
         path = _owner_path(recipient.owner, hostname, envelope.reverse_path)
-        groups.setdefault(path, []).append(replace(recipient, owner=""))
+        # Who is on a list is not the sender's business, and the owner did not ask for receipts.
+        notify = recipient.notify if path == envelope.reverse_path else _failures(recipient.notify)
+        groups.setdefault(path, []).append(replace(recipient, owner="", notify=notify))
     return [
         replace(envelope, reverse_path=path, recipients=tuple(recipients))
         for path, recipients in groups.items()
     ]
+
+
+def _failures(notify: str) -> str:
+    """NOTIFY (RFC 3461 4.1) without SUCCESS."""
+    left = [word for word in notify.split(",") if word != "SUCCESS"]
+    return ",".join(left) or ("NEVER" if notify else "")
 
 
 def _owner_path(owner: str, hostname: str, sender: str) -> str:

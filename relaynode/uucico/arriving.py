@@ -11,11 +11,10 @@ import asyncio
 import os
 import time
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import LocalProtocolError, RemoteProtocolError, StoreFull
+from relaynode.queue.boot import boot
 from relaynode.queue.content import INLINE_BYTES, Content, store_error, sync_folder
 from relaynode.queue.uucp.model import Mark, Part
 from relaynode.uucico.tree import free_bytes
@@ -23,6 +22,7 @@ from relaynode.uucp.work import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from relaynode.queue.uucp.store import Received
     from relaynode.uucico.tasks import Tasks
@@ -48,15 +48,6 @@ class Landing(Protocol):
         Content that is not kept in the spool is discarded. Raises: StoreError.
         """
         ...
-
-
-@cache
-def boot() -> str:
-    """Which life of the machine this is; "" where that cannot be known."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def held_bytes(part: Part, received: Received) -> int:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode.config.uucp_values import DirectCall, Modem, ModemCall
+from relaynode.config.uucp_values import DirectCall, Modem, ModemCall, TcpCall, TlsCall
 from relaynode.errors import BusyError, ConnectFailed, StoreError, WireError
 from relaynode.queue.uucp.model import NeighbourStatus, SessionRecord
 from relaynode.uucico.commands import is_permitted
@@ -193,6 +193,7 @@ class Calls:
         except BusyError as error:
             return self._failed(record, Status.PORT_UNAVAILABLE, str(error))
         except WireError as error:
+            record.reason = error.reason if isinstance(way.call, TcpCall | TlsCall) else ""
             return self._failed(record, Status.DIAL_FAILED, str(error))
         bell = _Bell()
         terms = self._session_terms(name, way.terms, grade, is_caller=True)

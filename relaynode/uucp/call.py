@@ -82,6 +82,7 @@ _STATUS_TEXTS = {
 class Record:
     """What is remembered of a call.
 
+    `reason`: the code of what kept the line from being opened (`errors.py`), "" if it was.
     `sent_bytes`, `received_bytes`: all that went over the line. `neighbour` is empty until it is
     known. `wants_call_back`: the peer will call us (where we called), or is to be called.
     """
@@ -91,6 +92,7 @@ class Record:
     protocol: str = ""
     status: Status = Status.TALKING
     error: str = ""
+    reason: str = ""
     began_at: float = 0.0
     ended_at: float = 0.0
     sent_bytes: int = 0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
+import re
 import socket
 import ssl
 import sys
@@ -63,13 +65,15 @@ async def connect(
             )
             reader, writer = await _first_of(found, timeout, sources)
     except TimeoutError:
-        raise ConnectFailed(f"{what}: no answer within {timeout:g} s") from None
+        text = f"{what}: no answer within {timeout:g} s"
+        raise ConnectFailed(text, reason="connect-timeout") from None
     except socket.gaierror as error:
-        raise ConnectFailed(f"{host}: {error.strerror}") from error
+        raise ConnectFailed(f"{host}: {error.strerror}", reason=_dns_reason(error)) from error
     except ValueError as error:  # a label that DNS cannot hold
-        raise ConnectFailed(f"{host}: {error}") from error
+        raise ConnectFailed(f"{host}: {error}", reason="dns-no-such-host") from error
     except OSError as error:
-        raise ConnectFailed(f"{what}: {_reason(error)}") from error
+        code = _connect_reason(error)
+        raise ConnectFailed(f"{what}: {_reason(error)}", reason=code) from error
     return TcpStream(reader, writer, name=name or host, count=count)
 
 
@@ -166,7 +170,11 @@ class TcpStream:
         except (OSError, RuntimeError) as error:
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
-            raise TlsFailed(f"{self.peer}: {_why(context, error, server_hostname)}") from error
+            is_about_certificate = isinstance(error, ssl.SSLCertVerificationError)
+            raise TlsFailed(
+                f"{self.peer}: {_why(context, error, server_hostname)}",
+                reason="tls-certificate" if is_about_certificate else "",
+            ) from error
         if isinstance(context, ClientContext):
             self._client_context = context
             self._insist_on_pin(context)
@@ -175,7 +183,7 @@ class TcpStream:
     def _insist_on_pin(self, context: ClientContext) -> None:
         why = context.pin_trouble(self._writer.get_extra_info("ssl_object"))
         if why:
-            raise TlsFailed(f"{self.peer}: {why}")
+            raise TlsFailed(f"{self.peer}: {why}", reason="tls-certificate")
 
     def _insist_on_silence(self) -> None:
         """Refuse what came in the clear: asyncio would give it out as if it had come under TLS.
@@ -245,6 +253,30 @@ def _why(context: ssl.SSLContext, error: Exception, host: str | None) -> str:
 def _address(peername: Any) -> str:
     """The peer's address for people; a unix socket has none."""
     return str(peername[0]) if isinstance(peername, tuple) else "local"
+
+
+def _dns_reason(error: socket.gaierror) -> str:
+    """Nobody answered, or the DNS failed; or it says that there is no such name."""
+    if error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM, socket.EAI_MEMORY):
+        return "dns-temporary"
+    return "dns-no-such-host"
+
+
+_CONNECT_REASONS = (
+    ((errno.ECONNREFUSED, errno.ECONNRESET), "connect-refused"),
+    ((errno.ETIMEDOUT,), "connect-timeout"),
+    ((errno.EHOSTUNREACH, errno.EHOSTDOWN), "no-route"),
+    ((errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL), "no-network"),
+)
+"""Of a host with several addresses, what came nearest to it tells most: the first of these."""
+
+
+def _connect_reason(error: OSError) -> str:
+    # asyncio puts the errors of several addresses into the text of one.
+    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+    numbers |= {error.errno} if error.errno else set()
+    found = (reason for some, reason in _CONNECT_REASONS if numbers.intersection(some))
+    return next(found, "connect-failed")
 
 
 def _reason(error: Exception) -> str:

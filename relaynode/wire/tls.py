@@ -39,7 +39,8 @@ def client_context(*, ca_file: Path | None = None, verify: bool = True) -> Clien
         else:
             context.load_default_certs()
     except (OSError, ssl.SSLError) as error:
-        raise TlsFailed(f"{ca_file}: no certificates can be read from it: {error}") from error
+        text = f"{ca_file}: no certificates can be read from it: {error}"
+        raise TlsFailed(text, reason="configuration") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -53,7 +54,8 @@ def add_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> No
         context.load_cert_chain(certificate, key, password=lambda: "")
     except (OSError, ssl.SSLError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise TlsFailed(f"{certificate}, {key}: no certificate and key: {reason}") from error
+        text = f"{certificate}, {key}: no certificate and key: {reason}"
+        raise TlsFailed(text, reason="configuration") from error
 
 
 def uucp_client_context(

@@ -96,23 +96,6 @@ def test_while_a_link_is_up_the_daemon_sends_new_mail_at_once(tmp_path):
         assert postfix.count() == 1
 
 
-def test_a_line_that_went_without_a_word_uses_up_no_tries(tmp_path):
-    with Postfix(tmp_path / "p") as postfix:
-        node = home(tmp_path, postfix.port)
-        daemon = node.daemon()
-        daemon.start()
-        assert node.run("linkup").returncode == 0
-    try:
-        assert node.sendmail("x@far.example", stdin=LETTER).returncode == 0
-        assert wait_until(lambda: "taken to be down until" in daemon.log(), 10)
-        for _ in range(3):
-            assert node.sendmail("y@far.example", stdin=LETTER).returncode == 0
-    finally:
-        daemon.stop()
-    queued = json.loads(node.run("queue", "--json").stdout)
-    assert [one["recipients"][0]["attempts"] for one in queued] == [1, 0, 0, 0]
-
-
 def test_flush_and_sendmail_q_take_parts_of_the_queue(tmp_path):
     with Postfix(tmp_path / "p") as postfix:
         node = home(tmp_path, postfix.port)

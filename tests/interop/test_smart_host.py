@@ -1,14 +1,12 @@
 """The smart host: real Postfix with TLS, AUTH, refusals and limits; what failures do to mail."""
 
 import asyncio
-import contextlib
 import re
-import socket
-import threading
 
 import pytest
 
 from nodes import TestNode
+from oddball import Oddball
 from peers.certificates import make_certificate
 from peers.dovecot import Dovecot
 from peers.postfix import Postfix
@@ -229,58 +227,6 @@ def test_mailertable_routes_and_refuses_before_the_smart_host(tmp_path):
     mails = node.mails("user")
     assert len(mails) == 2
     assert b"closed for the summer" in b"".join(mails)
-
-
-class Oddball:
-    """An SMTP server that answers as a table says, verb by verb; None closes the connection."""
-
-    def __init__(self, answers):
-        self._answers = {
-            b"greeting": b"220 odd ESMTP\r\n",
-            b"EHLO": b"250-odd\r\n250-PIPELINING\r\n250 8BITMIME\r\n",
-            b"MAIL": b"250 ok\r\n",
-            b"RCPT": b"250 ok\r\n",
-            b"DATA": b"354 go\r\n",
-            b".": b"250 queued\r\n",
-            b"RSET": b"250 ok\r\n",
-            b"QUIT": b"221 bye\r\n",
-            **answers,
-        }
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-
-    def __enter__(self):
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.close()
-
-    def _serve(self):
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                with contextlib.suppress(OSError), connection:
-                    self._talk(connection)
-
-    def _talk(self, connection):
-        if not self._say(connection, b"greeting"):
-            return
-        is_content = False
-        with connection.makefile("rb") as lines:
-            for line in lines:
-                word = line.split()[0].upper() if line.strip() else b""
-                if is_content and line != b".\r\n":
-                    continue
-                if not self._say(connection, b"." if is_content else word):
-                    return
-                is_content = word == b"DATA" and self._answers[b"DATA"].startswith(b"354")
-
-    def _say(self, connection, word):
-        answer = self._answers.get(word, b"500 what\r\n")
-        if answer is not None:
-            connection.sendall(answer)
-        return answer is not None
 
 
 @pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA", ".", "QUIT"])

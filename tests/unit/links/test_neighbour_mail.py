@@ -1,6 +1,7 @@
 """The mail for a neighbour in one session, over the memory twin of the store."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,13 +11,18 @@ from relaynode.links.neighbour_mail import (
     MOST_BATCH_BYTES,
     USUAL_BATCH_BYTES,
     suitable_batch_bytes,
+    tried_to_call,
 )
 from relaynode.mail.envelope import Envelope, Recipient
+from relaynode.mailers import uucp_form
+from relaynode.policy import rewrite
 from relaynode.queue.content import Content
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import NewMessage, RecipientState, Verb
 from relaynode.queue.retry import DAY
 from relaynode.queue.uucp.model import JobKind, WorkState
+from relaynode.sources.dsn import DOUBLE_BOUNCE, DSN
+from relaynode.uucp.call import Record, Status
 from relaynode.uucp.commands import Code
 from relaynode.uucp.work import Ending, Outcome
 
@@ -84,7 +90,8 @@ class Play:
 
     def dsns(self):
         found = self.run(self.store.messages())
-        return [one.recipients[0].forward_path.address for one in found if one.source == "DSN"]
+        mine = [one for one in found if one.source in (DSN, DOUBLE_BOUNCE)]
+        return [one.recipients[0].forward_path.address for one in mine]
 
 
 def sizes(claimed):
@@ -141,15 +148,15 @@ def test_a_job_whose_line_broke_is_offered_again_as_it_was(tmp_path, is_told):
 def test_a_mail_that_is_too_old_when_its_line_breaks_is_returned(tmp_path):
     play = Play(tmp_path)
     play.queue(message("A"))
-    for _ in range(4):
+    for _ in range(5):
         (claimed,) = play.next_session() or play.more()
         play.ended(claimed, CUT)
-    play.now += 6 * DAY
+        play.now += DAY
     (claimed,) = play.next_session()
     play.ended(claimed, CUT)
     recipient = play.states()["bob@beta.example"]
     assert (recipient.state, recipient.in_doubt) == (RecipientState.FAILED, True)
-    assert play.dsns() == ["user@bsd.home"]
+    assert play.dsns() == ["user@bsd.home"] * 2, "warned, then told"
     assert play.next_session() == []
 
 
@@ -297,3 +304,48 @@ def test_a_batch_suits_what_the_line_has_shown(tmp_path):
     assert suitable_batch_bytes([(10_000_000, 1.0)]) == MOST_BATCH_BYTES
     modem = suitable_batch_bytes([(40_000, 60.0), (410_000, 100.0)])
     assert 4100 * 30 <= modem <= 4100 * 30 * 4
+
+
+@pytest.mark.parametrize("batch", ["", 'batch = "bsmtp"\n'], ids=["singly", "in a batch"])
+@pytest.mark.parametrize("where", ["header", "rewrite"])
+def test_a_message_that_breaks_us_keeps_no_other_back(tmp_path, monkeypatch, batch, where):
+    as_it_is = getattr(rewrite, where)
+
+    def breaks(masquerade, text, *more, **others):
+        if b"bad" in (text if isinstance(text, bytes) else text.encode()):
+            raise ZeroDivisionError("surprise")
+        return as_it_is(masquerade, text, *more, **others)
+
+    play = Play(tmp_path, batch)
+    bad = replace(message("B", "eve@beta.example", sender="bad@bsd.home"), trace=b"X-Bad: bad\r\n")
+    play.queue(message("A"), bad, message("C", "cy@beta.example"))
+    monkeypatch.setattr(rewrite, where, breaks)
+    monkeypatch.setattr(uucp_form, "rewrite", rewrite.rewrite)
+    for _ in range(3):
+        for claimed in play.more():
+            play.ended(claimed)
+        play.next_session()
+    states = play.states()
+    assert states["bob@beta.example"].state is RecipientState.DELIVERED
+    assert states["cy@beta.example"].state is RecipientState.DELIVERED
+    assert (states["eve@beta.example"].reason, states["eve@beta.example"].attempts) == (
+        "message-broke",
+        3,
+    )
+    assert play.run(play.store.message("B")).held_for == "poison"
+
+
+@pytest.mark.parametrize(
+    ("status", "kept", "reason"),
+    [
+        (Status.DIAL_FAILED, "", "call-failed"),
+        (Status.DIAL_FAILED, "connect-refused", "connect-refused"),
+        (Status.PORT_UNAVAILABLE, "", "call-failed"),
+        (Status.WRONG_TIME, "", "call-failed"),
+        (Status.LOGIN_FAILED, "", "auth-refused"),
+        (Status.HANDSHAKE_FAILED, "", "refused"),
+        (Status.CALL_FAILED, "", "line-lost"),
+    ],
+)
+def test_what_became_of_a_call_is_named(status, kept, reason):
+    assert tried_to_call("beta", Record(status=status, reason=kept), "x").code == reason

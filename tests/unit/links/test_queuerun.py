@@ -1,11 +1,9 @@
 """The queue run with mailers that do as they are told, over the memory twin of the store."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
-from nodes import TestNode
 from relaynode.errors import (
     ConnectFailed,
     FarHostSilent,
@@ -15,109 +13,12 @@ from relaynode.errors import (
 )
 from relaynode.links.queuerun import MAX_SESSIONS, QueueRun
 from relaynode.links.ways import Way
-from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
-from relaynode.queue.content import Content
-from relaynode.queue.memory import MemoryStore
-from relaynode.queue.model import MessageState, NewMessage, RecipientState
+from relaynode.queue.model import MessageState, RecipientState
 from relaynode.queue.retry import DAY
 from relaynode.wire.meter import ByteCount
-
-NOW = 1_800_000_000.0
-
-
-def message(queue_id, *to, sender="user@bsd.home", notify="", arrived_at=NOW, ret=""):
-    recipients = tuple(Recipient(address, notify) for address in to)
-    content = Content.of(b"Subject: s\r\n\r\nthe body\r\n")
-    envelope = Envelope(sender, recipients, ret=ret)
-    return NewMessage(queue_id, envelope, b"", content, "test", arrived_at)
-
-
-class ScriptedWays:
-    """All mail takes one way, to a mailer that runs a given coroutine function."""
-
-    def __init__(self, deliver, way=None):
-        self._deliver = deliver
-        self._way = way or Way("smtp", "next")
-
-    def way_of(self, route, reverse_path=""):
-        return Way("local") if route.mailer == "local" else self._way
-
-    def host_of(self, way):
-        return way.name
-
-    def mailer(self, way, count):
-        return self
-
-    async def deliver(self, consignments, report):
-        await self._deliver(consignments, report)
-
-
-class Play:
-    """A node whose ways are scripted. `clock` is what the test sets."""
-
-    def __init__(self, tmp_path, deliver):
-        self.now = NOW
-        self.store = MemoryStore(tmp_path / "scratch")
-        node = TestNode(tmp_path, users=("user", "postmaster")).open(
-            store=self.store, clock=lambda: self.now
-        )
-        self.parts = replace(node.parts, ways=ScriptedWays(deliver))
-
-    def run(self, *messages, **options):
-        async def play():
-            await self.store.add(messages)
-            run = QueueRun(
-                self.parts, ByteCount(), takes_way=lambda way: way.kind == "smtp", **options
-            )
-            return await run.run()
-
-        return asyncio.run(play())
-
-    def messages(self):
-        return asyncio.run(self.store.messages(finished=True))
-
-    def recipients(self):
-        return {
-            recipient.forward_path.address: recipient
-            for message in self.messages()
-            for recipient in message.recipients
-        }
-
-    def dsns(self):
-        async def contents():
-            waiting = [m for m in await self.store.waiting() if m.source == "DSN"]
-            wanted = [(m.queue_id, {r.id for r in m.recipients}) for m in waiting]
-            return await self.store.claim(wanted)
-
-        return {
-            delivery.recipients[0].forward_path.address: b"".join(delivery.content.pieces())
-            for delivery in asyncio.run(contents())
-        }
-
-
-def answering(status):
-    """A mailer whose next hop says the same to everybody, or what a table says."""
-
-    async def deliver(consignments, report):
-        async for consignment in consignments:
-            delivery = consignment.delivery
-            await report(
-                [
-                    Attempt(
-                        delivery,
-                        recipient,
-                        status.get(address, ok("sent")) if isinstance(status, dict) else status,
-                        "mx.example [192.0.2.1]",
-                    )
-                    for recipient, address in zip(
-                        delivery.recipients, consignment.addresses, strict=True
-                    )
-                ]
-            )
-
-    return deliver
+from unit.links.scripted import NOW, Play, answering, message
 
 
 def test_each_recipient_gets_what_its_status_means(tmp_path):

@@ -264,11 +264,11 @@ def test_a_spool_that_cannot_be_made_is_our_own_error(tmp_path):
 
 def test_an_owner_lives_as_long_as_its_lock(tmp_path):
     living, other = Owner.register(tmp_path), Owner.register(tmp_path)
-    assert bury_dead_owners(tmp_path, living.token) == []
+    assert bury_dead_owners(tmp_path, living.token) == {}
     (tmp_path / "dead").write_text("")
-    assert bury_dead_owners(tmp_path, living.token) == ["dead"]
+    assert bury_dead_owners(tmp_path, living.token) == {"dead": []}
     other.close()
-    assert bury_dead_owners(tmp_path, living.token) == []
+    assert bury_dead_owners(tmp_path, living.token) == {}
     living.close()
 
 

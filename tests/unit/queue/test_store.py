@@ -476,3 +476,102 @@ def test_mail_is_known_again_when_the_message_itself_is_forgotten_until_its_time
         return *kept, await store.forget_taken(NOW + 1), await store.taken(MARK)
 
     assert run(scenario) == (None, 0, {"a@x": "Q1", "b@x": "Q1"}, 2, {})
+
+
+# ---- poison, warnings, what is kept of a try
+
+
+def test_what_is_kept_of_a_try(run):
+    async def scenario(store):
+        await store.add([message()])
+        (delivery,) = await claim_all(store)
+        made = outcome(
+            delivery.recipients[0],
+            Result.DEFERRED,
+            temporary("later"),
+            reason="greylisted",
+            aged_seconds=60.0,
+        )
+        await store.record([made], NOW)
+        return await store.message("A1")
+
+    (recipient,) = run(scenario).recipients
+    assert (recipient.reason, recipient.aged_seconds) == ("greylisted", 60.0)
+    assert (recipient.attempts, recipient.last_attempt_at) == (1, NOW)
+
+
+def test_a_try_that_is_no_attempt_counts_nothing_and_is_told_of_once(run):
+    async def scenario(store):
+        await store.add([message()])
+        for _ in range(5):
+            (delivery,) = await claim_all(store)
+            made = outcome(
+                delivery.recipients[0],
+                Result.DEFERRED,
+                temporary("nobody there"),
+                reason="connect-timeout",
+                is_attempt=False,
+            )
+            await store.record([made], NOW)
+        return await store.message("A1"), await store.history("A1")
+
+    found, history = run(scenario)
+    (recipient,) = found.recipients
+    assert (recipient.attempts, recipient.last_attempt_at) == (0, 0.0)
+    assert [event.kind for event in history] == ["queued", "deferred"]
+
+
+def test_a_message_is_warned_of_once_whoever_wants_to(run):
+    async def scenario(store):
+        await store.add([message()])
+        for number in range(2):
+            (delivery,) = await store.claim(
+                [("A1", {r.id for m in await store.waiting() for r in m.recipients})]
+            )
+            made = outcome(delivery.recipients[0], Result.DEFERRED, temporary("later"))
+            warning = message(f"W{number}", to=("alice@home.example",))
+            await store.record([made], NOW + number, (), None, [("A1", warning)])
+        return {m.queue_id: m.warned_at for m in await store.messages()}
+
+    assert run(scenario) == {"A1": NOW, "W0": 0.0}
+
+
+def test_a_message_that_broke_us_three_times_is_set_aside_and_told_of_once(run):
+    async def scenario(store):
+        await store.add([message(to=("a@x", "b@x"))])
+        for times in range(1, 4):
+            (delivery,) = await claim_all(store)
+            made = [
+                outcome(r, Result.DEFERRED, temporary("oops"), reason="message-broke")
+                for r in delivery.recipients
+            ]
+            await store.record(made, NOW)
+            assert len(await store.poisoned()) == (times == 3)
+        assert await store.waiting() == []
+        (aside,) = await store.poisoned()
+        assert (aside.state, aside.held_for) == (MessageState.HELD, "poison")
+        for letter in ("L1", "L2"):
+            await store.tell_poison(["A1"], [message(letter)], NOW)
+        assert await store.poisoned() == []
+        assert {m.queue_id for m in await store.messages()} == {"A1", "L1"}
+        assert await store.operate(Verb.RELEASE, ["A1"], NOW) == ["A1"]
+        (delivery, _) = await claim_all(store)
+        assert delivery.message.held_for == ""
+        made = outcome(
+            delivery.recipients[0], Result.DEFERRED, temporary("oops"), reason="message-broke"
+        )
+        await store.record([made], NOW)
+        assert await store.poisoned() == [], "it has three chances more"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("reason", "held_for"), [("", ""), ("spam", "quarantined")])
+def test_it_is_known_why_a_message_is_held(run, reason, held_for):
+    async def scenario(store):
+        await store.add([replace(message(), hold_reason=reason)])
+        before = (await store.message("A1")).held_for
+        await store.operate(Verb.HOLD, ["A1"], NOW)
+        return before, (await store.message("A1")).held_for
+
+    assert run(scenario) == (held_for, held_for or "held")

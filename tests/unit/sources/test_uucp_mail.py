@@ -12,6 +12,7 @@ from relaynode.mail.packing import Packing, has_zstd, packed
 from relaynode.queue.model import RecipientState
 from relaynode.queue.uucp.model import Completed, Need, NewExecution, SpoolFile, WorkState
 from relaynode.sources import uucp_incoming
+from relaynode.sources.dsn import DOUBLE_BOUNCE, DSN
 from relaynode.sources.uucp_mail import COMMANDS
 from relaynode.uucico.commands import MAIL_COMMANDS
 
@@ -80,7 +81,7 @@ class Stage:
         await self.node.links.run_due(None, before)
         found = {}
         for message in await self.node.store.messages():
-            if message.source == "DSN":
+            if message.source in (DSN, DOUBLE_BOUNCE):
                 ids = {one.id for one in message.recipients}
                 (delivery,) = await self.node.store.claim([(message.queue_id, ids)])
                 await self.node.store.unclaim(ids)
@@ -210,7 +211,9 @@ def test_an_unknown_user_is_told_to_the_sender_and_the_others_get_theirs(play):
         assert "550 5.1.1 nobody-here... User unknown" in text
         assert "553 5.1.3 a b... " in text
         (mail,) = [
-            one for one in await stage.node.store.messages(finished=True) if one.source != "DSN"
+            one
+            for one in await stage.node.store.messages(finished=True)
+            if one.source not in (DSN, DOUBLE_BOUNCE)
         ]
         assert [one.state for one in mail.recipients] == [
             RecipientState.FAILED,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from relaynode.neighbours import Terms
+from relaynode.queue.boot import boot
 from relaynode.queue.sqlite import SqliteStore
-from relaynode.uucico.arriving import boot
 from relaynode.uucico.session_work import SessionWork
 from relaynode.uucico.terms import SessionTerms
 from relaynode.uucp.commands import Code, Send
