@@ -40,9 +40,17 @@ from relaynode.queue.finish import finish
 from relaynode.queue.model import Outcome, QueuedMessage, QueuedRecipient, Result
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
 
     from relaynode.links.ways import Way, Ways
+    from relaynode.policy.route import Routing
     from relaynode.queue.retry import RetryPolicy
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Settled
@@ -196,14 +204,13 @@ class QueueRun:
 
     async def has_work(self) -> bool:
         """Is there anything for this run to try?"""
-        waiting = await self._waiting()
-        return any(self._by_way(message) for message in waiting)
+        return any(by_way for _, by_way in self._routed(await self._waiting()))
 
     async def ways(self) -> dict[Way, int]:
         """The ways there is something for, with the size of the smallest message."""
         found: dict[Way, int] = {}
-        for message in await self._waiting():
-            for way in self._by_way(message):
+        for message, by_way in self._routed(await self._waiting()):
+            for way in by_way:
                 found[way] = min(found.get(way, message.size_bytes), message.size_bytes)
         return found
 
@@ -220,20 +227,33 @@ class QueueRun:
     async def choose(self, only: Way | None = None) -> dict[Way, list[Wanted]]:
         """What waits and was not tried in this run, by way."""
         work: dict[Way, list[Wanted]] = defaultdict(list)
-        for message in await self._waiting():
-            for way, wanted in self._by_way(message).items():
+        for _, by_way in self._routed(await self._waiting()):
+            for way, wanted in by_way.items():
                 if only in (None, way):
                     work[way].append(wanted)
                     self._tried.update(recipient.id for recipient in wanted.recipients)
         return work
 
-    def _by_way(self, message: QueuedMessage) -> dict[Way, Wanted]:
+    def _routed(
+        self, messages: Iterable[QueuedMessage]
+    ) -> Iterator[tuple[QueuedMessage, dict[Way, Wanted]]]:
+        """Each message with where it goes, by the tables as they are now. With a table that cannot
+        be read, mail waits."""
+        try:
+            routing = self._parts.rules.routing
+        except TableError as error:
+            self._problem(str(error))
+            return
+        for message in messages:
+            yield message, self._by_way(message, routing)
+
+    def _by_way(self, message: QueuedMessage, routing: Routing) -> dict[Way, Wanted]:
         found: dict[Way, Wanted] = {}
         for recipient in message.recipients:
             if recipient.id in self._tried or not self._takes(message, recipient):
                 continue
             try:
-                route = final_route(self._parts.rules.routing, recipient.forward_path)
+                route = final_route(routing, recipient.forward_path)
                 way = self._parts.ways.way_of(route, message.envelope.reverse_path)
             except TableError as error:
                 self._problem(str(error))
@@ -415,17 +435,26 @@ class _Session:
         self._wanted = wanted
         self._leg = run.leg(way)
         self._claimed: dict[int, Consignment] = {}
+        self._ahead: asyncio.Task[list[Consignment]] | None = None
         self._latest: Consignment | None = None
 
     async def consignments(self) -> AsyncGenerator[Consignment, None]:
-        """Claims one group after another, as the mailer pulls."""
+        """Claims one group after another, as the mailer pulls: the next while one is sent."""
         while self._wanted:
-            for consignment in await finish(self._claim_group()):
-                self._latest = consignment
-                self._leg.began[consignment.delivery.message.queue_id] = self._clock()
-                yield consignment
-            if not self._wanted:
-                self._wanted = await self._run.more(self._way)
+            group = await finish(self._claim_group())
+            while group:
+                self._ahead = asyncio.ensure_future(self._claim_group()) if self._wanted else None
+                try:
+                    for consignment in group:
+                        self._latest = consignment
+                        self._leg.began[consignment.delivery.message.queue_id] = self._clock()
+                        yield consignment
+                finally:  # also when nobody pulls any more: what is claimed is to be given back
+                    group = await finish(self._claimed_ahead())
+            self._wanted = await self._run.more(self._way)
+
+    async def _claimed_ahead(self) -> list[Consignment]:
+        return [] if self._ahead is None else await self._ahead
 
     async def _claim_group(self) -> list[Consignment]:
         group = self._wanted[:CLAIM_MESSAGES]
@@ -447,6 +476,7 @@ class _Session:
 
     async def failed(self, tried: Tried) -> None:
         """The session failed: all that it was for has had its try, or was not reached."""
+        await self._claimed_ahead()
         untried = await self._untried()
         if tried.reason in NOBODY_ANSWERED:
             self._run.unreached(self._way, untried, tried)
@@ -485,8 +515,10 @@ class _Session:
 
     async def end(self, consignments: AsyncGenerator[Consignment, None]) -> None:
         """Nothing more is pulled; what was and came to nothing is given back."""
-        await consignments.aclose()
-        await self.give_back()
+        try:
+            await consignments.aclose()
+        finally:
+            await self.give_back()
 
     async def give_back(self) -> None:
         """Claims that came to nothing."""

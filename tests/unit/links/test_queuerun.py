@@ -11,7 +11,7 @@ from relaynode.errors import (
     NameServerFailed,
     RefusedError,
 )
-from relaynode.links.queuerun import MAX_SESSIONS, QueueRun
+from relaynode.links.queuerun import CLAIM_MESSAGES, MAX_SESSIONS, QueueRun
 from relaynode.links.ways import Way
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
@@ -96,6 +96,48 @@ def test_a_next_hop_that_cannot_be_used_is_a_try_for_all_its_mail(tmp_path, erro
         assert recipient.last_status.is_temporary
 
 
+def many_messages():
+    """For several groups of claims."""
+    count = 3 * CLAIM_MESSAGES
+    return [message(f"M{n:03}", f"u{n}@x.example") for n in range(count)]
+
+
+def test_a_mailer_that_stops_early_leaves_the_rest_free(tmp_path):
+    taken = []
+
+    async def deliver(consignments, report):
+        while len(taken) < 2:
+            taken.append(await anext(consignments))
+        if len(taken) == 2:
+            taken.append(None)
+            await report([Attempt(taken[0].delivery, taken[0].delivery.recipients[0], ok("sent"))])
+
+    play = Play(tmp_path, deliver)
+    play.run(*many_messages())
+    found = play.recipients()
+    assert [r.state for r in found.values()].count(RecipientState.DELIVERED) == 1
+    assert {r.claim for r in found.values()} == {None}
+    assert {r.attempts for r in found.values()} == {0, 1}
+
+
+def test_all_groups_of_claims_are_sent_and_the_next_is_claimed_meanwhile(tmp_path):
+    claimed_at_first = []
+
+    async def deliver(consignments, report):
+        async for one in consignments:
+            if not claimed_at_first:
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                waiting = await play.store.messages()
+                claimed_at_first.append(sum(bool(r.claim) for m in waiting for r in m.recipients))
+            await report([Attempt(one.delivery, r, ok("sent")) for r in one.delivery.recipients])
+
+    play = Play(tmp_path, deliver)
+    result = play.run(*many_messages())
+    assert result.delivered == 3 * CLAIM_MESSAGES
+    assert claimed_at_first == [2 * CLAIM_MESSAGES]
+
+
 def test_what_a_broken_session_took_and_did_not_try_is_free_again(tmp_path):
     async def deliver(consignments, report):
         first = await anext(consignments)
@@ -104,7 +146,7 @@ def test_what_a_broken_session_took_and_did_not_try_is_free_again(tmp_path):
         raise LineLost("gone")
 
     play = Play(tmp_path, deliver)
-    play.run(*(message(f"M{n:02}", f"u{n}@x.example") for n in range(20)))
+    play.run(*many_messages())
     found = play.recipients()
     assert found["u0@x.example"].state is RecipientState.DELIVERED
     assert {r.claim for r in found.values()} == {None}
