@@ -10,13 +10,16 @@ from relaynode.config.loader import load
 from relaynode.node import make_node
 
 SOURCE = Path(__file__).parents[1]
+NO_DNS = '[dns]\nservers = ["127.0.0.1:9"]\n'
+"""The port of the discard service: where none runs, a question is refused at once."""
 
 
 class TestNode:
     """One node in a folder of its own.
 
     `sections` is TOML behind a [node] table that is made here; `{folder}` in it stands for the
-    folder. Local mail goes to Maildirs under folder/mail.
+    folder. Local mail goes to Maildirs under folder/mail. Nobody answers for the DNS, unless
+    `sections` has a [dns] of its own: no test asks the world's.
     """
 
     __test__ = False
@@ -39,7 +42,9 @@ class TestNode:
             f"{node_keys}\n"
             "[local]\n"
             f'mailbox = "{self.folder}/mail/{{user}}/"\n'
-            f"users = [{names}]\n" + sections.replace("{folder}", str(self.folder))
+            f"users = [{names}]\n"
+            + ("" if "[dns]" in sections else NO_DNS)
+            + sections.replace("{folder}", str(self.folder))
         )
 
     def password(self, name, text="secret"):
@@ -82,7 +87,7 @@ class TestNode:
 
     def _run(self, command, stdin, more):
         ended = subprocess.run(
-            command, input=stdin, capture_output=True, env=self.environment, timeout=60, **more
+            command, input=stdin, capture_output=True, env=self.environment, timeout=240, **more
         )
         ended.stdout = ended.stdout.decode("utf-8", "replace")
         ended.stderr = ended.stderr.decode("utf-8", "replace")

@@ -178,6 +178,7 @@ class SmartHostSection(RemoteSection, frozen=True, kw_only=True):
     """[smart_host.NAME]"""
 
     host: HostPorts
+    protocol: Literal["smtp", "lmtp"] = "smtp"
     tls: Tls = "starttls"
     max_in_flight: Positive = 64
     max_connections: Positive = 5

@@ -35,6 +35,7 @@ FAR_CONNECT_SECONDS = 30.0
 """Where there is another address to try, less: the others wait for it."""
 
 USUAL_PORTS = {"none": 25, "starttls": 25, "tls": 465}
+LMTP_PORT = 24
 
 
 def far_hop(

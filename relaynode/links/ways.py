@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relaynode.links.far_hosts import FarHosts
-from relaynode.links.next_hops import USUAL_PORTS, context_maker, far_hop, opener
+from relaynode.links.next_hops import LMTP_PORT, USUAL_PORTS, context_maker, far_hop, opener
 from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
 from relaynode.mail.reason import Reason
@@ -266,7 +266,8 @@ class Ways:
         """The hosts of a [smart_host.NAME], in order."""
         section = self._config.file.smart_host[name]
         sources = self._config.source_addresses(self._config.link_of(section))
-        usual_port = USUAL_PORTS[section.tls]
+        is_lmtp = section.protocol == "lmtp"
+        usual_port = LMTP_PORT if is_lmtp else USUAL_PORTS[section.tls]
         for host in section.host.all:
             yield NextHop(
                 name=host.host,
@@ -279,6 +280,7 @@ class Ways:
                 max_in_flight=section.max_in_flight,
                 max_connections=section.max_connections,
                 port=host.with_default(usual_port)[1],
+                is_lmtp=is_lmtp,
                 servers=self._servers,
             )
 

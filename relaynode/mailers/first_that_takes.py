@@ -7,7 +7,6 @@ this try, whatever the others might say: only whole sessions move on.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.same_for_all import SameForAll
+from relaynode.mailers.smtp_supply import Supply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -60,11 +60,11 @@ class FirstThatTakes:
             reason = _NO_HOPS.get(hops.enhanced.partition(".")[2], "")
             await SameForAll(hops, reason=reason).deliver(consignments, report)
             return
-        work = _Work(consignments)
+        work = _Work(Supply(consignments))
         try:
             await self._try(deque(hops), work, report)
         finally:
-            await work.close()
+            await work.supply.close()
 
     async def _try(self, hops: deque[NextHop], work: _Work, report: Report) -> None:
         worst: WireError | RefusedError | ProtocolError | None = None
@@ -104,29 +104,16 @@ def _prepare_next(hop: NextHop, error: Exception, hops: deque[NextHop]) -> None:
 
 @dataclass(slots=True)
 class _Work:
-    """What there is to deliver, for one mailer after the other, or several at a time.
+    """What there is to deliver, for one mailer after the other, or several at a time."""
 
-    A mailer that is cancelled while it waits for the next consignment must not take the source
-    with it: a generator that was cancelled once is at its end.
-    """
-
-    source: AsyncIterator[Consignment]
+    supply: Supply
     open: dict[int, Consignment] = field(default_factory=dict)
-    again: deque[Consignment] = field(default_factory=deque)
-    pull: asyncio.Future[Consignment | None] | None = None
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __aiter__(self) -> _Work:
         return self
 
     async def __anext__(self) -> Consignment:
-        async with self.lock:
-            if self.again:
-                return self.again.popleft()
-            if self.pull is None:
-                self.pull = asyncio.ensure_future(anext(self.source, None))
-            consignment = await asyncio.shield(self.pull)
-            self.pull = None
+        consignment = await self.supply.take()
         if consignment is None:
             raise StopAsyncIteration
         for recipient in consignment.delivery.recipients:
@@ -141,7 +128,7 @@ class _Work:
     def begin_again(self) -> None:
         """What was pulled and has no outcome is there once more, for those who have none."""
         consignments = {id(one): one for one in self.open.values()}.values()
-        self.again = deque(self._rest(one) for one in consignments)
+        self.supply.begin_again([self._rest(one) for one in consignments])
 
     def _rest(self, consignment: Consignment) -> Consignment:
         delivery = consignment.delivery
@@ -149,9 +136,3 @@ class _Work:
         left = [(recipient, address) for recipient, address in pairs if recipient.id in self.open]
         recipients, addresses = zip(*left, strict=True)
         return Consignment(replace(delivery, recipients=recipients), addresses)
-
-    async def close(self) -> None:
-        """Nothing is pulled any more."""
-        if self.pull is not None:
-            self.pull.cancel()
-            await asyncio.gather(self.pull, return_exceptions=True)

@@ -113,7 +113,7 @@ class Connections:
         if server not in self._recalled:
             self._recalled[server] = await self.next_hop.servers.recall(server) or KnownServer()
         known = self._learned.get(server, self._recalled[server])
-        client = Client(self.hostname, without=known.broken)
+        client = Client(self.hostname, without=known.broken, is_lmtp=self.next_hop.is_lmtp)
         dialogue = Dialogue(stream, client, self.clock, self.next_hop.timeout_seconds)
         await Opening(dialogue, self.next_hop, known).open()
         if not client.is_presuming:

@@ -27,7 +27,7 @@ class NextHop:
     connection. `tls_context` is needed unless `tls` is "none". `login`: None to go without.
     `max_in_flight`: messages under way over one connection. `max_connections`: at once, to a server
     that does not take messages one behind the other. `port` and `servers`: where what the server
-    shows of itself is kept.
+    shows of itself is kept. `is_lmtp`: it speaks LMTP.
     """
 
     name: str
@@ -41,4 +41,5 @@ class NextHop:
     max_in_flight: int = 64
     max_connections: int = 5
     port: int = 25
+    is_lmtp: bool = False
     servers: Servers = field(default_factory=NoServers)

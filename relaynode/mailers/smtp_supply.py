@@ -1,4 +1,4 @@
-"""The consignments of one next hop, shared by the connections to it."""
+"""Consignments shared by those who deliver them: connections to a next hop, or hops in turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from relaynode.mailers.mailer import Consignment
 
@@ -47,6 +47,10 @@ class Supply:
     def give_back(self, consignment: Consignment) -> None:
         """It was not tried after all, or a part of it was not."""
         self._returned.appendleft(consignment)
+
+    def begin_again(self, consignments: Iterable[Consignment]) -> None:
+        """These were given out and came to nothing: they are all that has come back."""
+        self._returned = deque(consignments)
 
     @property
     def has_returned(self) -> bool:

@@ -102,11 +102,16 @@ class Client:
     """One connection to a server.
 
     `hostname`: our name for EHLO. `without`: extensions that are not used whatever the server says.
+    `is_lmtp`: it speaks LMTP (RFC 2033): LHLO, and a reply for each recipient when the content has
+    come.
     """
 
-    def __init__(self, hostname: str, *, without: Collection[str] = ()) -> None:
+    def __init__(
+        self, hostname: str, *, without: Collection[str] = (), is_lmtp: bool = False
+    ) -> None:
         self.hostname = hostname
         self._without = without
+        self._is_lmtp = is_lmtp
         self.state = State.GREETING
         self.extensions: dict[str, str] = {}
         self._parser = ReplyParser()
@@ -208,7 +213,8 @@ class Client:
         """
         self._want(State.GREETED)
         self.state = State.HELLO
-        self._command(f"EHLO {self.hostname}", _Owed.EHLO)
+        verb = "LHLO" if self._is_lmtp else "EHLO"
+        self._command(f"{verb} {self.hostname}", _Owed.EHLO)
         if presumed is not None:
             self._is_presumed = True
             self.extensions = dict(presumed)
@@ -457,7 +463,7 @@ class Client:
                 self.extensions = self._offered(reply)
                 self.state = State.READY
                 return [Ready()]
-            case _Owed.EHLO if reply.code in (500, 501, 502, 504, 550):
+            case _Owed.EHLO if reply.code in (500, 501, 502, 504, 550) and not self._is_lmtp:
                 self._command(f"HELO {self.hostname}", _Owed.HELO)
                 return []
             case _Owed.HELO if is_good:
@@ -510,7 +516,8 @@ class Client:
     def _is_us(self, reply: Reply) -> bool:
         """Does the server give our own name as its own (RFC 5321 4.1.1.1 says which word)?"""
         name = reply.lines[0].split(" ", 1)[0].lower().rstrip(".")
-        return name == self.hostname.lower() and name != "localhost"
+        is_ours = name == self.hostname.lower() and name != "localhost"
+        return is_ours and not self._is_lmtp  # which delivers, perhaps on this very machine
 
     def _answer_challenge(self, reply: Reply) -> None:
         """Go on with the login, or call it off (RFC 4954 section 4) and raise when that is seen."""
@@ -565,8 +572,18 @@ class Client:
             case _Owed.DATA:
                 return self._data_reply(transaction, reply)
             case _Owed.CONTENT:
-                return self._finish(transaction, reply.status)
+                return self._content_reply(transaction, reply)
         return self._give_up_early(transaction)
+
+    def _content_reply(self, transaction: Transaction, reply: Reply) -> list[Event]:
+        """RFC 2033 section 4.2: in LMTP one for each recipient that was taken, in their order."""
+        if not self._is_lmtp or None not in transaction.statuses:
+            return self._finish(transaction, reply.status)
+        transaction.statuses[transaction.statuses.index(None)] = reply.status
+        if None not in transaction.statuses:
+            return self._finish(transaction, reply.status)
+        self._owed.appendleft(_Expected(_Owed.CONTENT, transaction))
+        return []
 
     def _is_void(self, owed: _Owed, transaction: Transaction, reply: Reply) -> bool:
         """Does the server refuse what it should not have been asked for? Then that is no answer to

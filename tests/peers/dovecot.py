@@ -1,4 +1,4 @@
-"""A private Dovecot that serves Maildirs by POP3 on loopback, and checks passwords for Postfix.
+"""A private Dovecot on loopback: Maildirs served by POP3, filled by LMTP, passwords for Postfix.
 
 It has nothing in common with a Dovecot that the machine may run, and needs no root: without, it
 runs as whoever runs the tests.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # A template of str.format, so braces that Dovecot is to see are doubled. Nothing is chrooted, since
 # the folder of a test holds no libraries.
 _CONFIGURATION = """\
-protocols = pop3
+protocols = pop3 lmtp
 listen = 127.0.0.1
 base_dir = {home}/run
 state_dir = {home}/state
@@ -83,6 +83,15 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+service lmtp {{
+  chroot =
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
+}}
+protocol lmtp {{
+  auth_username_format = %Ln
+}}
 """
 
 _TLS = """\
@@ -124,6 +133,8 @@ class _Accounts:
 
 class Dovecot:
     """A Dovecot that runs inside a `with` block.
+
+    On `lmtp_port` it takes mail for its users, whatever the domain.
 
     folder: after the end the log, the configuration and the mail are moved into it. Without, they
         are removed.
@@ -201,6 +212,7 @@ class Dovecot:
         self._accounts = _accounts()
         self.pop3_port = free_port()
         self.pop3s_port = free_port() if self._tls else None
+        self.lmtp_port = free_port()
         self._make_folders()
         self._write_configuration()
         self._process = Process(
@@ -255,6 +267,7 @@ class Dovecot:
             oauth=_OAUTH.format(home=self.home) if self._tokeninfo_url else "",
             pop3_port=self.pop3_port,
             pop3s_port=self.pop3s_port or 0,  # 0 is no listener
+            lmtp_port=self.lmtp_port,
             internal=internal,
             internal_group=grp.getgrgid(internal.pw_gid).gr_name,
             login=self._accounts.login,
