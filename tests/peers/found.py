@@ -92,17 +92,7 @@ PEERS = {
             needs_root=True,
         ),
         # Always with a configuration and a spool of the test's own.
-        Peer(
-            "uucp",
-            programs=("uux", "uucico", "uuxqt"),
-            packages=("uucp",),
-            # It writes letters about what fails to sendmail. Where there is none, it takes the
-            # broken pipe for the end of its call, now and then.
-            relocations=tuple(
-                Relocation(file, b"/usr/sbin/sendmail -oi -t", b"/bin/sort -o/dev/null")
-                for file in ("usr/sbin/uuxqt", "usr/lib/uucp/uucico", "usr/bin/uustat")
-            ),
-        ),
+        Peer("uucp", programs=("uux", "uucico", "uuxqt"), packages=("uucp",)),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.

@@ -218,7 +218,21 @@ def test_we_understand_that_we_are_unknown(beta):
 
 
 @pytest.mark.parametrize("protocol", list("ti"))
-def test_both_sides_understand_what_the_other_refuses(beta, protocol):
+def test_both_sides_understand_what_the_other_refuses(tmp_path, protocol):
+    """Taylor writes a letter about each refusal to sendmail. Where there is none, it takes the
+    broken pipe for the end of its call, now and then: such a call says nothing of us."""
+    for attempt in range(10):
+        home = make_home("uucp")
+        beta = Beta(home / "beta")
+        is_told_of = refuse_each_other(beta, protocol)
+        leave_home(home, tmp_path / f"uucp{attempt}", ())
+        if is_told_of:
+            return
+    pytest.fail("Taylor's letters have broken each of its calls")
+
+
+def refuse_each_other(beta, protocol):
+    """One such call; False if a letter broke it."""
     work = MemoryWork(
         [
             send_job(b"x", 1, "/etc/evil"),
@@ -231,6 +245,8 @@ def test_both_sides_understand_what_the_other_refuses(beta, protocol):
     beta.queue_fetch("/etc/passwd", "passwd")
     beta.queue_mail(b"good", "dave")
     done = we_call(beta, work, protocol)
+    if "SIGPIPE" in beta.log():
+        return False
     assert done.record.status is Status.COMPLETE, beta.log() + done.record.error
     endings = {job.request.target: outcome.ending for job, outcome in work.outcomes}
     assert endings["/etc/evil"] is endings["/home/u/got"] is Ending.REFUSED
@@ -239,6 +255,7 @@ def test_both_sides_understand_what_the_other_refuses(beta, protocol):
     assert work.files == [b"good"]
     assert beta.public("good") == b"y"
     assert not (beta.folder / "public" / "passwd").exists()
+    return True
 
 
 # --- what breaks
