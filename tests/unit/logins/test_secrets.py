@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 import types
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from peers.processes import wait_until
 from relaynode.config.values import Command, Password
 from relaynode.errors import NoSecret
 from relaynode.logins.secrets import OfCommand, OfCredential, OfFile, OfKeyring
@@ -91,13 +93,17 @@ def test_a_command_that_takes_too_long_is_ended_with_all_that_it_began(tmp_path:
     pids = tmp_path / "pids"
     script = f"sleep 600 & echo $! $$ > {pids}; echo sesame; wait"
     assert "took more than 0.3 s" in refusal(shell(script, 0.3))
-    for pid in pids.read_text().split() if pids.exists() else []:
-        try:
-            with open(f"/proc/{pid}/stat") as stat:
-                state = stat.read().rpartition(")")[2].split()[0]
-        except FileNotFoundError:
-            continue
-        assert state == "Z"  # ended, and nobody has looked yet
+    begun = pids.read_text().split() if pids.exists() else []
+    assert wait_until(lambda: not any(map(is_running, begun)), 10)
+
+
+def is_running(pid: str) -> bool:
+    """Or has it ended, even if nobody has looked yet?"""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_credential_of_systemd_is_a_file_in_its_folder(tmp_path: Path) -> None:
