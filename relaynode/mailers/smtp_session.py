@@ -10,6 +10,7 @@ has to go out once more then (a server took some of many recipients) needs anoth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -198,7 +199,7 @@ class Session:
 
     async def _send(self) -> None:
         while True:
-            await self._wait_for(lambda: self.client.can_begin and self._has_room())
+            await self._wait_for(self._has_room, self._window.look_again_seconds)
             self._in_hand = await self._take()
             if self._in_hand is None:
                 await self._wait_for(lambda: not self._may_come_back)
@@ -255,16 +256,17 @@ class Session:
         return None
 
     def _has_room(self) -> bool:
-        return self._window.has_room(self.dialogue.stream.backlog())
+        return self.client.can_begin and self._window.has_room(self.dialogue.stream.backlog)
 
-    async def _wait_for(self, is_so: Callable[[], bool]) -> None:
+    async def _wait_for(
+        self, is_so: Callable[[], bool], again_seconds: float | None = None
+    ) -> None:
+        """Wait until it is so. Replies may make it so, or the time: then every `again_seconds`."""
         while not is_so():
             self._progress.clear()
-            try:
-                async with asyncio.timeout(self._window.look_again_seconds):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(again_seconds):
                     await self._progress.wait()
-            except TimeoutError:
-                pass
 
     async def _send_one(self, consignment: Consignment, outgoing: Outgoing) -> None:
         sent = self.dialogue.meter.send(outgoing.size_bytes, self.dialogue.clock())

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relaynode.wire.meter import PipeMeter
 
 MIN_IN_FLIGHT = 2
@@ -44,14 +46,15 @@ class Window:
         self.in_flight -= 1
         self.in_flight_bytes -= size_bytes
 
-    def has_room(self, backlog_bytes: int) -> bool:
-        """May one more be begun, with so many bytes waiting to go out?"""
+    def has_room(self, backlog: Callable[[], int]) -> bool:
+        """May one more be begun? `backlog`: tells how many bytes wait to go out."""
         if self.in_flight >= self.limit:
             return False
         if self.in_flight < MIN_IN_FLIGHT or self.in_flight_bytes < self.meter.window_bytes:
             return True
-        is_idle = backlog_bytes < LOW_BACKLOG_BYTES
-        return is_idle and not self.meter.is_settled and self.in_flight < MAX_UNMEASURED
+        if self.meter.is_settled or self.in_flight >= MAX_UNMEASURED:
+            return False
+        return backlog() < LOW_BACKLOG_BYTES
 
     @property
     def look_again_seconds(self) -> float | None:

@@ -137,12 +137,20 @@ class TcpStream:
             self._writer.write(data)
             if self._count is not None:
                 self._count.sent(len(data))
-            async with asyncio.timeout(timeout):
-                await self._writer.drain()
+            if self._is_crowded:
+                async with asyncio.timeout(timeout):
+                    await self._writer.drain()
         except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
             raise LineLost(f"{self.peer}: {_reason(error)}") from error
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Is there something to wait for, or to be told of?"""
+        transport = self._writer.transport
+        is_full = transport.get_write_buffer_size() > WRITE_BUFFER_BYTES
+        return is_full or transport.is_closing() or self._reader.exception() is not None
 
     def backlog(self) -> int:
         """See Stream: our buffer, and what the kernel holds until the peer acknowledges it."""

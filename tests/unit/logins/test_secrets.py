@@ -16,8 +16,6 @@ from relaynode.errors import NoSecret
 from relaynode.logins.secrets import OfCommand, OfCredential, OfFile, OfKeyring
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relaynode.logins.secrets import Secret
 
 LONG = 20.0

@@ -32,7 +32,7 @@ def settled(bytes_per_second: float, round_trip: float) -> PipeMeter:
 def room(window: Window, backlog: int) -> int:
     """How many messages it takes."""
     taken = 0
-    while window.has_room(backlog):
+    while window.has_room(lambda: backlog):
         window.opened(SIZE)
         taken += 1
     return taken
