@@ -230,12 +230,10 @@ class Session:
 
     async def _try(self, consignment: Consignment) -> None:
         try:
-            outgoing = compose(
-                consignment.delivery,
-                self.masquerade,
-                mailer=self.next_hop.mailer,
-                takes_8bit="8BITMIME" in self.client.extensions,
-            )
+            outgoing = self._compose(consignment)
+            if self.client.is_presuming and self._refusal(consignment, outgoing) is not None:
+                await self._answered()
+                outgoing = self._compose(consignment)  # to what it says now
             refusal, reason = self._refusal(consignment, outgoing), ""
         except StoreError as error:
             refusal, reason = temporary(str(error), "4.3.0"), error.reason
@@ -243,6 +241,14 @@ class Session:
             await self._send_one(consignment, outgoing)
         else:
             await self.report(_refused(consignment, refusal, reason))
+
+    def _compose(self, consignment: Consignment) -> Outgoing:
+        return compose(
+            consignment.delivery,
+            self.masquerade,
+            mailer=self.next_hop.mailer,
+            takes_8bit="8BITMIME" in self.client.extensions,
+        )
 
     def _refusal(self, consignment: Consignment, outgoing: Outgoing) -> Status | None:
         """Why this message must not be sent to this server, if so."""
@@ -345,9 +351,13 @@ class Session:
 
     async def _send_piece(self, piece: bytes) -> None:
         if not self.client.may_send(piece):
-            await self.dialogue.write()
-            await self._wait_for(lambda: not self.client.is_presuming)
+            await self._answered()
         self.client.send_content(piece)
+
+    async def _answered(self) -> None:
+        """Wait until the server has said itself what it was presumed to say."""
+        await self.dialogue.write()
+        await self._wait_for(lambda: not self.client.is_presuming)
 
     # --- receiving
 
@@ -408,7 +418,8 @@ class Session:
             self.known = replace(self.known, broken=self.known.broken | {"CHUNKING"})
             self.supply.give_back(flight.consignment)
             return []
-        self._count_connections(now - flight.content_at)
+        if flight.content_at:
+            self._count_connections(now - flight.content_at)
         left = _too_many(transaction)
         if left:
             self.known = replace(self.known, max_recipients=transaction.accepted)
@@ -422,8 +433,12 @@ class Session:
 
     def _cannot_chunk(self, transaction: Transaction) -> bool:
         """Was CHUNKING announced in vain? The mail was taken until BDAT came."""
-        status = transaction.statuses[-1]
-        is_unknown = status is not None and status.code in UNKNOWN_COMMAND
+        final = {
+            status.code
+            for place, status in enumerate(transaction.statuses)
+            if status is not None and place not in transaction.refused_rcpts
+        }
+        is_unknown = bool(final) and final.issubset(UNKNOWN_COMMAND)
         return self.client.mode is Mode.CHUNKED and transaction.accepted > 0 and is_unknown
 
     async def wants_more_than(self, connections: int) -> None:
@@ -481,6 +496,7 @@ def _too_many(transaction: Transaction) -> list[int]:
         place
         for place, status in enumerate(transaction.statuses)
         if status is not None
+        and place in transaction.refused_rcpts
         and status.code in (452, 552)
         and (status.enhanced[1:] == ".5.3" or not status.enhanced)
     ]

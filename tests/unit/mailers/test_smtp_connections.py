@@ -65,6 +65,8 @@ class Server:
     most_connections: int = 100
     lost_after: int | None = None
     holds_ehlo: bool = False
+    final_reply: str = "250 2.0.0 taken"
+    refuses: dict[str, str] = field(default_factory=dict)
     insists: str = ""
     visits: list[Visit] = field(default_factory=list)
     open_now: int = 0
@@ -152,6 +154,10 @@ class _Talk:
                 await self.say(*(f"250-{text}" for text in texts), f"250 {last}")
             case "RCPT" if len(self.paths) >= self.server.most_recipients:
                 await self.say("452 4.5.3 too many recipients")
+            case "RCPT" if (
+                path := rest.partition("<")[2].partition(">")[0]
+            ) in self.server.refuses:
+                await self.say(self.server.refuses[path])
             case "RCPT":
                 self.paths.append(rest.partition("<")[2].partition(">")[0])
                 await self.say("250 2.1.5 ok")
@@ -174,8 +180,9 @@ class _Talk:
         if self.server.lost_after == len(self.visit.mails) and self.visit is self.server.visits[0]:
             self.stream.abort()
             raise LineLost("cut")
-        self.visit.mails.append((self.paths, content))
-        await self.say("250 2.0.0 taken")
+        if self.server.final_reply.startswith("250"):
+            self.visit.mails.append((self.paths, content))
+        await self.say(self.server.final_reply)
 
     async def exactly(self, size: int) -> bytes:
         while len(self.buffer) < size:
@@ -462,6 +469,35 @@ def test_a_server_that_takes_no_recipient_at_all_is_not_asked_for_ever() -> None
     sender = Sender(Server(most_recipients=0))
     sender.run([consignment(0, recipients=3)])
     assert sender.codes() == {452: 3}
+
+
+@pytest.mark.parametrize("keywords", [CHUNKED, PIPELINED, ()], ids=["chunked", "pipelined", "-"])
+def test_a_server_without_room_for_a_message_is_not_asked_for_ever(
+    keywords: Sequence[str],
+) -> None:
+    sender = Sender(Server(keywords=[keywords], final_reply="452 no room"))
+    sender.run([consignment(0, recipients=3)])
+    assert sender.codes() == {452: 3}
+
+
+@pytest.mark.parametrize("reply", ["502 5.5.1 not him", "452 4.2.2 full"])
+def test_one_recipient_s_refusal_says_nothing_of_chunks(reply: str) -> None:
+    server = Server(refuses={"r0.2@example.net": reply})
+    sender = Sender(server)
+    sender.run([consignment(0, recipients=3)])
+    assert sender.codes() == {250: 2, int(reply[:3]): 1}
+    assert set(server.copies().values()) == {1}
+    known = sender.known()
+    assert known is not None
+    assert known.broken == frozenset()
+
+
+def test_what_a_server_once_refused_is_not_returned_before_it_has_said_so_again() -> None:
+    small = KnownServer({"PIPELINING": "", "CHUNKING": "", "SIZE": "10"})
+    sender = Sender(Server())
+    asyncio.run(sender.memory.remember(SERVER, small))
+    sender.run([consignment(0)])
+    assert sender.codes() == {250: 1}
 
 
 # --- connections
