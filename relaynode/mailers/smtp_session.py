@@ -208,8 +208,7 @@ class Session:
                 continue
             # The server may have closed meanwhile: then this consignment is not tried.
             await self._wait_for(lambda: self.client.can_begin)
-            consignment, self._in_hand = self._in_hand, None
-            await self._try(consignment)
+            await self._try(self._in_hand)
         self.client.quit()
         await self.dialogue.write()
 
@@ -237,6 +236,7 @@ class Session:
             refusal, reason = self._refusal(consignment, outgoing), ""
         except StoreError as error:
             refusal, reason = temporary(str(error), "4.3.0"), error.reason
+        self._in_hand = None  # from now on it is begun, or reported
         if refusal is None:
             await self._send_one(consignment, outgoing)
         else:
