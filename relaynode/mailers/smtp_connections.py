@@ -6,10 +6,11 @@ What a server shows of itself is recalled when its address is known, and remembe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from relaynode.errors import ProtocolError, RefusedError, WireError
+from relaynode.errors import ProtocolError, RefusedError, StoreError, WireError
 from relaynode.mailers.smtp_dialogue import Dialogue
 from relaynode.mailers.smtp_opening import Opening
 from relaynode.mailers.smtp_session import Relearned, Session
@@ -131,7 +132,8 @@ class Connections:
             self._served()
         finally:
             if session.known != self._recalled[session.server]:
-                await finish(self.next_hop.servers.remember(session.server, session.known))
+                with contextlib.suppress(StoreError):  # it is found out again
+                    await finish(self.next_hop.servers.remember(session.server, session.known))
 
     def _served(self) -> None:
         """Who is not ready yet comes too late."""
