@@ -39,12 +39,9 @@ class TestNode:
             'hostname = "bsd.home"\n'
             'spool = "spool"\n'
             'tables = "tables"\n'
-            f"{node_keys}\n"
-            "[local]\n"
+            f"{node_keys}\n" + ("" if "[dns]" in sections else NO_DNS) + "[local]\n"
             f'mailbox = "{self.folder}/mail/{{user}}/"\n'
-            f"users = [{names}]\n"
-            + ("" if "[dns]" in sections else NO_DNS)
-            + sections.replace("{folder}", str(self.folder))
+            f"users = [{names}]\n" + sections.replace("{folder}", str(self.folder))
         )
 
     def password(self, name, text="secret"):
