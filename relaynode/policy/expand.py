@@ -7,7 +7,7 @@ trail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.mail.address import normalise_domain, split
@@ -24,6 +24,7 @@ from relaynode.policy.expanding import (
 )
 from relaynode.policy.localname import LocalNames, unescaped
 from relaynode.policy.locals import Locals
+from relaynode.policy.ordinary import PROBE, ordinary
 from relaynode.policy.route import Decision, Route, unquote
 from relaynode.policy.tokens import join, tokenise
 from relaynode.policy.trail import Step, Trail
@@ -240,13 +241,29 @@ def final_route(routing: Routing, recipient: Recipient) -> Route:
     if recipient.mailer:
         return decide(routing, recipient).route
     # A queue is looked through more than once in a run.
-    known = routing.known.get(recipient.address)
+    known = routing.known.get(recipient.address) or _by_domain(routing, recipient.address)
     if known is None:
-        known = decide(routing, recipient).route
-        if len(routing.known) >= MAX_KNOWN:
-            routing.known.clear()
-        routing.known[recipient.address] = known
+        known = _noted(routing, recipient.address, decide(routing, recipient).route)
     return known
+
+
+def _noted(routing: Routing, key: str, route: Route) -> Route:
+    if len(routing.known) >= MAX_KNOWN:
+        routing.known.clear()
+    routing.known[key] = route
+    return route
+
+
+def _by_domain(routing: Routing, address: str) -> Route | None:
+    """The route of an ordinary address of another's domain, where only the domain decides."""
+    domain = ordinary(address)
+    if domain is None or routing.virtusertable.entries or routing.is_local(domain):
+        return None
+    probe = f"{PROBE}@{domain}"
+    route = routing.known.get("@" + domain)
+    if route is None:
+        route = _noted(routing, "@" + domain, _for_anybody(routing.route(probe)).route)
+    return replace(route, user=address) if route.user == probe else None
 
 
 def decide(routing: Routing, recipient: Recipient) -> Decision:

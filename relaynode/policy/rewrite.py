@@ -22,6 +22,7 @@ from relaynode.policy.canonify import canonify
 from relaynode.policy.forms import Place, written
 from relaynode.policy.mailer_forms import SENDERS, Role, form
 from relaynode.policy.masquerade import Masquerade
+from relaynode.policy.ordinary import PROBE, ordinary
 from relaynode.policy.tokens import MAX_ADDRESS_CHARS, join, tokenise
 from relaynode.policy.trail import Passage, Step, Trail
 
@@ -90,11 +91,34 @@ def rewritten(
     key = (address, role, mailer, host)
     known = masq.known.get(key)
     if known is None:
-        known = rewrite(masq, address, role, mailer=mailer, host=host).result
-        if len(masq.known) >= MAX_KNOWN:
-            masq.known.clear()
-        masq.known[key] = known
+        if _stays(masq, address, role, mailer, host):
+            return address
+        known = _noted(masq, key, rewrite(masq, address, role, mailer=mailer, host=host).result)
     return known
+
+
+def _noted(masq: Masquerade, key: tuple[str, Role, str, str], result: str) -> str:
+    if len(masq.known) >= MAX_KNOWN:
+        masq.known.clear()
+    masq.known[key] = result
+    return result
+
+
+def _stays(masq: Masquerade, address: str, role: Role, mailer: str, host: str) -> bool:
+    """Is this an ordinary address of a domain whose addresses are left as they are, whoever it is?
+
+    Without a genericstable only the domain decides. Users that are exposed keep their domain, as
+    all do where it stays.
+    """
+    found = ordinary(address)
+    if found is None or masq.genericstable.entries:
+        return False
+    key = ("@" + found, role, mailer, host)
+    known = masq.known.get(key)
+    if known is None:
+        probe = f"{PROBE}@{found}"
+        known = _noted(masq, key, rewrite(masq, probe, role, mailer=mailer, host=host).result)
+    return known == f"{PROBE}@{found}"
 
 
 def header(
