@@ -32,7 +32,7 @@ class Masquerade:
     `genericstable`: addresses that have another of their own.
     `always_add_domain`: names in local mailboxes get a domain.
     `uucp_relay`: the host that bang paths are given to (UUCP_RELAY); "" for our own name.
-    `known`: addresses written lately under these settings (`rewrite.rewritten`).
+    `known`, `known_fields`: what was written lately under these settings (`rewrite`).
     """
 
     names: Names
@@ -47,6 +47,9 @@ class Masquerade:
     always_add_domain: bool = False
     uucp_relay: str = ""
     known: dict[tuple[str, Role, str, str], str] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    known_fields: dict[tuple[bytes, Role, str, str], bytes] = field(
         default_factory=dict, compare=False, repr=False
     )
 

@@ -29,7 +29,8 @@ from relaynode.policy.trail import Passage, Step, Trail
 # The fields that sendmail marks as naming senders and recipients. Return-Path is not among them:
 # it is a trace field, written by the final mailer.
 MAX_KNOWN = 1024
-"""So many results are kept in mind."""
+MAX_KNOWN_FIELD_BYTES = 256
+"""So many results are kept in mind, and of fields no longer than that."""
 
 _ROLE_OF_FIELD = {
     b"from": Role.HEADER_SENDER,
@@ -135,12 +136,37 @@ def header(
         role = _ROLE_OF_FIELD.get(field.name.lower())
         if role is None:
             continue
-        for mailbox in scan(header_bytes[field.value_start : field.end]):
-            address = mailbox.address
-            result = rewritten(masq, address, role, mailer=mailer, host=host)
-            if result != address:
-                pieces.append(header_bytes[position : field.value_start + mailbox.start])
-                pieces.append(result.encode("utf-8", "surrogateescape"))
-                position = field.value_start + mailbox.end
+        value = header_bytes[field.value_start : field.end]
+        written = _field(masq, value, role, mailer, host)
+        if written != value:
+            pieces += (header_bytes[position : field.value_start], written)
+            position = field.end
     pieces.append(header_bytes[position:])
+    return b"".join(pieces)
+
+
+def _field(masq: Masquerade, value: bytes, role: Role, mailer: str, host: str) -> bytes:
+    """A field's value with its addresses rewritten. Short ones are kept in mind: the same people
+    write again and again."""
+    key = (value, role, mailer, host)
+    known = masq.known_fields.get(key)
+    if known is None:
+        known = _rewritten_field(masq, value, role, mailer, host)
+        if len(value) <= MAX_KNOWN_FIELD_BYTES:
+            if len(masq.known_fields) >= MAX_KNOWN:
+                masq.known_fields.clear()
+            masq.known_fields[key] = known
+    return known
+
+
+def _rewritten_field(masq: Masquerade, value: bytes, role: Role, mailer: str, host: str) -> bytes:
+    pieces: list[bytes] = []
+    position = 0
+    for mailbox in scan(value):
+        address = mailbox.address
+        result = rewritten(masq, address, role, mailer=mailer, host=host)
+        if result != address:
+            pieces += (value[position : mailbox.start], result.encode("utf-8", "surrogateescape"))
+            position = mailbox.end
+    pieces.append(value[position:])
     return b"".join(pieces)
