@@ -6,17 +6,13 @@ Here is only how they are asked for.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from relaynode.errors import RefusedError, WireError
+from relaynode.errors import RefusedError
 from relaynode.mail.status import permanent
-from relaynode.mailers.smtp_dialogue import Dialogue
-from relaynode.mailers.smtp_opening import Opening
+from relaynode.mailers.smtp_opening import open_session
 from relaynode.queue.servers import KnownServer
-from relaynode.smtp.client import Client
-from relaynode.smtp.client_events import Bye
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,17 +68,13 @@ async def ask(
     `clock`: monotonic seconds. Raises: WireError, RefusedError, ProtocolError, TableError.
     """
     stream = await hop.open()
-    client = Client(hostname)
-    dialogue = Dialogue(stream, client, clock, hop.timeout_seconds)
     try:
-        await Opening(dialogue, hop, KnownServer()).open()
-        if "ETRN" not in client.extensions:
+        dialogue = await open_session(stream, hop, KnownServer(), hostname=hostname, clock=clock)
+        if "ETRN" not in dialogue.client.extensions:
             raise RefusedError(permanent("ETRN is not offered", "5.5.1", 502), stream.peer)
         for what in wanted:
             reply = await dialogue.ask(f"ETRN {what}")
             asked.append(Asked(name, what, reply.status))
-        client.quit()
-        with contextlib.suppress(WireError):  # it knows all that it must
-            await dialogue.until(Bye)
+        await dialogue.say_goodbye()
     finally:
         stream.abort()

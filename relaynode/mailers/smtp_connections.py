@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import ProtocolError, RefusedError, StoreError, WireError
-from relaynode.mailers.smtp_dialogue import Dialogue
-from relaynode.mailers.smtp_opening import Opening
+from relaynode.mailers.smtp_opening import open_session
 from relaynode.mailers.smtp_session import Relearned, Session
 from relaynode.queue.finish import finish
 from relaynode.queue.servers import KnownServer
-from relaynode.smtp.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -114,9 +112,10 @@ class Connections:
         if server not in self._recalled:
             self._recalled[server] = await self.next_hop.servers.recall(server) or KnownServer()
         known = self._learned.get(server, self._recalled[server])
-        client = Client(self.hostname, without=known.broken, is_lmtp=self.next_hop.is_lmtp)
-        dialogue = Dialogue(stream, client, self.clock, self.next_hop.timeout_seconds)
-        await Opening(dialogue, self.next_hop, known).open()
+        dialogue = await open_session(
+            stream, self.next_hop, known, hostname=self.hostname, clock=self.clock
+        )
+        client = dialogue.client
         if not client.is_presuming:
             known = replace(known, extensions=client.extensions)
         return Session(

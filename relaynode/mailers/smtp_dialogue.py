@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut
+from relaynode.errors import LineLost, LoginRefused, RefusedError, TimedOut, WireError
 from relaynode.mail.reason import Reason
 from relaynode.smtp.client import LOOP, Client
-from relaynode.smtp.client_events import Answered, Event, Refused, ServerClosing, State
+from relaynode.smtp.client_events import Answered, Bye, Event, Refused, ServerClosing, State
 from relaynode.wire.meter import PipeMeter
 
 if TYPE_CHECKING:
@@ -119,6 +120,12 @@ class Dialogue:
                 if isinstance(event, ServerClosing):
                     raise self.closing(event.status)
             self.client.check()
+
+    async def say_goodbye(self) -> None:
+        """QUIT, and its answer if one comes. Raises: RefusedError, ProtocolError."""
+        self.client.quit()
+        with contextlib.suppress(WireError):  # it knows all that it must
+            await self.until(Bye)
 
     def closing(self, status: Status) -> RefusedError:
         """The error for a server that hangs up."""

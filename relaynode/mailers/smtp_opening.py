@@ -7,13 +7,33 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError, TableError, TlsFailed
 from relaynode.mail.reason import Reason
+from relaynode.mailers.smtp_dialogue import Dialogue
 from relaynode.mailers.smtp_login import SmtpLogin
+from relaynode.smtp.client import Client
 from relaynode.smtp.client_events import Greeted, Ready, State, TlsAccepted
 
 if TYPE_CHECKING:
-    from relaynode.mailers.smtp_dialogue import Dialogue
+    from collections.abc import Callable
+
     from relaynode.mailers.smtp_hop import NextHop
     from relaynode.queue.servers import KnownServer
+    from relaynode.wire.stream import Stream
+
+
+async def open_session(
+    stream: Stream,
+    next_hop: NextHop,
+    known: KnownServer,
+    *,
+    hostname: str,
+    clock: Callable[[], float],
+) -> Dialogue:
+    """Open a session on a connection. `known`: what is known of the server. `clock`: monotonic
+    seconds. Raises: WireError, RefusedError, ProtocolError, TableError."""
+    client = Client(hostname, without=known.broken, is_lmtp=next_hop.is_lmtp)
+    dialogue = Dialogue(stream, client, clock, next_hop.timeout_seconds)
+    await Opening(dialogue, next_hop, known).open()
+    return dialogue
 
 
 @dataclass(slots=True)

@@ -8,18 +8,15 @@ Not here: how a session is served (`smtp_listener.py`).
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.errors import RefusedError, WireError
+from relaynode.errors import RefusedError
 from relaynode.mailers.smtp_dialogue import Dialogue
-from relaynode.mailers.smtp_opening import Opening
+from relaynode.mailers.smtp_opening import open_session
 from relaynode.policy.client import Client
 from relaynode.queue.servers import KnownServer
-from relaynode.smtp.client import Client as SmtpClient
-from relaynode.smtp.client_events import Bye
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,18 +73,16 @@ class OdmrPoller:
         await self._insist_on_ours()
         hop = self._account.hop
         stream = await hop.open()
-        client = SmtpClient(self._hostname)
-        dialogue = Dialogue(stream, client, self._clock, hop.timeout_seconds)
         try:
-            await Opening(dialogue, hop, KnownServer()).open()
+            dialogue = await open_session(
+                stream, hop, KnownServer(), hostname=self._hostname, clock=self._clock
+            )
             if await self._ask_to_turn(dialogue):
-                client.turn()
+                dialogue.client.turn()
                 await self._take(stream, called(stream.peer))
                 await stream.close()
             else:
-                client.quit()
-                with contextlib.suppress(WireError):
-                    await dialogue.until(Bye)
+                await dialogue.say_goodbye()
         finally:
             stream.abort()
 
