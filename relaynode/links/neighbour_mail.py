@@ -150,7 +150,7 @@ class NeighbourMail:
         if outcome.ending is Ending.DONE:
             told = ok("accepted by UUCP", "2.0.0")
             await self._record(job, carried, told, WorkState.DONE, outcome.reason, Reason.DELIVERED)
-        elif outcome.code in NOT_AS_A_BATCH and not job.command.startswith("rmail "):
+        elif outcome.code in NOT_AS_A_BATCH and job.is_batch:
             await self._send_singly(job, carried, outcome)
         elif outcome.ending is Ending.REFUSED:
             await self._refused(job, carried, outcome)

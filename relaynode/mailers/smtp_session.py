@@ -368,10 +368,8 @@ class Session:
             except WireError:
                 if self.client.state is State.CLOSED and not self.client.unfinished:
                     return  # it did not wait to answer QUIT
-                # Perhaps it hung up on what came behind EHLO.
-                self.known = replace(
-                    self.known, insists=self.known.insists or self.client.is_presuming
-                )
+                if self.client.is_presuming:  # perhaps it hung up on what came behind EHLO
+                    self.known = replace(self.known, insists=True)
                 raise
             attempts = []
             for event in events:
@@ -399,7 +397,8 @@ class Session:
                 self._learn_extensions()
             elif isinstance(event, Mispresumed):
                 self._learn_extensions()
-                self.known = replace(self.known, insists=self.known.insists or event.is_refused)
+                if event.is_refused:
+                    self.known = replace(self.known, insists=True)
                 self._is_relearned = True
             elif isinstance(event, ServerClosing):
                 self._closing = event.status

@@ -23,7 +23,7 @@ class Mechanism:
 
         Raises: RemoteProtocolError if none is due or it makes no sense, ServerNotProven.
         """
-        raise NotImplementedError
+        raise RemoteProtocolError(f"{self.name}: an unexpected challenge")
 
     def succeeded(self) -> None:
         """The server says that we are logged in. Raises: ServerNotProven if it had to prove first

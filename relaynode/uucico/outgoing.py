@@ -203,14 +203,13 @@ class Outgoing:
             self._check_size(content)
         source = source_of(content if content is not None else Content.of(b""))
         request = self._request(job, source.size_bytes)
-        is_batch = job.kind is JobKind.MAIL and not job.command.startswith("rmail ")
         return work.Job(
             request,
             job.grade,
             source=source,
             key=job,
             was_begun=was_begun,
-            has_another_form=is_batch,
+            has_another_form=job.is_batch,
         )
 
     def _check_size(self, content: Content | None) -> None:

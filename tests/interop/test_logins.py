@@ -10,6 +10,7 @@ from nodes import TestNode
 from peers.certificates import make_certificate
 from peers.dovecot import Dovecot
 from peers.postfix import Postfix
+from peers.processes import wait_until
 from peers.token_server import TokenServer
 from relaynode.errors import LoginRefused, TlsFailed
 from relaynode.links.ways import Way, Ways
@@ -105,10 +106,8 @@ def added_to(peer, *wanted):
     """What happens inside makes the peer's log say all of it."""
     before = len(peer.log())
     yield
-    deadline = time.monotonic() + 10
-    while not all(text in peer.log()[before:] for text in wanted):
-        assert time.monotonic() < deadline, peer.log()[before:]
-        time.sleep(0.02)
+    has_all = wait_until(lambda: all(text in peer.log()[before:] for text in wanted), 10)
+    assert has_all, peer.log()[before:]
 
 
 @pytest.mark.parametrize("mechanism", PASSWORDS)

@@ -145,7 +145,6 @@ KINDS = (
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("protocol", "batch"), KINDS)
 def test_a_line_that_is_cut_again_and_again_loses_and_doubles_no_mail(home, protocol, batch, seed):
-    needs(batch)
     port = free_port()
     with BreakingLine(port) as line:
         pair = Pair(home, line.port, port, keys_of(protocol, batch), seed)
@@ -160,12 +159,6 @@ def test_a_line_that_is_cut_again_and_again_loses_and_doubles_no_mail(home, prot
         pair.finish()
     all_sizes = [line.size_bytes("caller"), line.size_bytes("called")]
     print(f"{protocol} {batch or 'rmail'}: {CUTS} cuts in {sizes} of {all_sizes} bytes")
-
-
-def needs(batch: str) -> None:
-    """Leave the test out where a batch cannot be packed."""
-    if batch == "rzsmtp":
-        pytest.importorskip("zstandard")
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -177,6 +177,11 @@ class Job:
     last_error: str = ""
 
     @property
+    def is_batch(self) -> bool:
+        """Does it carry mail in a batch, rather than one mail for rmail?"""
+        return self.kind is JobKind.MAIL and not self.command.startswith("rmail ")
+
+    @property
     def temp(self) -> str:
         """The temporary name, by which the neighbour knows this job again."""
         return temp_name(self.number)

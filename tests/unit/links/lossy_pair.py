@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 from dataclasses import dataclass, field
 
 from nodes import TestNode
@@ -123,7 +122,11 @@ class LossyPair:
             queue_id = new_queue_id()
             self.subjects[queue_id] = subject
             await self.sender.store.add(
-                [NewMessage(queue_id, envelope, b"", Content.of(content), "test", time.time())]
+                [
+                    NewMessage(
+                        queue_id, envelope, b"", Content.of(content), "test", self.sender.clock()
+                    )
+                ]
             )
 
     async def flush(self):

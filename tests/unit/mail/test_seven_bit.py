@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from relaynode.mail import mime
 from relaynode.mail.seven_bit import plan
+from unit.mail import mime_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -248,23 +249,9 @@ def test_what_is_read_out_of_it_is_the_same(message: bytes) -> None:
 
 
 TOKENS = [
-    *(
-        b"\r\n",
-        b"\r",
-        b"\n",
-        b"--",
-        b"--a",
-        b"--a--",
-        b"--b",
-        b"\xe4",
-        b" ",
-        b"x",
-        b":",
-        b"\r\n\r\n",
-    ),
-    *(b"Content-Type: ", b"multipart/mixed; boundary=a", b"multipart/mixed; boundary=b"),
-    *(b"message/rfc822", b"multipart/digest; boundary=a", b"Content-Transfer-Encoding: 8bit"),
-    *(b"text/plain", b"MIME-Version: 1.0\r\n", b"Content-Transfer-Encoding: base64\r\n"),
+    *mime_tokens.TOKENS,
+    *(b"\r\n\r\n", b"text/plain", b"MIME-Version: 1.0\r\n"),
+    b"Content-Transfer-Encoding: base64\r\n",
 ]
 
 
