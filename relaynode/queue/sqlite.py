@@ -1,8 +1,8 @@
 """The store's embedded home: SQLite in WAL mode with synchronous=FULL.
 
-Nothing SQLite-only leaves this file, `committer.py` and the statements in `uucp/`. Writing goes
-through the committer thread; reading through a second connection on a thread of its own, so a
-listing never waits for a commit and a commit never for a listing.
+Nothing SQLite-only leaves this file, `statements.py`, `committer.py` and the statements in `uucp/`.
+Writing goes through the committer thread; reading through a second connection on a thread of its
+own, so a listing never waits for a commit and a commit never for a listing.
 """
 
 from __future__ import annotations
@@ -19,22 +19,18 @@ from typing import TYPE_CHECKING, TypeVar
 from relaynode.errors import StoreError, StoreVersionError
 from relaynode.mail.status import Status
 from relaynode.queue import once as marks
+from relaynode.queue import statements
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.model import (
-    MAX_STRIKES,
-    OPERATOR_MOVES,
     Delivery,
     Event,
     HostStatus,
-    MessageState,
     NewMessage,
     OnceMark,
     Outcome,
     QueuedMessage,
     Reaped,
-    RecipientState,
-    Result,
     SeenMark,
     Verb,
 )
@@ -44,10 +40,7 @@ from relaynode.queue.schema import MIGRATIONS
 from relaynode.queue.servers import SqlServers
 from relaynode.queue.texts import (
     BROKE_TEXT,
-    IN_DOUBT_TEXT,
-    INTERRUPTED_TEXT,
     OPERATOR_TEXT,
-    POISON_TEXT,
 )
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
@@ -161,7 +154,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """End in order. Claims still held become free."""
-        await self._committer.run(lambda db: _free_claims(db, self._owner.token))
+        await self._committer.run(lambda db: statements.free_claims(db, self._owner.token))
         self._committer.close()
         self._reading.shutdown()
         self._reader.close()
@@ -191,10 +184,10 @@ class SqliteStore:
         def work(db: sqlite3.Connection) -> list[str]:
             if once is not None:
                 marks.remember(db, once, messages[0].queue_id, messages[0].arrived_at)
-            _insert_messages(db, messages)
+            statements.insert_messages(db, messages)
             for message in messages:
                 if message.hold_reason:
-                    _move(
+                    statements.move(
                         db,
                         Verb.HOLD,
                         message.queue_id,
@@ -304,15 +297,17 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> list[str]:
             for outcome in outcomes:
-                _record_one(db, outcome, self._owner.token, now)
+                statements.record_one(db, outcome, self._owner.token, now)
             for queue_id in {one.queue_id for one in outcomes if one.is_strike}:
-                _strike(db, queue_id, now)
-            _insert_messages(db, new)
-            _insert_messages(db, [one for queue_id, one in warnings if _warn(db, queue_id, now)])
+                statements.strike(db, queue_id, now)
+            statements.insert_messages(db, new)
+            statements.insert_messages(
+                db, [one for queue_id, one in warnings if statements.warn(db, queue_id, now)]
+            )
             files = [] if settled is None else uucp_tables.settle(db, settled, self.owner)
             if settled is not None:
                 carrying.release(db, settled.ended_jobs, self.owner)
-            return files + _finish(db, {outcome.queue_id for outcome in outcomes}, now)
+            return files + statements.finish(db, {outcome.queue_id for outcome in outcomes}, now)
 
         self._spool.remove(await self._committer.run(work))
 
@@ -370,11 +365,11 @@ class SqliteStore:
 
         def work(db: sqlite3.Connection) -> list[str]:
             for queue_id in in_hand:
-                _note(db, queue_id, now, "broke", "", BROKE_TEXT)
-                _strike(db, queue_id, now)
+                statements.note(db, queue_id, now, "broke", "", BROKE_TEXT)
+                statements.strike(db, queue_id, now)
             for owner in gone:
                 uucp_tables.take_back(db, owner, now)
-            return [queue_id for owner in gone for queue_id in _doubt(db, owner, now)]
+            return [queue_id for owner in gone for queue_id in statements.doubt(db, owner, now)]
 
         in_hand = await self._known(queue_id for held in dead.values() for queue_id in held)
         queue_ids = await self._committer.run(work) if gone or in_hand else []
@@ -441,7 +436,7 @@ class SqliteStore:
                 for queue_id in queue_ids
             ]
             if any(told):
-                _insert_messages(db, new)
+                statements.insert_messages(db, new)
 
         await self._committer.run(work)
 
@@ -483,9 +478,13 @@ class SqliteStore:
         """Hold, release or remove. The ids for which that was legal (model.OPERATOR_MOVES)."""
 
         def work(db: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            moved = [queue_id for queue_id in queue_ids if _move(db, verb, queue_id, now, reason)]
+            moved = [
+                queue_id
+                for queue_id in queue_ids
+                if statements.move(db, verb, queue_id, now, reason)
+            ]
             files = [] if verb is Verb.RELEASE else carrying.dissolve(db, moved, now)
-            return moved, files + (_finish(db, moved, now) if verb is Verb.REMOVE else [])
+            return moved, files + (statements.finish(db, moved, now) if verb is Verb.REMOVE else [])
 
         moved, files = await self._committer.run(work)
         self._spool.remove(files)
@@ -618,215 +617,3 @@ def upgrade(
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-
-
-# --- statements, each inside a transaction of the committer's
-
-
-def _insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> None:
-    for message in messages:
-        envelope, content = message.envelope, message.content
-        db.execute(
-            "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body,"
-            " smtputf8, ret, envid, trace, size_bytes, content, content_file, lines, body_bytes)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                message.queue_id,
-                MessageState.QUEUED,
-                message.arrived_at,
-                message.source,
-                envelope.reverse_path,
-                envelope.body,
-                envelope.smtputf8,
-                envelope.ret,
-                envelope.envid,
-                message.trace,
-                content.size_bytes,
-                content.inline,
-                content.path.name if content.path is not None else None,
-                message.lines,
-                message.body_bytes,
-            ),
-        )
-        db.executemany(
-            "INSERT INTO recipient (queue_id, address, notify, orcpt, expanded_from, state,"
-            " mailer, host, run_as, attempts, next_attempt_at, in_doubt, relay)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, '')",
-            [
-                (
-                    message.queue_id,
-                    recipient.address,
-                    recipient.notify,
-                    recipient.orcpt,
-                    recipient.expanded_from,
-                    RecipientState.WAITING,
-                    recipient.mailer,
-                    recipient.host,
-                    recipient.run_as,
-                )
-                for recipient in envelope.recipients
-            ],
-        )
-
-
-def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float) -> None:
-    state = {
-        Result.DELIVERED: RecipientState.DELIVERED,
-        Result.FAILED: RecipientState.FAILED,
-        Result.DEFERRED: RecipientState.WAITING,
-    }[outcome.result]
-    status = outcome.status
-    is_news = outcome.is_attempt or _is_news(db, outcome)
-    row = db.execute(
-        "UPDATE recipient SET state = ?, claim = NULL, attempts = attempts + ?,"
-        " last_attempt_at = CASE WHEN ? THEN ? ELSE last_attempt_at END, aged_seconds = ?,"
-        " reason = ?, next_attempt_at = ?, in_doubt = in_doubt OR ?, status_code = ?,"
-        " status_enhanced = ?, status_text = ?, relay = ? WHERE id = ? AND state = 'waiting'"
-        " AND (claim IS NULL OR claim = ?) RETURNING address",
-        (
-            state,
-            outcome.is_attempt,
-            outcome.is_attempt,
-            now,
-            outcome.aged_seconds,
-            outcome.reason,
-            outcome.next_attempt_at,
-            outcome.in_doubt,
-            status.code,
-            status.enhanced,
-            status.text,
-            outcome.relay,
-            outcome.recipient_id,
-            owner,
-        ),
-    ).fetchone()
-    if row is None:
-        return  # removed by the operator meanwhile, or being delivered by somebody else
-    text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
-    if is_news:
-        _note(db, outcome.queue_id, now, outcome.result, row[0], text)
-    if outcome.host:
-        _note_host(db, outcome, now)
-    if outcome.in_doubt:
-        _note(db, outcome.queue_id, now, "in_doubt", row[0], IN_DOUBT_TEXT)
-
-
-def _is_news(db: sqlite3.Connection, outcome: Outcome) -> bool:
-    """A line that is down for a month is told of once, not at each turn of cron."""
-    return (
-        db.execute(
-            "SELECT 1 FROM recipient WHERE id = ? AND reason = ? AND status_code IS NOT NULL",
-            (outcome.recipient_id, outcome.reason),
-        ).fetchone()
-        is None
-    )
-
-
-def _strike(db: sqlite3.Connection, queue_id: str, now: float) -> None:
-    """A message broke us: set it aside if it does so always."""
-    row = db.execute(
-        "UPDATE message SET strikes = strikes + 1 WHERE queue_id = ? RETURNING strikes",
-        (queue_id,),
-    ).fetchone()
-    if row is not None and row[0] >= MAX_STRIKES:
-        _move(db, Verb.HOLD, queue_id, now, POISON_TEXT, "poison")
-
-
-def _warn(db: sqlite3.Connection, queue_id: str, now: float) -> bool:
-    """Is this the first warning about a message?"""
-    changed = db.execute(
-        "UPDATE message SET warned_at = ? WHERE queue_id = ? AND warned_at = 0", (now, queue_id)
-    ).rowcount
-    if changed:
-        _note(db, queue_id, now, "warned", "", "")
-    return bool(changed)
-
-
-def _note_host(db: sqlite3.Connection, outcome: Outcome, now: float) -> None:
-    status = outcome.status
-    db.execute(
-        "INSERT INTO host_status (host, at, status_code, status_enhanced, status_text)"
-        " VALUES (?, ?, ?, ?, ?) ON CONFLICT (host) DO UPDATE SET at = excluded.at,"
-        " status_code = excluded.status_code, status_enhanced = excluded.status_enhanced,"
-        " status_text = excluded.status_text",
-        (outcome.host, now, status.code, status.enhanced, status.text),
-    )
-
-
-def _finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> list[str]:
-    """End the messages that have no waiting recipient left; the names of their content files."""
-    files = []
-    for queue_id in queue_ids:
-        row = db.execute(
-            "SELECT content_file, state FROM message WHERE queue_id = ? AND finished_at IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM recipient r WHERE r.queue_id = message.queue_id"
-            " AND r.state = 'waiting')",
-            (queue_id,),
-        ).fetchone()
-        if row is None:
-            continue
-        file, state = row
-        ended = MessageState.REMOVED if state == MessageState.REMOVED else MessageState.DONE
-        db.execute(
-            "UPDATE message SET state = ?, finished_at = ?, content = NULL, content_file = NULL"
-            " WHERE queue_id = ?",
-            (ended, now, queue_id),
-        )
-        if file is not None:
-            files.append(file)
-    return files
-
-
-def _move(
-    db: sqlite3.Connection,
-    verb: Verb,
-    queue_id: str,
-    now: float,
-    reason: str,
-    held_for: str = "held",
-) -> bool:
-    row = db.execute("SELECT state FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
-    target = None if row is None else OPERATOR_MOVES.get((MessageState(row[0]), verb))
-    if target is None:
-        return False
-    db.execute(
-        "UPDATE message SET state = ?, held_for = ?, told_at = 0 WHERE queue_id = ?",
-        (target, held_for if verb is Verb.HOLD else "", queue_id),
-    )
-    if verb is Verb.RELEASE:  # it gets as many chances as the first time
-        db.execute("UPDATE message SET strikes = 0 WHERE queue_id = ?", (queue_id,))
-    if verb is Verb.REMOVE:
-        db.execute(
-            "UPDATE recipient SET state = 'removed', claim = NULL"
-            " WHERE queue_id = ? AND state = 'waiting'",
-            (queue_id,),
-        )
-    _note(db, queue_id, now, verb, "", reason)
-    return True
-
-
-def _free_claims(db: sqlite3.Connection, owner: str) -> None:
-    db.execute("UPDATE recipient SET claim = NULL WHERE claim = ?", (owner,))
-    uucp_tables.free_claims(db, owner)
-
-
-def _doubt(db: sqlite3.Connection, owner: str, now: float) -> list[str]:
-    """Take back a dead owner's claims; the queue ids concerned."""
-    rows = db.execute(
-        "UPDATE recipient SET claim = NULL, in_doubt = in_doubt OR job_id IS NULL WHERE claim = ?"
-        " RETURNING queue_id, address, job_id",
-        (owner,),
-    ).fetchall()
-    for queue_id, address, job_id in rows:
-        if job_id is None:  # else the neighbour will know the job again
-            _note(db, queue_id, now, "in_doubt", address, INTERRUPTED_TEXT)
-    return [queue_id for queue_id, _, _ in rows]
-
-
-def _note(
-    db: sqlite3.Connection, queue_id: str, at: float, kind: str, recipient: str, text: str
-) -> None:
-    db.execute(
-        "INSERT INTO event (queue_id, at, kind, recipient, text) VALUES (?, ?, ?, ?, ?)",
-        (queue_id, at, kind, recipient, text),
-    )
