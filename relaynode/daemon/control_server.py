@@ -59,10 +59,14 @@ class ControlServer:
         self._listener = UnixListener(self._serve)
         self._desk = UucpDesk(node, wake)
 
-    async def listen(self, path: Path) -> None:
-        """Raises: BusyError if a daemon serves this spool already; ConnectFailed."""
+    async def refuse_second(self, path: Path) -> None:
+        """Raises: BusyError if a daemon serves this spool already."""
         if await asyncio.to_thread(is_served, path):
             raise BusyError(f"{path}: a daemon serves this spool already")
+
+    async def listen(self, path: Path) -> None:
+        """Raises: BusyError if a daemon serves this spool already; ConnectFailed."""
+        await self.refuse_second(path)
         # Any local user may submit mail; the commands ask who is calling.
         self._listener.listen(path, 0o666)
 

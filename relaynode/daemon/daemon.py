@@ -66,11 +66,14 @@ class Daemon:
 
     async def start(self) -> None:
         """Listen and begin to work. Raises: StoreError, ConnectFailed, BusyError."""
+        path = self.node.config.control_socket
         self.control = ControlServer(lambda: self.node, self.wake)
-        await self.control.listen(self.node.config.control_socket)
+        await self.control.refuse_second(path)
+        await self._open_listeners()
+        # Only now: who starts a daemon takes its first answer here as the sign that it serves.
+        await self.control.listen(path)
         await self.node.prune()
         self._start_workers()
-        await self._open_listeners()
 
     async def stop(self) -> None:
         """End in order: clients are told, claims given back, the queue closed."""
