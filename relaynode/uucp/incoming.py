@@ -71,6 +71,11 @@ class IncomingFile:
             self.sink.commit(self.reached_bytes)
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether its end is sure to come: what was refused may never begin."""
+        return self.is_answered or self.received_bytes > 0
+
+    @property
     def is_as_announced(self) -> bool:
         """Whether it has the size that was told."""
         return self.announced_bytes in (None, self.reached_bytes)

@@ -182,6 +182,12 @@ class Line(Protocol):
         """The peer is going to send a file, from `position` on: what comes next is data."""
         ...
 
+    def refuse_file(self, channel: Channel) -> None:
+        """We have refused what the peer asked to send (i and j). What is under way of it comes
+        nevertheless, and then its end; or its end is told before the next command, for a peer that
+        hears us before it begins may say nothing of either."""
+        ...
+
     def begin_file(self, channel: Channel, position: int, remaining_bytes: int) -> None:
         """We are going to send a file from `position` on; that many bytes will follow."""
         ...

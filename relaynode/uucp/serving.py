@@ -149,6 +149,7 @@ class Serving:
         """Where data runs ahead of the answer, an end of file still comes."""
         if self._talk.line.is_full_duplex:
             self._talk.expect(IncomingFile(channel, None, user, now, is_answered=False))
+            self._talk.line.refuse_file(channel)
 
     def _wanted(self, channel: Channel, request: Fetch, now: float) -> None:
         path = public_path(request.source, request.source, self._talk.settings.public)

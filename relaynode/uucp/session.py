@@ -269,7 +269,7 @@ class Session:
         self._patience.heard(now)
 
     def _closed(self, is_timed_out: bool) -> None:
-        has_work = bool(self._asking.has_tasks or self._talk.incoming or self._serving.served)
+        has_work = bool(self._asking.has_tasks or self._is_serving)
         if self._turn is not Turn.ENDING and (self._turn is not Turn.ASKED_TO_END or has_work):
             raise LineLost("the peer has ended the line protocol")
         if not is_timed_out:
@@ -350,8 +350,15 @@ class Session:
 
     def _is_idle(self) -> bool:
         """Whether there is nothing more to do but to hang up."""
-        is_serving = self._talk.incoming or self._serving.served
-        return not self._has_more and not is_serving and self._asking.is_idle
+        return not self._has_more and not self._is_serving and self._asking.is_idle
+
+    @property
+    def _is_serving(self) -> bool:
+        return bool(self._serving.served) or self._is_receiving
+
+    @property
+    def _is_receiving(self) -> bool:
+        return any(incoming.is_awaited for incoming in self._talk.incoming.values())
 
     def _settle(self, now: float) -> None:
         """Give our word about the files whose fate is known."""
@@ -389,7 +396,7 @@ class Session:
         if self._asking.has_tasks or self._serving.served:
             self._take_turn(now)
             return
-        if self._talk.incoming:
+        if self._is_receiving:
             return  # it is complete, but not stored yet
         job = (
             None

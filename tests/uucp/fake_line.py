@@ -37,6 +37,7 @@ class FakeLine:
         self.room = room
         self.said: list[object] = []
         self.expected: list[tuple[Channel, int]] = []
+        self.refused: list[Channel] = []
         self.wake_at: float | None = None
         self.has_waiting_files = False
         self.has_said_all = False
@@ -79,6 +80,9 @@ class FakeLine:
 
     def expect_file(self, channel: Channel, position: int) -> None:
         self.expected.append((channel, position))
+
+    def refuse_file(self, channel: Channel) -> None:
+        self.refused.append(channel)
 
     def begin_file(self, channel: Channel, position: int, remaining_bytes: int) -> None:
         self._say(("begin", channel.number, position, remaining_bytes))

@@ -387,6 +387,9 @@ class LineG:
         """The file is complete."""
         self._send(self._cutter.end_file(), now)
 
+    def refuse_file(self, channel: Channel) -> None:
+        """Nothing to do: data is never sent before the answer."""
+
     def abandon_file(self, channel: Channel, now: float) -> None:
         """Nothing to do: data is never sent before the answer."""
 

@@ -374,6 +374,10 @@ class LineI:
     def expect_file(self, channel: Channel, position: int) -> None:
         """Nothing to do: the file may be here already (i_incoming)."""
 
+    def refuse_file(self, channel: Channel) -> None:
+        """The peer's file is not wanted; see Line."""
+        self._incoming.refuse(channel)
+
     def begin_file(self, channel: Channel, position: int, remaining_bytes: int) -> None:
         """We are going to send a file from `position` on, or an open one goes on from there.
 
@@ -411,11 +415,9 @@ class LineI:
         return self._state in (_State.CLOSE_SENT, _State.CLOSED)
 
     def abandon_file(self, channel: Channel, now: float) -> None:
-        """Stop sending a file that the peer does not want, or drop what is still to come of one
-        that we do not want. Then its channel is free."""
-        if not self._incoming.abandon(channel):
-            self._outgoing.abandon(channel)
-            self._fill(now)
+        """Stop sending a file that the peer does not want."""
+        self._outgoing.abandon(channel)
+        self._fill(now)
 
     # --- end
 

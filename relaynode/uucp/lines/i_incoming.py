@@ -7,6 +7,10 @@ to a NUL.
 
 In plain packets one position counts for all files: each DATA moves it by its length, SPOS sets it.
 In a bundle each file has its own.
+
+Taylor's uucico ends a file that we refuse with an empty packet, but not one that it has not begun
+when it hears so: there the next command follows. A file that is begun after all begins at 0, and no
+command does but the first one of a call.
 """
 
 from __future__ import annotations
@@ -34,7 +38,8 @@ class _State:
     text: bytearray = field(default_factory=bytearray)
     position: int = 0
     is_file: bool = False
-    is_abandoned: bool = False
+    is_refused: bool = False
+    has_begun: bool = False
 
 
 def channel_of(packet: Packet) -> Channel:
@@ -72,6 +77,9 @@ class Incoming:
         state = self._state(channel)
         if not state.is_file:
             return self._command(channel, state, packet.content)
+        if state.is_refused and not state.has_begun and packet.content and position:
+            self._states[channel] = state = _State()
+            return [EndOfFile(channel), *self._command(channel, state, packet.content)]
         return self._file(channel, state, position, packet.content, not packet.content)
 
     def _state(self, channel: Channel) -> _State:
@@ -92,12 +100,13 @@ class Incoming:
     def _file(
         self, channel: Channel, state: _State, position: int, content: bytes, is_last: bool
     ) -> list[Event]:
+        state.has_begun = True
         state.position = position + len(content)
         events: list[Event] = [Data(channel, position, content)] if content else []
         if is_last:
             self._states[channel] = _State()
             events.append(EndOfFile(channel))
-        return [] if state.is_abandoned else events
+        return events
 
     def _command(self, channel: Channel, state: _State, content: bytes) -> list[Event]:
         text, terminator, _ = content.partition(b"\0")
@@ -109,13 +118,11 @@ class Incoming:
         command = bytes(state.text)
         state.text.clear()
         state.position = 0
+        state.has_begun = False
         state.is_file = _announces_file(channel, command)
         return [Command(channel, command)]
 
-    def abandon(self, channel: Channel) -> bool:
-        """What is still to come of a file on this channel is not wanted; False if nothing is."""
-        state = self._states.get(channel)
-        if state is None or not state.is_file:
-            return False
-        state.is_abandoned = True
-        return True
+    def refuse(self, channel: Channel) -> None:
+        """The file that was announced on this channel is not wanted, if it is not here already."""
+        state = self._state(channel)
+        state.is_refused = state.is_file

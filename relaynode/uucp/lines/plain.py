@@ -197,5 +197,8 @@ class PlainLine(ABC):
     def end_file(self, channel: Channel, now: float) -> None:
         """The file is complete."""
 
+    def refuse_file(self, channel: Channel) -> None:  # noqa: B027
+        """Nothing to do: no data runs ahead of the answer here."""
+
     def abandon_file(self, channel: Channel, now: float) -> None:  # noqa: B027
         """Nothing to do: no data runs ahead of the answer here."""

@@ -416,15 +416,52 @@ def test_a_fetched_file_follows_the_reply():
     ]
 
 
-def test_late_data_of_a_refused_file_is_discarded_and_the_channel_is_free_then():
+def refusing():
+    """A line whose peer has asked to send a file, and was refused."""
     one = started()
-    one.receive(from_peer(Kind.DATA, 1, b"S a\0", local=1), 0)
+    assert one.receive(from_peer(Kind.DATA, 1, b"S a\0", local=1), 0) == [Command(THEIRS, b"S a")]
+    one.refuse_file(THEIRS)
     one.send_command(THEIRS, b"SN2", 0)
-    one.abandon_file(THEIRS, 0)
-    late = from_peer(Kind.DATA, 2, b"late", local=1) + from_peer(Kind.DATA, 3, local=1)
-    assert one.receive(late, 0) == []
-    again = from_peer(Kind.DATA, 4, b"S b\0", local=1)
-    assert one.receive(again, 0) == [Command(THEIRS, b"S b")]
+    return one
+
+
+NEXT = from_peer(Kind.DATA, 5, b"S b\0", local=1)
+
+
+def test_a_refused_file_that_was_begun_comes_to_its_end():
+    one = refusing()
+    late = from_peer(Kind.SPOS, 2, bytes(4)) + from_peer(Kind.DATA, 3, b"late", local=1)
+    events = one.receive(late + from_peer(Kind.DATA, 4, local=1) + NEXT, 0)
+    assert events == [Data(THEIRS, 0, b"late"), EndOfFile(THEIRS), Command(THEIRS, b"S b")]
+
+
+def test_a_refused_file_may_be_ended_where_it_was_not_begun():
+    one = refusing()
+    end = from_peer(Kind.SPOS, 2, b"\0\0\0\x64") + from_peer(Kind.DATA, 3, local=1)
+    other = from_peer(Kind.DATA, 4, b"S c\0", local=2)
+    assert one.receive(end + other + NEXT, 0) == [
+        EndOfFile(THEIRS),
+        Command(Channel(2, is_ours=False), b"S c"),
+        Command(THEIRS, b"S b"),
+    ]
+
+
+def test_a_command_may_follow_a_refused_file_that_was_not_begun():
+    """As Taylor's uucico has it when our refusal comes before it opens the file."""
+    one = refusing()
+    others = from_peer(Kind.DATA, 2, b"S c\0", local=2) + from_peer(Kind.SPOS, 3, bytes(4))
+    others += from_peer(Kind.DATA, 4, b"data", local=2)
+    assert one.receive(others, 0)[-1] == Data(Channel(2, is_ours=False), 0, b"data")
+    first, second = NEXT, from_peer(Kind.DATA, 6, b"-x\0", local=1)
+    assert one.receive(first, 0) == [EndOfFile(THEIRS), Command(THEIRS, b"S b")]
+    assert one.receive(second, 0) == [Data(THEIRS, 8, b"-x\0")], "the file of S b"
+
+
+def test_a_long_command_may_follow_a_refused_file_that_was_not_begun():
+    one = refusing()
+    assert one.receive(from_peer(Kind.DATA, 2, b"S b", local=1), 0) == [EndOfFile(THEIRS)]
+    rest = from_peer(Kind.DATA, 3, b" c\0", local=1)
+    assert one.receive(rest, 0) == [Command(THEIRS, b"S b c")]
 
 
 def test_an_end_of_file_for_a_file_that_was_complete_says_nothing():

@@ -913,6 +913,36 @@ def test_behind_the_end_of_a_refused_file_the_next_request_may_come_in_the_same_
     assert talk.say(*both) == [(1, b"EN2"), (1, b"EY"), (1, b"CY")]
 
 
+REFUSED = E.replace(b"D.alpha", b"C.alpha")
+
+
+def test_a_refused_file_that_never_begins_does_not_keep_us_from_asking_to_end():
+    """Taylor's uucico says no more of it if it hears the refusal in time."""
+    talk = duplex(MemoryWork([send_job(b"a")]))
+    talk.line.has_waiting_files = True
+    talk.answer()
+    assert talk.say(theirs(1, REFUSED)) == [(1, b"EN2")]
+    assert talk.line.refused == [Channel(1, False)]
+    talk.line.has_waiting_files = False
+    assert talk.tick() == [b"H"]
+
+
+def test_a_refused_file_that_has_begun_is_waited_for():
+    talk = duplex(MemoryWork([send_job(b"a")]))
+    talk.line.has_waiting_files = True
+    talk.answer()
+    talk.say(theirs(1, REFUSED), Data(Channel(1, False), 0, b"h"))
+    talk.line.has_waiting_files = False
+    assert talk.tick() == []
+    assert talk.say(EndOfFile(Channel(1, False))) == [b"H"]
+
+
+def test_a_refused_file_that_never_begins_does_not_keep_us_from_agreeing_to_end():
+    talk = duplex(MemoryWork(), is_caller=False)
+    assert talk.say(theirs(1, REFUSED)) == [(1, b"EN2")]
+    assert talk.say(command(b"H"))[0] == b"HY"
+
+
 def test_what_runs_ahead_of_a_restart_is_not_harmful():
     talk = duplex(MemoryWork(parts={"D.0001": b"hel"}), is_caller=False)
     channel = Channel(1, False)
