@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,6 @@ from relaynode.queue.model import Outcome, QueuedMessage, QueuedRecipient, Resul
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         Callable,
         Collection,
         Iterable,
@@ -268,11 +267,10 @@ class QueueRun:
 
     async def _session(self, way: Way, wanted: list[Wanted]) -> None:
         session = _Session(self, self._parts, way, wanted)
-        consignments = session.consignments()
         try:
             mailer = self._parts.ways.mailer(way, self._count)
             async with self._sessions:
-                await mailer.deliver(consignments, session.report)
+                await mailer.deliver(session, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
             self._problem(f"{way}: {error}")
             await finish(session.failed(of_error(error)))
@@ -283,7 +281,7 @@ class QueueRun:
             self._problem(f"{way}: internal error: {error!r}")
             await finish(session.broke(error))
         finally:
-            await finish(session.end(consignments))
+            await finish(session.end())
 
     def unreached(self, way: Way, wanted: list[Wanted], tried: Tried) -> None:
         """The next hop did not answer."""
@@ -426,7 +424,7 @@ class QueueRun:
 
 
 class _Session:
-    """The messages of one way on their way through one mailer."""
+    """The messages of one way on their way through one mailer, which pulls them from here."""
 
     def __init__(self, run: QueueRun, parts: RunParts, way: Way, wanted: list[Wanted]) -> None:
         self._run = run
@@ -435,26 +433,41 @@ class _Session:
         self._wanted = wanted
         self._leg = run.leg(way)
         self._claimed: dict[int, Consignment] = {}
+        self._group: deque[Consignment] = deque()
         self._ahead: asyncio.Task[list[Consignment]] | None = None
         self._latest: Consignment | None = None
 
-    async def consignments(self) -> AsyncGenerator[Consignment, None]:
-        """Claims one group after another, as the mailer pulls: the next while one is sent."""
-        while self._wanted:
-            group = await finish(self._claim_group())
-            while group:
-                self._ahead = asyncio.ensure_future(self._claim_group()) if self._wanted else None
-                try:
-                    for consignment in group:
-                        self._latest = consignment
-                        self._leg.began[consignment.delivery.message.queue_id] = self._clock()
-                        yield consignment
-                finally:  # also when nobody pulls any more: what is claimed is to be given back
-                    group = await finish(self._claimed_ahead())
-            self._wanted = await self._run.more(self._way)
+    def __aiter__(self) -> _Session:
+        return self
+
+    async def __anext__(self) -> Consignment:
+        while (consignment := self.at_hand()) is None:
+            if not await finish(self._stock_up()):
+                raise StopAsyncIteration
+        return consignment
+
+    def at_hand(self) -> Consignment | None:
+        """See Stocked."""
+        if not self._group:
+            return None
+        self._latest = self._group.popleft()
+        self._leg.began[self._latest.delivery.message.queue_id] = self._clock()
+        return self._latest
+
+    async def _stock_up(self) -> bool:
+        """Claim a group, and another while the mailer sends this; False if there is no more."""
+        if self._ahead is None:
+            self._wanted = self._wanted or await self._run.more(self._way)
+            if not self._wanted:
+                return False
+            self._ahead = asyncio.create_task(self._claim_group())
+        self._group.extend(await self._claimed_ahead())
+        self._ahead = asyncio.create_task(self._claim_group()) if self._wanted else None
+        return True
 
     async def _claimed_ahead(self) -> list[Consignment]:
-        return [] if self._ahead is None else await self._ahead
+        ahead, self._ahead = self._ahead, None
+        return [] if ahead is None else await ahead
 
     async def _claim_group(self) -> list[Consignment]:
         group = self._wanted[:CLAIM_MESSAGES]
@@ -513,10 +526,10 @@ class _Session:
         await self.give_back()
         return untried
 
-    async def end(self, consignments: AsyncGenerator[Consignment, None]) -> None:
-        """Nothing more is pulled; what was and came to nothing is given back."""
+    async def end(self) -> None:
+        """Nothing more is pulled; what was claimed and came to nothing is given back."""
         try:
-            await consignments.aclose()
+            await self._claimed_ahead()
         finally:
             await self.give_back()
 

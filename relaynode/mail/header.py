@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,14 +23,17 @@ CRLF = b"\r\n"
 # RFC 5322 2.2, with the blanks before the colon that 4.5 tolerates. Like sendmail, a line that
 # begins with "--" is no field: it is the boundary of a MIME body whose header has lost its end.
 _NAME = re.compile(rb"(?!--)([!-9;-~]++)[ \t]*+:")
+# All of a field: its lines go on behind a CRLF with a blank, and over a bare CR.
+_FIELD = re.compile(
+    rb"(?!--)([!-9;-~]++)([ \t]*+:)[^\r]*+(?:\r(?:(?!\n)|\n[ \t])[^\r]*+)*+(?:\r\n)?"
+)
 # What may still become the empty line or a field when more bytes come.
 _UNFINISHED = re.compile(rb"\r|(?!--)[!-9;-~]++[ \t]*+")
 _REMEMBERED_BYTES = 16 * 1024
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field, as offsets into the header it was found in.
 
     `header[start:end]` is all of it with folded lines and the final CRLF (which the last one may
@@ -76,23 +79,14 @@ def _remembered(header: bytes) -> tuple[Field, ...]:
 
 def _found(header: bytes) -> Iterator[Field]:
     position = 0
-    while match := _NAME.match(header, position):
-        end = _field_end(header, match.end())
-        yield Field(position, end, match.group(1), match.end())
-        position = end
+    while match := _FIELD.match(header, position):
+        yield Field(position, match.end(), match[1], match.end(2))
+        position = match.end()
 
 
 def begins_field(line: bytes) -> bool:
     """Whether this is the first line of a field."""
     return _NAME.match(line) is not None
-
-
-def _field_end(header: bytes, position: int) -> int:
-    while (line_end := header.find(CRLF, position)) >= 0:
-        position = line_end + 2
-        if header[position : position + 1] not in (b" ", b"\t"):
-            return position
-    return len(header)
 
 
 def find_header_end(content: bytes) -> int:

@@ -116,9 +116,19 @@ class _Work:
         consignment = await self.supply.take()
         if consignment is None:
             raise StopAsyncIteration
+        self._note(consignment)
+        return consignment
+
+    def at_hand(self) -> Consignment | None:
+        """See Stocked."""
+        consignment = self.supply.at_hand()
+        if consignment is not None:
+            self._note(consignment)
+        return consignment
+
+    def _note(self, consignment: Consignment) -> None:
         for recipient in consignment.delivery.recipients:
             self.open[recipient.id] = consignment
-        return consignment
 
     def forget(self, attempts: Sequence[Attempt]) -> None:
         """These have an outcome."""

@@ -1,7 +1,7 @@
 """The messages over one SMTP connection that is open: sent, answered, reported.
 
-The sender pulls, begins transactions and writes content while the receiver reads replies and
-reports; neither waits for the other beyond what the window allows (smtp_window).
+The sender pulls, begins transactions and writes content while the receiver reads replies; neither
+waits for the other beyond what the window allows (smtp_window), nor for the reports (smtp_reports).
 
 QUIT goes out behind the last message without waiting for its reply, which saves a round trip. What
 has to go out once more then (a server took some of many recipients) needs another connection.
@@ -20,6 +20,7 @@ from relaynode.mail.reason import Reason, of_status
 from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
+from relaynode.mailers.smtp_reports import Reports
 from relaynode.mailers.smtp_window import Window
 from relaynode.policy import rewrite
 from relaynode.policy.mailer_forms import Role
@@ -99,6 +100,7 @@ class Session:
     server: str
     known: KnownServer
     _window: Window = field(init=False)
+    _reports: Reports = field(init=False)
     _closing: Status | None = None
     _in_hand: Consignment | None = None
     _is_relearned: bool = False
@@ -107,6 +109,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._window = Window(self.dialogue.meter, self.next_hop.max_in_flight)
+        self._reports = Reports(self.report)
 
     @property
     def client(self) -> Client:
@@ -123,14 +126,14 @@ class Session:
 
         Raises: Relearned, WireError, RefusedError, ProtocolError.
         """
-        receiver = asyncio.ensure_future(self._receive())
         sender = asyncio.ensure_future(self._send())
+        receiver = asyncio.ensure_future(self._receive(sender))
         try:
             await asyncio.wait((sender, receiver), return_when=asyncio.FIRST_COMPLETED)
             if not sender.done():
                 sender.cancel()  # the receiver has failed, or the server is closing
                 await asyncio.wait((sender,))
-            elif not isinstance(sender.exception(), LineLost | None):
+            elif not (sender.cancelled() or isinstance(sender.exception(), LineLost | None)):
                 receiver.cancel()
             # Behind a lost line there may be replies that have arrived: they are read to the end.
             await asyncio.wait((receiver,))
@@ -166,8 +169,8 @@ class Session:
                 self.supply.give_back(_consignment(transaction))
             else:
                 attempts += self._attempts(transaction, status, reason=reason)
-        if attempts:
-            await self.report(attempts)
+        self._reports.add(attempts)
+        await self._reports.finish()
 
     def _attempts(
         self,
@@ -361,7 +364,7 @@ class Session:
 
     # --- receiving
 
-    async def _receive(self) -> None:
+    async def _receive(self, sender: asyncio.Future[None]) -> None:
         while True:
             try:
                 events = await self.dialogue.read()
@@ -371,23 +374,24 @@ class Session:
                 if self.client.is_presuming:  # perhaps it hung up on what came behind EHLO
                     self.known = replace(self.known, insists=True)
                 raise
-            attempts = []
             for event in events:
                 if isinstance(event, Finished):
-                    attempts += self._finish(event.transaction)
-            is_over = self._is_over(events)
-            try:
-                if not is_over:
-                    # In LOCKSTEP mode a reply releases the next command. The sender need not wait
-                    # until it is written down what became of the last message.
-                    await self.dialogue.write()
-                    self._progress.set()
-            finally:
-                if attempts:
-                    await self.report(attempts)
-            if is_over:
-                return
+                    self._reports.add(self._finish(event.transaction))
+            if self._is_over(events):
+                if not self._awaits_replies:
+                    return
+                sender.cancel()  # it would go on in a way that the server has not offered
+                continue
+            await self.dialogue.write()  # in LOCKSTEP mode a reply releases the next command
+            self._progress.set()
+            await self._reports.have_room()
             self.client.check()
+
+    @property
+    def _awaits_replies(self) -> bool:
+        """The server is not what it was taken for, but it answers what went out: whoever did not
+        wait for that would send some of it twice."""
+        return self._is_relearned and any(one.is_in_doubt for one in self.client.unfinished)
 
     def _is_over(self, events: Sequence[Event]) -> bool:
         """Do these events end the session?"""

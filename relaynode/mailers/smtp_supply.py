@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -12,17 +12,27 @@ if TYPE_CHECKING:
     from relaynode.mailers.mailer import Consignment
 
 
+@runtime_checkable
+class Stocked(Protocol):
+    """A source that may have something without being waited for."""
+
+    def at_hand(self) -> Consignment | None:
+        """The next one, if it is there already."""
+        ...
+
+
 class Supply:
     """Gives each consignment to one taker. What comes back goes out before anything new."""
 
     def __init__(self, source: AsyncIterator[Consignment]) -> None:
         self._source = source
+        self._stock = source if isinstance(source, Stocked) else None
         self._returned: deque[Consignment] = deque()
         self._asking: asyncio.Future[Consignment | None] | None = None
 
     async def take(self) -> Consignment | None:
         """The next one, None when there is no more."""
-        while not self._returned:
+        while (at_hand := self.at_hand()) is None:
             # A taker that is called off must not end the source for the others: what it asked for
             # is for whoever comes next.
             if self._asking is None:
@@ -35,7 +45,14 @@ class Supply:
                     return None  # it stays so: an iterator that has ended has
                 self._asking = None
                 self._returned.append(found)
-        return self._returned.popleft()
+        return at_hand
+
+    def at_hand(self) -> Consignment | None:
+        """See Stocked."""
+        if self._returned:
+            return self._returned.popleft()
+        # Whoever asks the source already is to have what it gives next.
+        return self._stock.at_hand() if self._stock and self._asking is None else None
 
     async def has_more(self) -> bool:
         """Is there another one, which nobody has taken?"""

@@ -296,8 +296,7 @@ class SqliteStore:
         """Write down how tries ended, queue `new` (their DSNs), end the jobs that carried them."""
 
         def work(db: sqlite3.Connection) -> list[str]:
-            for outcome in outcomes:
-                statements.record_one(db, outcome, self._owner.token, now)
+            statements.record(db, outcomes, self._owner.token, now)
             for queue_id in {one.queue_id for one in outcomes if one.is_strike}:
                 statements.strike(db, queue_id, now)
             statements.insert_messages(db, new)

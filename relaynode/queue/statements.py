@@ -74,8 +74,14 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
         )
 
 
-def record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float) -> None:
-    """Write down how a try ended, unless somebody else has the recipient."""
+def record(db: sqlite3.Connection, outcomes: Sequence[Outcome], owner: str, now: float) -> None:
+    """Write down how tries ended, but for recipients that somebody else has."""
+    recorded = [outcome for outcome in outcomes if _record_one(db, outcome, owner, now)]
+    for outcome in {outcome.host: outcome for outcome in recorded if outcome.host}.values():
+        _note_host(db, outcome, now)
+
+
+def _record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float) -> bool:
     state = {
         Result.DELIVERED: RecipientState.DELIVERED,
         Result.FAILED: RecipientState.FAILED,
@@ -107,14 +113,13 @@ def record_one(db: sqlite3.Connection, outcome: Outcome, owner: str, now: float)
         ),
     ).fetchone()
     if row is None:
-        return  # removed by the operator meanwhile, or being delivered by somebody else
+        return False  # removed by the operator meanwhile, or being delivered by somebody else
     text = f"{status} ({outcome.relay})" if outcome.relay else str(status)
     if is_news:
         note(db, outcome.queue_id, now, outcome.result, row[0], text)
-    if outcome.host:
-        _note_host(db, outcome, now)
     if outcome.in_doubt:
         note(db, outcome.queue_id, now, "in_doubt", row[0], IN_DOUBT_TEXT)
+    return True
 
 
 def _is_news(db: sqlite3.Connection, outcome: Outcome) -> bool:
