@@ -26,6 +26,9 @@ from relaynode.wire.listener import Listener
 if TYPE_CHECKING:
     from relaynode.config.loader import Config
 
+TABLE_SECONDS = 0.01
+"""A table that was changed is in force so much later at most."""
+
 PRUNE_SECONDS = 6 * 3600.0
 """How often a daemon that runs for months forgets what is over."""
 
@@ -155,6 +158,7 @@ class Daemon:
     # --- working
 
     def _start_workers(self) -> None:
+        self.node.rules.tables.look_every(TABLE_SECONDS)
         self.node.intake.on_queued = self._queued
         self.workers = [
             Worker(link, lambda: self.node, self.wake)

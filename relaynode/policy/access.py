@@ -18,8 +18,14 @@ from relaynode.policy.syntax import BadAddress
 from relaynode.policy.verdict import ACCEPTED, Verdict, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relaynode.policy.access_rules import AccessRules
     from relaynode.policy.client import Client
+
+
+MAX_KNOWN = 4096
+"""Verdicts that are kept in mind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class Gate:
 
     def check_mail(self, sender: str) -> Verdict:
         """May it send mail from `sender`?"""
+        return self._known(sender, None, lambda: self._check_mail(sender))
+
+    def _check_mail(self, sender: str) -> Verdict:
         inquiry = self._inquiry()
         verdict = _syntax(inquiry, sender) if sender else None
         if verdict is None:
@@ -49,6 +58,9 @@ class Gate:
 
     def check_rcpt(self, sender: str, recipient: str) -> Verdict:
         """May it send that mail to `recipient`?"""
+        return self._known(sender, recipient, lambda: self._check_rcpt(sender, recipient))
+
+    def _check_rcpt(self, sender: str, recipient: str) -> Verdict:
         inquiry = self._inquiry()
         verdict = _syntax(inquiry, recipient) or check_recipient(inquiry, sender, recipient)
         if self.is_delayed and not verdict.is_settled:
@@ -61,6 +73,18 @@ class Gate:
             return ACCEPTED
         verdict = check_sender(inquiry, sender, inquiry.outside(sender) if sender else "")
         return verdict if verdict.is_settled else check_client(inquiry)
+
+    def _known(self, sender: str, recipient: str | None, check: Callable[[], Verdict]) -> Verdict:
+        """Who writes once writes again, mostly to the same people. What the DNS says may change."""
+        if self.rules.settings.needs_dns:
+            return check()
+        known, key = self.rules.known, (self.client, sender, recipient)
+        verdict = known.get(key)
+        if verdict is None:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            verdict = known[key] = check()
+        return verdict
 
     def _inquiry(self) -> Inquiry:
         return Inquiry(self.rules, self.client)

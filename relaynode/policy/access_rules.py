@@ -15,6 +15,7 @@ from relaynode.policy.trail import Trail
 if TYPE_CHECKING:
     from relaynode.policy.client import Client
     from relaynode.policy.names import Names
+    from relaynode.policy.verdict import Verdict
     from relaynode.tables.access import Access
     from relaynode.tables.relay_domains import RelayDomains
 
@@ -89,13 +90,19 @@ class Domains(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRules:
-    """All that stands fixed while a session is checked. `domains` is None where nobody asks."""
+    """All that stands fixed while a session is checked. `domains` is None where nobody asks.
+
+    `known`: what was found lately under these rules.
+    """
 
     names: Names
     table: Access
     relay_domains: RelayDomains
     settings: AccessSettings = AccessSettings()
     domains: Domains | None = None
+    known: dict[tuple[Client, str, str | None], Verdict] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 MAX_KNOWN = 4096
 """So many routes are kept in mind."""
 
+_LEAVE_US = frozenset(("smtp", "esmtp", "smtp8", "dsmtp", "relay"))
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -91,6 +93,14 @@ class Expander:
         except TooManyRecipients:
             return _too_many(search)
         return self._result(search)
+
+    def expand_plain(self, address: str) -> Recipient | None:
+        """What `expand` gives for an ordinary address of somewhere else, which stands for itself;
+        None where more must be looked at."""
+        if self.names.subdomains_of:
+            return None
+        route = _by_domain(self.routing, address)
+        return Recipient(address) if route is not None and route.mailer in _LEAVE_US else None
 
     def expand_lists(self, texts: Iterable[str]) -> Expansion:
         """The same for words of a command line, each of which may name several addresses.
@@ -230,6 +240,13 @@ class Expander:
         names = self.routing.names
         address = canonify(names, tokenise(text), Trail())
         return join(final(address, bang_paths=names.bang_paths)) or text.strip()
+
+
+def known_route(routing: Routing, address: str) -> Route:
+    """`routing.route(address).route`. What was asked for lately is known."""
+    key = "\0" + address  # apart from what holds for queued recipients
+    known = routing.known.get(key) or _by_domain(routing, address)
+    return known or _noted(routing, key, routing.route(address).route)
 
 
 def final_route(routing: Routing, recipient: Recipient) -> Route:

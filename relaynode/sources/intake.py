@@ -163,6 +163,9 @@ class Intake:
         found: dict[tuple[str, ...], Recipient] = {}
         expander = self._rules.expander
         for address in addresses:
+            if (plain := expander.expand_plain(address)) is not None:
+                found.setdefault(expander.identity(plain), plain)
+                continue
             expansion = expander.expand(address)
             if expansion.refusal is not None:
                 raise Rejected(expansion.refusal)

@@ -17,6 +17,7 @@ from relaynode.errors import LineLost, RelaynodeError, StoreError, StoreFull, Ta
 from relaynode.mail import trace
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
+from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import addressed, refusal_of
 from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
@@ -135,7 +136,7 @@ class SmtpSource:
 
     def route(self, address: str) -> Route:
         """Where mail for an address would go now. Raises: Rejected (`error:`), TableError."""
-        route = self._rules.routing.route(address).route
+        route = known_route(self._rules.routing, address)
         refusal = refusal_of(route)
         if refusal is not None:
             raise Rejected(refusal)

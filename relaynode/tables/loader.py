@@ -6,7 +6,9 @@ TableError at each use until it can: mail waits, it is never routed as if the ta
 
 from __future__ import annotations
 
+import math
 import stat
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -36,23 +38,37 @@ _ABSENT = (0, 0, 0, 0)
 
 
 @dataclass(slots=True)
+class Looking:
+    """How often files are looked at. `seconds`: a look holds for so long; with 0 each use looks."""
+
+    seconds: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(slots=True)
 class TableFile(Generic[T]):
     """One file and the table parsed from it.
 
     `is_required`: it is an error that it is not there. `holds_secrets`: told of a table that others
-    must not be able to read; one that they can is not used.
+    must not be able to read; one that they can is not used. `looking`: when it is looked at again.
     """
 
     path: Path
     parse: Callable[[str, str], tuple[T, list[Problem]]]
     is_required: bool = False
     holds_secrets: Callable[[T], bool] = lambda table: False
+    looking: Looking = field(default_factory=Looking)
+    _looked_at: float = -math.inf
     _stamp: tuple[int, ...] | None = None
     _table: T | None = None
     problems: list[Problem] = field(default_factory=list)
 
     def get(self) -> T:
         """The table as the file says now. Raises: TableError."""
+        now = self.looking.clock()
+        if self._table is not None and now - self._looked_at < self.looking.seconds:
+            return self._table
+        self._looked_at = -math.inf
         try:
             stamp = self._current_stamp()
             if stamp != self._stamp or self._table is None:
@@ -66,6 +82,7 @@ class TableFile(Generic[T]):
         except OSError as error:
             self._stamp = None
             raise TableError(f"{self.path}: cannot be read: {error.strerror}") from error
+        self._looked_at = now
         return self._table
 
     def _insist_on_privacy(self) -> None:
@@ -95,9 +112,18 @@ class TableFile(Generic[T]):
 
 
 class Tables:
-    """All tables of one folder (/etc/mail). `aliases`: where these are, if they are elsewhere."""
+    """All tables of one folder (/etc/mail). `aliases`: where these are, if they are elsewhere.
 
-    def __init__(self, folder: Path, aliases: Path | None = None) -> None:
+    `clock`: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        aliases: Path | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._mailertable = TableFile[Mailertable](folder / "mailertable", parse_mailertable)
         self._virtusertable = TableFile[Virtusertable](
             folder / "virtusertable", parse_virtusertable
@@ -121,6 +147,14 @@ class Tables:
         self._local_host_names = TableFile[frozenset[str]](folder / "local-host-names", parse_names)
         self._named: dict[str, TableFile[frozenset[str]]] = {}
         self._trusted_users = TableFile[frozenset[str]](folder / "trusted-users", parse_names)
+        self._looking = Looking(clock=clock)
+        for table in self._all():
+            table.looking = self._looking
+
+    def look_every(self, seconds: float) -> None:
+        """From now on a file that was looked at is not looked at again for so long: a daemon uses
+        each of them many times for each message."""
+        self._looking.seconds = seconds
 
     @property
     def mailertable(self) -> Mailertable:
@@ -183,7 +217,9 @@ class Tables:
                 continue
             if entry not in self._named:
                 path = Path(entry)
-                self._named[entry] = TableFile[frozenset[str]](path, parse_names, is_required=True)
+                self._named[entry] = TableFile[frozenset[str]](
+                    path, parse_names, is_required=True, looking=self._looking
+                )
             names |= self._named[entry].get()
         return frozenset(names)
 

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaynode.mail.envelope import Recipient
-from relaynode.policy.expand import decide, final_route
+from relaynode.policy.expand import Expander, LocalNameRules, decide, final_route, known_route
 from relaynode.policy.mailer_forms import KINDS, Role
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.policy.ordinary import PROBE, ordinary
 from relaynode.policy.rewrite import rewrite, rewritten
 from relaynode.policy.route import Relays, Routing
+from relaynode.tables.aliases import parse_aliases
 from relaynode.tables.genericstable import parse_genericstable
 from relaynode.tables.mailertable import Mailertable, parse_mailertable
 from relaynode.tables.virtusertable import parse_virtusertable
@@ -92,6 +93,44 @@ def test_a_route_is_that_of_the_rules(which: int, addresses: list[str]) -> None:
     for address in addresses:
         recipient = Recipient(address)
         assert final_route(ROUTINGS[which], recipient) == decide(ROUTINGS[which], recipient).route
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(range(len(ROUTINGS))), st.lists(ADDRESSES, min_size=1, max_size=4))
+def test_a_route_that_is_known_is_that_of_the_rules(which: int, addresses: list[str]) -> None:
+    for address in addresses:
+        route = ROUTINGS[which].route(address).route
+        assert known_route(ROUTINGS[which], address) == route
+
+
+class Nobody:
+    """A machine whose users are not asked for: what stands for itself is none of them."""
+
+    def is_user(self, name: str) -> bool:
+        raise AssertionError(name)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(range(len(ROUTINGS))), st.sampled_from(DOMAINS))
+def test_what_stands_for_itself_is_what_expanding_gives(which: int, domain: str) -> None:
+    aliases = parse_aliases("ann: x@y.example\n", "aliases")[0]
+    expander = Expander(ROUTINGS[which], aliases, Nobody())  # type: ignore[arg-type]
+    address = f"ann@{domain}"
+    plain = expander.expand_plain(address)
+    if plain is not None:
+        expansion = expander.expand(address)
+        assert (expansion.recipients, expansion.refusal) == ((plain,), None)
+
+
+def test_most_addresses_of_others_stand_for_themselves() -> None:
+    aliases = parse_aliases("", "aliases")[0]
+    expander = Expander(ROUTINGS[1], aliases, Nobody())  # type: ignore[arg-type]
+    assert expander.expand_plain("ann@far.example") == Recipient("ann@far.example")
+    for other in ("ann@here.example", "ann@old.uucp", "ann@bsd.home", "ann@refused.example"):
+        assert expander.expand_plain(other) is None
+    names = LocalNameRules(subdomains_of=frozenset({"example"}))
+    below = Expander(ROUTINGS[1], aliases, Nobody(), names)  # type: ignore[arg-type]
+    assert below.expand_plain("ann@far.example") is None
 
 
 @settings(max_examples=600, deadline=None)

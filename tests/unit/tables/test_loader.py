@@ -47,6 +47,26 @@ def test_a_changed_file_is_read_again(tmp_path, tables):
     assert tables.aliases.entries == {}
 
 
+def test_a_look_holds_for_a_while_if_it_may(tmp_path):
+    now = 100.0
+    tables = Tables(tmp_path, clock=lambda: now)
+    tables.look_every(0.5)
+    listed = [str(tmp_path / "names")]
+    (tmp_path / "names").write_text("a.example\n")
+    assert (tables.local_host_names, tables.listed(listed)) == (frozenset(), {"a.example"})
+    (tmp_path / "local-host-names").write_text("home.example\n")
+    (tmp_path / "names").unlink()
+    now += 0.4
+    assert (tables.local_host_names, tables.listed(listed)) == (frozenset(), {"a.example"})
+    now += 0.1
+    assert tables.local_host_names == {"home.example"}
+    for _ in range(2):  # what cannot be read is looked at each time
+        with pytest.raises(TableError, match="names: the settings name it"):
+            tables.listed(listed)
+    (tmp_path / "names").write_text("b.example\n")
+    assert tables.listed(listed) == {"b.example"}
+
+
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path, tables):
     file = tmp_path / "aliases"
     file.write_text("root: alice\n")
