@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +159,7 @@ class Daemon:
     # --- working
 
     def _start_workers(self) -> None:
-        self.node.rules.tables.look_every(TABLE_SECONDS)
+        self.node.rules.tables.look_every(TABLE_SECONDS, time.monotonic)
         self.node.intake.on_queued = self._queued
         self.workers = [
             Worker(link, lambda: self.node, self.wake)

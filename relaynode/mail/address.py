@@ -38,7 +38,7 @@ _QUOTED_LOCAL = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NOT_IN_DOT_STRING = re.compile(r"[^A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\U0010ffff]")
 _NOT_IN_DOMAIN = re.compile(r"[^A-Za-z0-9._\-\u0080-\U0010ffff]")
 _ROUTE_DOMAIN = r"@(?:\[[^\[\]]*+\]|[^\[\]@:,\s]++)"
-_SOURCE_ROUTE = re.compile(rf"{_ROUTE_DOMAIN}(?:,{_ROUTE_DOMAIN})*+:")
+_SOURCE_ROUTE = re.compile(rf"{_ROUTE_DOMAIN}(?:,{_ROUTE_DOMAIN})*:")
 
 
 def split(address: str) -> tuple[str, str]:

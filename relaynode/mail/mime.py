@@ -38,7 +38,7 @@ _CRLF = b"\r\n"
 _8BIT = bytes(range(128, 256))
 _MEDIA_TYPE = re.compile(rb"[ \t]*([^\s;()/\"]+)[ \t]*/[ \t]*([^\s;()\"]+)")
 _PARAMETER = re.compile(
-    rb"[^;]*+;[ \t]*+(?:([^\s;=\"]++)[ \t]*+=[ \t]*+(\"(?:[^\"\\]|\\.)*+\"|[^\s;]*+))?"
+    rb"[^;]*+;[ \t]*+(?:([^\s;=\"]++)[ \t]*+=[ \t]*+(\"(?:[^\"\\]|\\.)*\"|[^\s;]*+))?"
 )
 _COMMENT = re.compile(rb"\([^()]*+\)")
 _QUOTED_PAIR = re.compile(rb"\\(.)")

@@ -11,7 +11,7 @@ import re
 from relaynode.errors import AddressError
 
 _MUST_ENCODE = re.compile(rb"[^!-*,-<>-~]")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*+")
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
 _HEX = re.compile(rb"\+([0-9A-F]{2})")
 
 

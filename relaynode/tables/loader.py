@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import stat
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -39,10 +38,11 @@ _ABSENT = (0, 0, 0, 0)
 
 @dataclass(slots=True)
 class Looking:
-    """How often files are looked at. `seconds`: a look holds for so long; with 0 each use looks."""
+    """How often files are looked at. `seconds`: a look holds for so long; with 0 each use looks.
+    `clock`: monotonic seconds."""
 
     seconds: float = 0.0
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = lambda: 0.0
 
 
 @dataclass(slots=True)
@@ -112,18 +112,9 @@ class TableFile(Generic[T]):
 
 
 class Tables:
-    """All tables of one folder (/etc/mail). `aliases`: where these are, if they are elsewhere.
+    """All tables of one folder (/etc/mail). `aliases`: where these are, if they are elsewhere."""
 
-    `clock`: monotonic seconds.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        aliases: Path | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, folder: Path, aliases: Path | None = None) -> None:
         self._mailertable = TableFile[Mailertable](folder / "mailertable", parse_mailertable)
         self._virtusertable = TableFile[Virtusertable](
             folder / "virtusertable", parse_virtusertable
@@ -147,14 +138,14 @@ class Tables:
         self._local_host_names = TableFile[frozenset[str]](folder / "local-host-names", parse_names)
         self._named: dict[str, TableFile[frozenset[str]]] = {}
         self._trusted_users = TableFile[frozenset[str]](folder / "trusted-users", parse_names)
-        self._looking = Looking(clock=clock)
+        self._looking = Looking()
         for table in self._all():
             table.looking = self._looking
 
-    def look_every(self, seconds: float) -> None:
+    def look_every(self, seconds: float, clock: Callable[[], float]) -> None:
         """From now on a file that was looked at is not looked at again for so long: a daemon uses
-        each of them many times for each message."""
-        self._looking.seconds = seconds
+        each of them many times for each message. `clock`: monotonic seconds."""
+        self._looking.seconds, self._looking.clock = seconds, clock
 
     @property
     def mailertable(self) -> Mailertable:

@@ -11,10 +11,11 @@ import re
 import socket
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire.client_context import ClientContext
+from relaynode.wire.last_words import LastWords, open_connection
 from relaynode.wire.stream import READ_BYTES
 from relaynode.wire.tls import PeerCertificate, peer_certificate, shown_chain
 
@@ -63,7 +64,7 @@ async def connect(
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, family=_FAMILIES[version]
             )
-            reader, writer = await _first_of(found, timeout, sources)
+            reader, writer, protocol = await _first_of(found, timeout, sources)
     except TimeoutError:
         text = f"{what}: no answer within {timeout:g} s"
         raise ConnectFailed(text, reason="connect-timeout") from None
@@ -74,12 +75,13 @@ async def connect(
     except OSError as error:
         code = _connect_reason(error)
         raise ConnectFailed(f"{what}: {_reason(error)}", reason=code) from error
-    return TcpStream(reader, writer, name=name or host, count=count)
+    return TcpStream(reader, writer, name=name or host, count=count, protocol=protocol)
 
 
-async def _first_of(
-    found: Sequence[Any], seconds: float, sources: Sequence[str]
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+_Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter, LastWords]
+
+
+async def _first_of(found: Sequence[Any], seconds: float, sources: Sequence[str]) -> _Connection:
     """A connection to the first address that takes one. Raises: OSError, the last one's."""
     for family, _, _, _, where in found[:-1]:
         with contextlib.suppress(OSError):  # TimeoutError is one, too
@@ -89,16 +91,15 @@ async def _first_of(
     return await _open(family, where, sources)
 
 
-async def _open(
-    family: int, where: tuple[Any, ...], sources: Sequence[str]
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(family: int, where: tuple[Any, ...], sources: Sequence[str]) -> _Connection:
     is_six = family == socket.AF_INET6
     source = next(((own, 0) for own in sources if (":" in own) == is_six), None)
-    return await asyncio.open_connection(where[0], where[1], limit=READ_BYTES, local_addr=source)
+    return await open_connection(where[0], where[1], limit=READ_BYTES, source=source)
 
 
 class TcpStream:
-    """A `Stream` on an asyncio connection. `count`, when given, sees every byte."""
+    """A `Stream` on an asyncio connection. `count`, when given, sees every byte. With its
+    `protocol` what came before the line was lost is read to the end."""
 
     def __init__(
         self,
@@ -107,9 +108,11 @@ class TcpStream:
         *,
         name: str = "",
         count: ByteCount | None = None,
+        protocol: LastWords | None = None,
     ) -> None:
         self._reader = reader
         self._writer = writer
+        self._protocol = protocol
         self._count = count
         self._client_context: ClientContext | None = None
         self.address = _address(writer.get_extra_info("peername"))
@@ -127,7 +130,13 @@ class TcpStream:
             raise LineLost(f"{self.peer}: {_reason(error)}") from error
         if self._count is not None:
             self._count.received(len(data))
+        if not data and self._lost_with is not None:
+            raise LineLost(f"{self.peer}: {_reason(self._lost_with)}")
         return data
+
+    @property
+    def _lost_with(self) -> Exception | None:
+        return None if self._protocol is None else self._protocol.lost_with
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """See Stream."""
@@ -143,7 +152,7 @@ class TcpStream:
         except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
-            raise LineLost(f"{self.peer}: {_reason(error)}") from error
+            raise LineLost(f"{self.peer}: {_reason(self._lost_with or error)}") from error
 
     @property
     def _is_crowded(self) -> bool:
@@ -169,6 +178,8 @@ class TcpStream:
         """See Stream. Nothing but TLS may have come in and not been read."""
         try:
             self._insist_on_silence()
+            if self._protocol is not None:
+                self._protocol.is_plain = False
             async with asyncio.timeout(timeout):
                 await self._writer.start_tls(
                     context,

@@ -103,6 +103,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "smtp_opening",
             "smtp_connections",
             "smtp_session",
+            "smtp_reports",
             "smtp_supply",
             "smtp_window",
             "smtp_login",

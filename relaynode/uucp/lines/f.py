@@ -49,7 +49,7 @@ _IGNORED = bytes(byte for byte in range(0x20) if byte != 0x0D) + b"\x7f"
 
 _SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
 
-_CONTENT = re.compile(rb"(?:[ -y]++|[z-}][ -~]|~[ -}])*+")
+_CONTENT = re.compile(rb"(?:[ -y]++|[z-}][ -~]|~[ -}])*")
 _PAIR = re.compile(rb"[z-~].")
 _END = re.compile(rb"~~([0-9a-f]{4})")
 

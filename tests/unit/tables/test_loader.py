@@ -49,8 +49,8 @@ def test_a_changed_file_is_read_again(tmp_path, tables):
 
 def test_a_look_holds_for_a_while_if_it_may(tmp_path):
     now = 100.0
-    tables = Tables(tmp_path, clock=lambda: now)
-    tables.look_every(0.5)
+    tables = Tables(tmp_path)
+    tables.look_every(0.5, lambda: now)
     listed = [str(tmp_path / "names")]
     (tmp_path / "names").write_text("a.example\n")
     assert (tables.local_host_names, tables.listed(listed)) == (frozenset(), {"a.example"})

@@ -128,7 +128,7 @@ def test_a_call_that_nobody_answers_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     async def never(*_: Any, **__: Any) -> None:
         await asyncio.get_running_loop().create_future()
 
-    monkeypatch.setattr(asyncio, "open_connection", never)
+    monkeypatch.setattr(tcp, "open_connection", never)
     with pytest.raises(ConnectFailed, match=r"127\.0\.0\.1:25: no answer within 0\.001 s"):
         asyncio.run(connect("127.0.0.1", 25, timeout=0.001))
 
