@@ -1,6 +1,5 @@
 """A month of a dead line: hooks and cron go on, whole runs find nobody, and no mail suffers."""
 
-import asyncio
 import errno
 import socket
 
@@ -10,6 +9,7 @@ from homes import Home
 from oddball import Oddball
 from relaynode.queue.model import RecipientState
 from relaynode.queue.retry import DAY
+from relaynode.wire import tcp
 
 MAILS = 5
 
@@ -35,7 +35,7 @@ def test_after_a_month_of_a_dead_line_everything_is_delivered_and_nobody_was_tol
         for number in range(MAILS):
             home.queue(queue_id=f"M{number}")
         with monkeypatch.context() as line:
-            line.setattr(asyncio, "open_connection", failure)
+            line.setattr(tcp, "open_connection", failure)
             for _ in range(30):
                 home.now += DAY
                 assert home.flush().flush.deferred == MAILS
@@ -70,7 +70,7 @@ def test_a_line_that_went_without_a_word_is_taken_to_be_down(
 
     home = Home(tmp_path, kind="event")
     home.queue()
-    monkeypatch.setattr(asyncio, "open_connection", fail)
+    monkeypatch.setattr(tcp, "open_connection", fail)
     result, links_up = home.play(work)
     assert links_up == is_up
     assert any("taken to be down" in one for one in result.problems) is not bool(is_up)

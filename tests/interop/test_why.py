@@ -1,6 +1,5 @@
 """`relaynode why --json` names the right code, whatever is the matter with a mail."""
 
-import asyncio
 import contextlib
 import errno
 import json
@@ -21,6 +20,7 @@ from relaynode.policy import rewrite
 from relaynode.queue.content import INLINE_BYTES
 from relaynode.queue.model import Verb
 from relaynode.queue.retry import DAY
+from relaynode.wire import tcp
 
 
 def why(home, capsys, what="A1"):
@@ -166,7 +166,7 @@ def test_a_network_that_is_not_there_is_named(tmp_path, capsys, monkeypatch, num
     async def fail(*_, **__):
         raise OSError(number, "as the test says")
 
-    monkeypatch.setattr(asyncio, "open_connection", fail)
+    monkeypatch.setattr(tcp, "open_connection", fail)
     assert reason_after_a_run(Home(tmp_path), capsys) == reason
 
 

@@ -136,7 +136,7 @@ def test_a_call_that_nobody_answers_ends(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_address_that_is_silent_leaves_time_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    original = asyncio.open_connection
+    original = tcp.open_connection
 
     async def open_connection(host: str, *arguments: Any, **options: Any) -> Any:
         if host == "192.0.2.1":
@@ -150,7 +150,7 @@ def test_an_address_that_is_silent_leaves_time_for_the_next(
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
             ]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
-            monkeypatch.setattr(asyncio, "open_connection", open_connection)
+            monkeypatch.setattr(tcp, "open_connection", open_connection)
             stream = await connect("relay.example.net", port, timeout=0.2)
             assert stream.address == "127.0.0.1"
             stream.abort()
