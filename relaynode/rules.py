@@ -39,6 +39,19 @@ class Rules:
         self._users = users
         self.tables = Tables(config.tables, config.aliases)
         self._made: dict[str, tuple[tuple[Any, ...], Any]] = {}
+        self._held: dict[object, tuple[float, Any]] = {}
+
+    def _hold(self, what: object, make: Callable[[], T]) -> T:
+        """What `make` gives: asked again as often as tables are looked at again."""
+        looking = self.tables.looking
+        if not looking.seconds:
+            return make()
+        now = looking.clock()
+        held = self._held.get(what)
+        if held is None or now - held[0] >= looking.seconds:
+            held = self._held[what] = now, make()
+        value: T = held[1]
+        return value
 
     def _from(self, what: str, parts: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What is made of tables: made anew only when one of them was read anew."""
@@ -70,6 +83,9 @@ class Rules:
     @property
     def names(self) -> Names:
         """What we are called. Raises: TableError."""
+        return self._hold("names", self._names_now)
+
+    def _names_now(self) -> Names:
         masquerade, routing = self._config.file.masquerade, self._config.file.routing
         local = self.local_domains
         virtual = self._listed("virtual", routing.virtual_domains)
@@ -94,6 +110,9 @@ class Rules:
     @property
     def routing(self) -> Routing:
         """Where mail goes. Raises: TableError."""
+        return self._hold("routing", self._routing_now)
+
+    def _routing_now(self) -> Routing:
         names, tables = self.names, self.tables
         mailertable, virtusertable = tables.mailertable, tables.virtusertable
         return self._from(
@@ -154,6 +173,9 @@ class Rules:
 
     def access(self, domains: Domains | None = None) -> AccessRules:
         """Whom we take mail from and relay for; `domains` is the DNS. Raises: TableError."""
+        return self._hold(("access", domains), lambda: self._access_now(domains))
+
+    def _access_now(self, domains: Domains | None) -> AccessRules:
         names, table = self.names, self.tables.access
         listed = self._listed("relay_domains", self._config.file.access.relay_domains)
         file = self.tables.relay_domains
@@ -193,6 +215,9 @@ class Rules:
     @property
     def expander(self) -> Expander:
         """What local names stand for. Raises: TableError."""
+        return self._hold("expander", self._expander_now)
+
+    def _expander_now(self) -> Expander:
         section = self._config.file.local
         return Expander(
             self.routing,

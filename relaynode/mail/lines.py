@@ -11,10 +11,6 @@ which is what keeps one message from being read as two ("SMTP smuggling").
 
 from __future__ import annotations
 
-import re
-
-_BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
-
 
 class ToCrlf:
     """LF or CRLF in, CRLF out. A bare CR is content and stays."""
@@ -76,7 +72,8 @@ class BareLineEnds:
         self._held_cr = data.endswith(b"\r")
         if self._held_cr:
             data = data[:-1]
-        self.seen = _BARE.search(data) is not None
+        # Three passes in C are much faster than one with a pattern.
+        self.seen = not data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n")
 
     def finish(self) -> bool:
         """The stream has ended: was there any?"""

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-INLINE_BYTES = 64 * 1024
-"""Content up to this size lives in its row, above it in a file beside the database."""
+INLINE_BYTES = 68 * 1024
+"""Up to here content lies in the row: a body of 64 KiB with its header. A file costs more than the
+row's second copy in the log: it has to be made, synced and taken away."""
 
 PIECE_BYTES = 64 * 1024
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -24,6 +24,7 @@ MAX_REPLY_BYTES = 64 * 1024
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?\Z", re.DOTALL)
 _ENHANCED = re.compile(r"([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:\s+|\Z)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def encode(status: Status, more: tuple[str, ...] = ()) -> bytes:
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char >= " " and char != "\x7f" else "?" for char in text)
+    return _CONTROL.sub("?", text)
 
 
 class ReplyParser:

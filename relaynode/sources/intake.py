@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,6 @@ PROGRAM = f"relaynode {__version__}"
 
 TRUSTED_USERS = frozenset(("root", "daemon", "uucp"))
 """Who is trusted by any sendmail (class t), whatever the table trusted-users says."""
-
-_IS_8BIT = re.compile(rb"[\x80-\xff]")
 
 
 class Rejected(RelaynodeError):
@@ -101,7 +98,7 @@ class Collector:
         self._draft.write(piece)
         if len(self.head) < MAX_HEADER_BYTES:
             self.head += piece[: MAX_HEADER_BYTES - len(self.head)]
-        self.is_8bit = self.is_8bit or _IS_8BIT.search(piece) is not None
+        self.is_8bit = self.is_8bit or not piece.isascii()
         self.lines += piece.count(b"\n")
 
     async def finish(self) -> Content:

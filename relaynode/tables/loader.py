@@ -138,14 +138,14 @@ class Tables:
         self._local_host_names = TableFile[frozenset[str]](folder / "local-host-names", parse_names)
         self._named: dict[str, TableFile[frozenset[str]]] = {}
         self._trusted_users = TableFile[frozenset[str]](folder / "trusted-users", parse_names)
-        self._looking = Looking()
+        self.looking = Looking()
         for table in self._all():
-            table.looking = self._looking
+            table.looking = self.looking
 
     def look_every(self, seconds: float, clock: Callable[[], float]) -> None:
         """From now on a file that was looked at is not looked at again for so long: a daemon uses
         each of them many times for each message. `clock`: monotonic seconds."""
-        self._looking.seconds, self._looking.clock = seconds, clock
+        self.looking.seconds, self.looking.clock = seconds, clock
 
     @property
     def mailertable(self) -> Mailertable:
@@ -209,7 +209,7 @@ class Tables:
             if entry not in self._named:
                 path = Path(entry)
                 self._named[entry] = TableFile[frozenset[str]](
-                    path, parse_names, is_required=True, looking=self._looking
+                    path, parse_names, is_required=True, looking=self.looking
                 )
             names |= self._named[entry].get()
         return frozenset(names)

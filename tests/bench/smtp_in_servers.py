@@ -43,7 +43,7 @@ class Ours:
 
     def __exit__(self, *_):
         self._daemon.stop()
-        folders.leave_home(self.home, None)
+        folders.leave_home(self.home, None, drop=())
 
 
 class QueuingPostfix(Postfix):
