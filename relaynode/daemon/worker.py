@@ -40,17 +40,21 @@ class Worker:
         self._woken = asyncio.Event()
         self._fresh: set[str] = set()
         self._looks_at_all = False
+        self._is_down = False
+        """The link was, when we looked last; `wake` is called when it comes up."""
         self._task = asyncio.ensure_future(self._run())
         self.wake()
 
     def queued(self, queue_id: str) -> None:
-        """This message has just come."""
-        self._fresh.add(queue_id)
-        self._woken.set()
+        """This message has just come. While the link is down it waits for that in the queue."""
+        if not self._is_down:
+            self._fresh.add(queue_id)
+            self._woken.set()
 
     def wake(self) -> None:
         """Look at the whole queue: something has changed."""
         self._looks_at_all = True
+        self._is_down = False
         self._woken.set()
 
     async def close(self) -> None:
@@ -78,7 +82,10 @@ class Worker:
     async def _work(self, queue_ids: set[str] | None) -> None:
         node = self._node()
         if self._link is not None and not await is_up(node, self._link):
+            # Not if it has come up while we looked: then we are woken, and look at all of it.
+            self._is_down = not self._looks_at_all
             return
+        self._is_down = False
         result = await node.links.run_due(self._link, queue_ids)
         for problem in result.problems:
             log.warning("%s", problem)
