@@ -7,11 +7,20 @@ Decoding gives back every byte: a CR or LF that stands alone is encoded, only CR
 from __future__ import annotations
 
 import binascii
+import re
 from enum import StrEnum
 
 _CRLF = b"\r\n"
 _SLICE_BYTES = 4096
 """A longer line is encoded in slices of this size, with a soft line break in between."""
+
+_MOST_BYTES = 76
+"""Of an encoded line, without its end (RFC 2045 6.7)."""
+
+_UNSAFE = re.compile(rb"[^\t -<>-~]|[\t ]\Z|\A\.\Z")
+"""What cannot stand for itself; nor can a blank that ends a line, or a dot that is all of it."""
+
+_ESCAPED = [b"=%02X" % byte for byte in range(256)]
 
 _LINE_BYTES = 57
 """What makes a line of 76 characters of base64 (RFC 2045 6.8)."""
@@ -53,8 +62,18 @@ def _quoted_line(line: bytes) -> bytes:
 
 
 def _quoted(text: bytes) -> bytes:
-    # As binary text it encodes every CR and LF; those in the result end soft line breaks.
-    return binascii.b2a_qp(text, istext=False).replace(b"\n", _CRLF)
+    # Not binascii's: that makes a line too long where a bare LF follows its end.
+    escaped = _UNSAFE.sub(lambda found: _ESCAPED[found[0][0]], text)
+    lines = []
+    start = 0
+    while len(escaped) - start > _MOST_BYTES:
+        end = start + _MOST_BYTES - 1
+        escape = escaped.rfind(b"=", end - 2, end)  # an escape stays whole
+        end = escape if escape >= 0 else end
+        lines.append(escaped[start:end])
+        start = end
+    lines.append(escaped[start:])
+    return b"=\r\n".join(lines)
 
 
 class Base64:

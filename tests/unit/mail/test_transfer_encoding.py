@@ -38,6 +38,8 @@ def decoded(encoding: Encoding, text: bytes) -> bytes:
 @example(pieces=[b"a" * 4096, b"\r", b"\n"])
 @example(pieces=[b"a" * 4095, b"\r", b"\r\n", b" "])
 @example(pieces=[b"\xe4" * 9000, b"\r\n"])
+@example(pieces=[b"a" * 76, b"\n"])
+@example(pieces=[b"a" * 74, b"\n\n"])
 def test_decoding_gives_back_every_byte(encoding: Encoding, pieces: list[bytes]) -> None:
     text = encoded(encoding, pieces)
     assert decoded(encoding, text) == b"".join(pieces)
