@@ -220,6 +220,7 @@ class _Checker:
         self._check_links(file)
         self._check_remotes(file)
         self._check_listeners(file)
+        self._check_milters(file)
         self._check_domains(file)
         self._check_relays(file)
         self._check_uucp(file)
@@ -424,6 +425,14 @@ class _Checker:
                 text = "POP3 serves Maildirs, and mail is delivered into mbox files"
                 remedy = 'end [local] mailbox with a slash: mailbox = "~/Maildir/"'
                 self._problem(("listen", name, "pop3"), text, remedy)
+
+    def _check_milters(self, file: schema.File) -> None:
+        for name, milter in file.milter.items():
+            for listener in milter.listeners:
+                if listener not in self._named("listen"):
+                    known = ", ".join(file.listen) or "none is defined"
+                    text = f'there is no listener "{listener}" (listeners: {known})'
+                    self._problem(("milter", name, "listeners"), text, f"add [listen.{listener}]")
 
     def _check_listen(
         self, where: ListenAddress, networks: list[Network], path: tuple[str, ...]

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from relaynode.config.milter_values import MilterSocket
 from relaynode.config.uucp_values import (
     MAIL_GRADE,
     CallText,
@@ -225,6 +226,19 @@ class ListenSection(Section, frozen=True, kw_only=True):
     networks: list[Network] = field(default_factory=list)
 
 
+class MilterSection(Section, frozen=True, kw_only=True):
+    """[milter.NAME]: a filter that is asked about mail. `listeners`: those of [listen.NAME], all
+    if none is named. `local`: it is asked about the mail of this machine's programs too."""
+
+    socket: MilterSocket
+    default_action: Literal["accept", "tempfail", "reject", "quarantine"] = "tempfail"
+    connect_timeout_seconds: Positive = 30
+    command_timeout_seconds: Positive = 30
+    content_timeout_seconds: Positive = 300
+    listeners: list[Name] = field(default_factory=list)
+    local: bool = False
+
+
 class UucpSection(Section, frozen=True, kw_only=True):
     """[uucp]: what holds for all neighbours. Taylor's own files may say some of it, too."""
 
@@ -361,6 +375,7 @@ class File(Section, frozen=True, kw_only=True):
     oauth: dict[str, OauthSection] = field(default_factory=dict)
     etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
+    milter: dict[str, MilterSection] = field(default_factory=dict)
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)
     modem: dict[str, ModemSection] = field(default_factory=dict)

@@ -112,6 +112,20 @@ class Draft:
         except OSError as error:
             raise store_error(error, "spool") from error
 
+    def pieces(self, start: int = 0) -> Iterator[bytes]:
+        """What has been written, from offset `start` on, at most PIECE_BYTES at a time. Nothing may
+        be written meanwhile. Raises: StoreFull, StoreError."""
+        if self._file is None:
+            written = bytes(self._memory[start:])
+            yield from (written,) if written else ()
+            return
+        assert self._path is not None
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise store_error(error, "spool") from error
+        yield from Content(self.size_bytes, path=self._path).pieces(start)
+
     @property
     def is_in_file(self) -> bool:
         """`finish` will wait for the disk: call it off the event loop."""

@@ -23,7 +23,7 @@ from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import NewMessage, OnceMark, SeenMark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from relaynode.policy.expand import Expansion
     from relaynode.queue.content import Content, Draft
@@ -56,7 +56,9 @@ class Arrival:
     `header_sender` (the reverse-path if None) and `full_name`. `dated`: epoch seconds of a unix
     From line. `warnings`: the texts of X-Authentication-Warning fields. `hops`: those it has behind
     it at least, whatever its header says. `is_submission`: its recipients stood on a command line.
-    `hold_reason`: why it is to be held (quarantined), "" if it is not.
+    `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: whole lines
+    that go above and below ours of Received; None: those that the message lacks (`fix_header`) and
+    the warnings, as `Intake.lines_below` makes them.
     """
 
     origin: str
@@ -70,6 +72,8 @@ class Arrival:
     hops: int = 0
     is_submission: bool = False
     hold_reason: str = ""
+    above: bytes = b""
+    below: bytes | None = None
 
     @property
     def via(self) -> str:
@@ -100,6 +104,10 @@ class Collector:
             self.head += piece[: MAX_HEADER_BYTES - len(self.head)]
         self.is_8bit = self.is_8bit or not piece.isascii()
         self.lines += piece.count(b"\n")
+
+    def pieces(self, start: int = 0) -> Iterator[bytes]:
+        """What has been written, from offset `start` on. Raises: StoreFull, StoreError."""
+        return self._draft.pieces(start)
 
     async def finish(self) -> Content:
         """The content, on the disk if it is long. Raises: StoreFull, StoreError."""
@@ -143,10 +151,14 @@ class Intake:
         self._utc_offset_minutes = utc_offset_minutes
         self.on_queued: Callable[[str], None] = lambda queue_id: None
 
-    def collector(self) -> Collector:
-        """A place for the content of a new message."""
-        queue_id = new_queue_id()
+    def collector(self, queue_id: str = "") -> Collector:
+        """A place for the content of a new message. `queue_id`: if it has one already."""
+        queue_id = queue_id or new_queue_id()
         return Collector(queue_id, self._store.draft(queue_id))
+
+    def another_collector(self, queue_id: str) -> Collector:
+        """One more place, for content that is to replace that of the same message."""
+        return Collector(queue_id, self._store.draft(new_queue_id()))
 
     def trusts(self, user: str) -> bool:
         """May this user be anybody in `-f` without a warning? Raises: TableError."""
@@ -268,7 +280,8 @@ class Intake:
         header = collector.head[: find_header_end(collector.head)]
         if (refusal := self.too_many_hops(parcel)) is not None:
             raise Rejected(refusal)
-        added = self._added_fields(collector, header, envelope, arrival, now)
+        below = arrival.below
+        added = self.lines_below(parcel) if below is None else below
         if collector.is_8bit and envelope.body != "8BITMIME":
             envelope = replace(envelope, body="8BITMIME")
         content = await collector.finish()
@@ -282,7 +295,7 @@ class Intake:
                 NewMessage(
                     queue_id,
                     part,
-                    self._received(queue_id, arrival, parcel.given, now) + added,
+                    arrival.above + self._received(queue_id, arrival, parcel.given, now) + added,
                     content,
                     arrival.source,
                     now,
@@ -305,15 +318,11 @@ class Intake:
             is_submission=arrival.is_submission,
         )
 
-    def _added_fields(
-        self,
-        collector: Collector,
-        header: bytes,
-        envelope: Envelope,
-        arrival: Arrival,
-        now: float,
-    ) -> bytes:
+    def lines_below(self, parcel: Parcel) -> bytes:
         """The lines that follow ours of Received, in sendmail's order."""
+        collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
+        header = collector.head[: find_header_end(collector.head)]
+        now = self._clock()
         lines = b""
         if arrival.fix_header:
             lines += missing_fields(

@@ -71,6 +71,22 @@ class UnixStream:
         self.connection.close()
 
 
+async def connect(path: Path, *, timeout: float) -> UnixStream:
+    """A connection to who listens on `path`, within `timeout` seconds. Raises: ConnectFailed."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(connection, str(path))
+    except TimeoutError:
+        connection.close()
+        raise ConnectFailed(f"{path}: no answer within {timeout:g} s") from None
+    except OSError as error:
+        connection.close()
+        raise ConnectFailed(f"{path}: {error.strerror or error}") from error
+    return UnixStream(connection)
+
+
 class UnixListener:
     """Listens on a path; `serve` gets each connection in a task of its own."""
 

@@ -94,6 +94,15 @@ PEERS = {
         # Always with a configuration and a spool of the test's own.
         Peer("uucp", programs=("uux", "uucico", "uuxqt"), packages=("uucp",)),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
+        # Content filters behind the milter client; the library is for a small one that tests compile.
+        Peer("rspamd", programs=("rspamd",), packages=("rspamd",)),
+        Peer("opendkim", programs=("opendkim",), packages=("opendkim",)),
+        Peer(
+            "libmilter",
+            programs=(),
+            packages=("libmilter-dev",),
+            files=("usr/include/libmilter/mfapi.h", "usr/lib/*/libmilter.a"),
+        ),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.
         Peer(

@@ -25,6 +25,7 @@ REPEATED = {
     "oauth",
     "etrn",
     "listen",
+    "milter",
     "neighbour",
     "modem",
     "user",
