@@ -99,6 +99,7 @@ def _submit(config: Config, options: SendmailOptions) -> int:
 
 async def _submit_ourselves(config: Config, options: SendmailOptions) -> int:
     from relaynode.node import deliver_here, make_node
+    from relaynode.sources.filters import local_filters_of
     from relaynode.sources.submit import submit
 
     node = make_node(config)
@@ -111,6 +112,7 @@ async def _submit_ourselves(config: Config, options: SendmailOptions) -> int:
             _stdin(),
             config.hostname,
             lambda queue_id: deliver_here(node, queue_id),
+            local_filters_of(config),
         )
     finally:
         await node.close()
@@ -143,6 +145,7 @@ def _smtp(config: Config, options: SendmailOptions) -> int:
 
 async def _smtp_session(config: Config) -> None:
     from relaynode.node import make_node
+    from relaynode.sources.filters import local_filters_of
     from relaynode.sources.smtp_listener import SmtpSource
     from relaynode.wire.stdio import StdioStream
 
@@ -154,6 +157,7 @@ async def _smtp_session(config: Config) -> None:
             hostname=config.hostname,
             networks=[],
             max_size_bytes=config.file.queue.message_size_bytes,
+            filters=local_filters_of(config),
         )
         user = local_submitter(os.getuid()).name
         await source.serve(StdioStream(), "127.0.0.1", trusted_user=user)

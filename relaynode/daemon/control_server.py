@@ -27,6 +27,7 @@ from relaynode.links.linkrun import Wish
 from relaynode.links.queuelist import queue_text
 from relaynode.node import deliver_here
 from relaynode.queue.model import RecipientState
+from relaynode.sources.filters import local_filters_of
 from relaynode.sources.sendmail_options import parse_options
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.sources.submit import local_submitter, submit
@@ -130,6 +131,7 @@ class ControlServer:
             _body(stream, request.body_start),
             node.config.hostname,
             lambda queue_id: self._deliver(node, queue_id),
+            local_filters_of(node.config),
         )
         answer = f"{submission.exit_code}\0{submission.complaint}\0"
         await stream.write(answer.encode("utf-8", "surrogateescape"))
@@ -154,6 +156,7 @@ class ControlServer:
             hostname=node.config.hostname,
             networks=[],
             max_size_bytes=node.config.file.queue.message_size_bytes,
+            filters=local_filters_of(node.config),
         )
         await source.serve(stream, "127.0.0.1", trusted_user=local_submitter(uid).name)
 

@@ -21,6 +21,7 @@ from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
 from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.node import Node, make_node
+from relaynode.sources.filters import filters_of
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
@@ -106,7 +107,7 @@ class Daemon:
 
     async def _open_listeners(self) -> None:
         config = self.node.config
-        for section in config.file.listen.values():
+        for name, section in config.file.listen.items():
             source = SmtpSource(
                 self.node.intake,
                 self.node.rules,
@@ -115,6 +116,7 @@ class Daemon:
                 max_size_bytes=config.file.queue.message_size_bytes,
                 looks_up_clients=config.file.access.look_up_clients,
                 knows_again=config.file.queue.remember_days > 0,
+                filters=filters_of(config, name),
             )
             service = Pop3Service(self.node.users, self._passwords(), hostname=config.hostname)
             for where in section.smtp:

@@ -63,7 +63,7 @@ class Agreed:
 
 Event = NeedData | Agreed | Verdict | Progress  # and Modification
 
-_OVER = frozenset({Kind.ACCEPT, Kind.REJECT, Kind.TEMPFAIL, Kind.DISCARD, Kind.REPLY})
+_OVER = frozenset(Kind) - {Kind.CONTINUE, Kind.SKIP}
 _ONLY_THIS_RECIPIENT = frozenset({Kind.REJECT, Kind.TEMPFAIL, Kind.REPLY})
 
 
@@ -124,7 +124,7 @@ class Conversation:
         self._require(Phase.READY)
         self.phase = Phase.MAIL
         self.is_done = self._is_accepted
-        self.has_enough = False
+        self.has_enough = self.agreement is not None and not self.agreement.has(Stage.BODY)
         self._modifications = self._modification_bytes = self._progress = 0
         self._step(Stage.MAIL, texts(*arguments), macros)
 

@@ -172,6 +172,8 @@ class Session:
         if pending is None:
             raise LocalProtocolError("no event waits for an answer")
         self._say(status)
+        if status.code == 421:  # RFC 5321 3.8: with this the session is over
+            self.phase = Phase.CLOSED
         if not status.is_success:
             self._count_refusal()
         if isinstance(pending, ContentEnd):
@@ -181,6 +183,13 @@ class Session:
         elif isinstance(pending, Rcpt) and status.is_success:
             self._transaction.recipients += 1
             self.phase = Phase.RCPT
+
+    def deny(self, status: Status) -> None:
+        """From now on this is what commands are told that would serve the client; see `denial`."""
+        self._denial = status
+        if status.code == 421 and self.phase is not Phase.CLOSED:
+            self._say(status)
+            self.phase = Phase.CLOSED
 
     def shut_down(self, text: str) -> None:
         """End the session from our side: 421 (RFC 5321 3.8). `next_event` then gives Closed."""

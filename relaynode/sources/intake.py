@@ -56,9 +56,8 @@ class Arrival:
     `header_sender` (the reverse-path if None) and `full_name`. `dated`: epoch seconds of a unix
     From line. `warnings`: the texts of X-Authentication-Warning fields. `hops`: those it has behind
     it at least, whatever its header says. `is_submission`: its recipients stood on a command line.
-    `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: whole lines
-    that go above and below ours of Received; None: those that the message lacks (`fix_header`) and
-    the warnings, as `Intake.lines_below` makes them.
+    `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: lines that
+    go above and below ours of Received; None: those that `Intake.lines_below` makes.
     """
 
     origin: str

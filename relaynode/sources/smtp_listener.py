@@ -21,9 +21,11 @@ from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import addressed, refusal_of
 from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
-from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
+from relaynode.sources.intake import Arrival, Collector, Intake, Parcel, Rejected
+from relaynode.sources.letter import Letter
 from relaynode.sources.smtp_gate import Gatekeeper
-from relaynode.sources.smtp_transaction import Transaction
+from relaynode.sources.smtp_transaction import Transaction, apply_changes
+from relaynode.wire.tcp import TcpStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from relaynode.policy.route import Route
     from relaynode.policy.verdict import Verdict
     from relaynode.rules import Rules
+    from relaynode.sources.filters import Filters, FilterSession
     from relaynode.sources.smtp_gate import NameServer
     from relaynode.wire.stream import Stream
 
@@ -52,6 +55,7 @@ class SmtpSource:
     `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
     `common_id`: the id of messages that come without one; see `Transaction`. `on_taken`: told the
     size of each message that is queued. `command_seconds`: how long a client may think.
+    `filters`: who is asked about each step, None if nobody.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class SmtpSource:
         common_id: str = "",
         on_taken: Callable[[int], None] = lambda size_bytes: None,
         command_seconds: float = COMMAND_SECONDS,
+        filters: Filters | None = None,
     ) -> None:
         self._intake = intake
         self._rules = rules
@@ -77,6 +82,7 @@ class SmtpSource:
         self._common_id = common_id
         self._on_taken = on_taken
         self.command_seconds = command_seconds
+        self._filters = filters
         self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
@@ -107,13 +113,17 @@ class SmtpSource:
 
     async def _meet(self, stream: Stream, client: Client, trusted_user: str = "") -> _Dialogue:
         verdict = await self.gate.check_relay(client)
+        denial = verdict.status
+        filters = self._filters.begin() if self._filters is not None and denial is None else None
+        if filters is not None:
+            denial = (await filters.connect(client, *_ends(stream))).status
         session = server.Session(
             self._hostname,
             max_size_bytes=self._max_size_bytes,
-            denial=verdict.status,
+            denial=denial,
             knows_again=self._knows_again,
         )
-        return _Dialogue(self, session, stream, client, trusted_user, verdict)
+        return _Dialogue(self, session, stream, client, trusted_user, verdict, filters)
 
     async def _talk(self, dialogue: _Dialogue) -> None:
         try:
@@ -125,6 +135,8 @@ class SmtpSource:
             raise
         finally:
             dialogue.reset()
+            if dialogue.filters is not None:
+                await dialogue.filters.close()
 
     def begin(self, mail: events.Mail) -> Transaction:
         """A transaction that the client has been allowed."""
@@ -146,9 +158,16 @@ class SmtpSource:
         """Whom an address stands for, by identity. Raises: Rejected, TableError."""
         return {self._intake.identity(one): one for one in self._intake.expand([address])}
 
-    def collector(self) -> Collector:
-        """A place for content."""
-        return self._intake.collector()
+    def collector(self, queue_id: str = "") -> Collector:
+        """A place for content. `queue_id`: if the message has one already."""
+        return self._intake.collector(queue_id)
+
+    def letter(self, transaction: Transaction, arrival: Arrival) -> Letter:
+        """The message, as filters are to see it. Raises: TableError."""
+        assert transaction.collector is not None
+        parcel = Parcel(transaction.collector, transaction.envelope(), arrival)
+        below = self._intake.lines_below(parcel)
+        return Letter(self._intake, parcel.collector, below, self._max_size_bytes)
 
     def trusts(self, user: str) -> bool:
         """May this user bring mail of others without a warning? Raises: TableError."""
@@ -195,6 +214,7 @@ class _Dialogue:
     client: Client
     trusted_user: str
     welcome: Verdict
+    filters: FilterSession | None = None
     transaction: Transaction | None = None
     unconfirmed: str = ""
 
@@ -224,12 +244,14 @@ class _Dialogue:
                 case events.Rcpt():
                     await self._rcpt(event)
                 case events.ContentStart():
-                    self._content_start()
+                    await self._content_start()
                 case events.ContentData():
                     self._content_data(event.data)
                 case events.ContentEnd():
                     await self._answer_content()
-                case events.Hello() | events.TransactionReset() | events.ContentRefused():
+                case events.Hello():
+                    await self._hello(event.name)
+                case events.TransactionReset() | events.ContentRefused():
                     self.reset()
                 case events.Closed():
                     await self._send()
@@ -238,6 +260,11 @@ class _Dialogue:
     async def _answer_content(self) -> None:
         """A commit cannot be called off: a daemon that ends still tells the client how it went,
         or the client would send the mail again."""
+        refusal = await self._ask_filters()
+        if refusal is not None:
+            self.reset()
+            self.session.reply(refusal)
+            return
         commit = asyncio.ensure_future(self._content_end())
         try:
             await asyncio.shield(commit)
@@ -257,20 +284,37 @@ class _Dialogue:
         if self.transaction is not None:
             self.transaction.discard()
             self.transaction = None
+        if self.filters is not None:
+            self.filters.end_message()
+
+    async def _hello(self, name: str) -> None:
+        self.reset()
+        if self.filters is not None:
+            status = (await self.filters.hello(name, {})).status
+            if status is not None:
+                self.session.deny(status)
 
     async def _mail(self, event: events.Mail) -> None:
         self.reset()
         path = event.reverse_path
         try:
-            if path:
-                self.source.route(path)  # whom nobody may write to may not write either
+            # Whom nobody may write to may not write either.
+            route = self.source.route(path) if path else None
             verdict = _accepted(await self.source.gate.check_mail(self.client, path))
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
-        self.transaction = self.source.begin(event)
-        self.transaction.note(self.welcome)
-        self.transaction.note(verdict)
+        self.transaction = transaction = self.source.begin(event)
+        transaction.note(self.welcome)
+        transaction.note(verdict)
+        if self.filters is not None and not transaction.is_discarded:
+            transaction.queue_id = new_queue_id()
+            verdict = await self.filters.mail(event, route, transaction.queue_id, {})
+            transaction.note(verdict)
+            if verdict.status is not None:
+                self.reset()
+                self.session.reply(verdict.status)
+                return
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
 
     async def _rcpt(self, event: events.Rcpt) -> None:
@@ -289,14 +333,28 @@ class _Dialogue:
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
+        if self.filters is not None and not transaction.is_discarded:
+            verdict = await self.filters.rcpt(path, route)
+            transaction.note(verdict)
+            if verdict.status is not None:
+                if path not in transaction.given:
+                    transaction.expansions.pop(path, None)
+                self.session.reply(verdict.status)
+                return
         transaction.given.append(path)
         shown = transaction.shown.setdefault(_sameness(route), event.given)
         self.session.reply(ok(f"{shown}... Recipient ok", "2.1.5"))
 
-    def _content_start(self) -> None:
-        assert self.transaction is not None
-        if not self.transaction.is_discarded:
-            self.transaction.collector = self.source.collector()
+    async def _content_start(self) -> None:
+        transaction = self.transaction
+        assert transaction is not None
+        if self.filters is not None and not transaction.is_discarded:
+            verdict = await self.filters.data()
+            transaction.note(verdict)
+            # The client has been told to go on: it hears of this at the end.
+            transaction.failure = verdict.status
+        if not transaction.is_discarded:
+            transaction.collector = self.source.collector(transaction.queue_id)
 
     def _content_data(self, data: bytes) -> None:
         transaction = self.transaction
@@ -309,6 +367,27 @@ class _Dialogue:
             except StoreError:
                 transaction.failure = _OUR_FAULT
 
+    async def _ask_filters(self) -> Status | None:
+        """Show them the content, and do to the message what they want; a refusal of theirs."""
+        transaction = self.transaction
+        assert transaction is not None
+        if self.filters is None or transaction.collector is None or transaction.failure is not None:
+            return None
+        try:
+            letter = self.source.letter(transaction, self._arrival(""))
+            try:
+                verdict = await self.filters.content(letter)
+            finally:
+                transaction.collector = letter.collector
+            if verdict.status is None:
+                apply_changes(letter, transaction, self.source.expand)
+        except StoreFull:
+            return _FULL
+        except RelaynodeError:
+            return _OUR_FAULT
+        transaction.note(verdict)
+        return verdict.status
+
     async def _content_end(self) -> Status:
         """The answer to the message: 250 only after the commit."""
         transaction = self.transaction
@@ -318,6 +397,7 @@ class _Dialogue:
             return transaction.failure
         try:
             arrival = self._arrival(transaction.quarantine)
+            arrival = replace(arrival, above=transaction.above, below=transaction.below)
             return await self.source.accept(transaction, arrival)
         except Rejected as error:
             return error.status
@@ -327,6 +407,8 @@ class _Dialogue:
             return _OUR_FAULT
         finally:
             self.transaction = None
+            if self.filters is not None:
+                self.filters.end_message()
 
     def _arrival(self, hold_reason: str) -> Arrival:
         client, hello = self.client, self.session.hello_name
@@ -341,6 +423,11 @@ class _Dialogue:
             source = f"smtp {client.address}"
         protocol = "ESMTP" if self.session.is_extended else "SMTP"
         return Arrival(origin, protocol, source, warnings=warnings, hold_reason=hold_reason)
+
+
+def _ends(stream: Stream) -> tuple[int, str]:
+    """The client's port, and the address of ours that it has come to."""
+    return (stream.port, stream.own_address) if isinstance(stream, TcpStream) else (0, "")
 
 
 def _taken(queue_id: str) -> Status:

@@ -1,22 +1,33 @@
-"""One transaction of an SMTP client: what was given so far, and what it would be known again by."""
+"""One transaction of an SMTP client: what was given so far, what filters make of it, and what it
+would be known again by."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode.errors import AddressError
+from relaynode.mail.address import parse_path
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.header import find_header_end
 from relaynode.mail.trace import count_received
+from relaynode.milter.replies import AddRecipient, ChangeFrom
 from relaynode.queue.model import OnceMark
+from relaynode.sources.intake import Rejected
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from relaynode.mail.status import Status
     from relaynode.policy.verdict import Verdict
     from relaynode.sources.intake import Collector
+    from relaynode.sources.letter import EnvelopeChange, Letter
+
+    Expand = Callable[[str], dict[tuple[str, ...], Recipient]]
+
+log = logging.getLogger("relaynode")
 
 
 @dataclass(slots=True)
@@ -25,7 +36,8 @@ class Transaction:
     by identity. `shown`: how each recipient was written first, by the route it has.
     `is_discarded`, `quarantine`: see policy/verdict.py; what holds for one recipient holds for the
     message. `once_id`: what the client calls the message in all its tries, "" if nothing.
-    `has_common_id`: it calls all its messages so; then only the content tells two of them apart."""
+    `has_common_id`: it calls all its messages so; then only the content tells two of them apart.
+    `queue_id`: the one that filters were told, "" if none were. `above`, `below`: see Arrival."""
 
     reverse_path: str
     body: str
@@ -39,6 +51,9 @@ class Transaction:
     failure: Status | None = None
     is_discarded: bool = False
     quarantine: str = ""
+    queue_id: str = ""
+    above: bytes = b""
+    below: bytes | None = None
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def note(self, verdict: Verdict) -> None:
@@ -82,9 +97,48 @@ class Transaction:
         """Forget forward-paths again."""
         self.given = [path for path in self.given if path not in paths]
         for path in paths:
+            self.expansions.pop(path, None)  # a filter may have done so
+
+    def remove(self, address: str) -> None:
+        """Whoever was given or is meant by this address shall not have the message."""
+        wanted = address.casefold()
+        for path in [path for path in self.expansions if path.casefold() == wanted]:
             del self.expansions[path]
+        for expansion in self.expansions.values():
+            for identity, recipient in list(expansion.items()):
+                if recipient.address.casefold() == wanted:
+                    del expansion[identity]
+
+    @property
+    def has_recipients(self) -> bool:
+        """Is there anybody left who shall have it?"""
+        return any(self.expansions.values())
 
     def discard(self) -> None:
         """Forget the content."""
         if self.collector is not None:
             self.collector.discard()
+
+
+def apply_changes(letter: Letter, transaction: Transaction, expand: Expand) -> None:
+    """What filters want done to a message. Who is added is expanded as any recipient is; somebody
+    who cannot be is told of in the log. Raises: TableError."""
+    transaction.above, transaction.below = letter.above, letter.below
+    transaction.quarantine = transaction.quarantine or letter.quarantine
+    for change in letter.envelope:
+        try:
+            _change_envelope(change, transaction, expand)
+        except (AddressError, Rejected) as error:
+            log.warning("a filter's <%s> is passed over: %s", change.path, error)
+    if not transaction.has_recipients:
+        transaction.is_discarded = True
+
+
+def _change_envelope(change: EnvelopeChange, transaction: Transaction, expand: Expand) -> None:
+    path = parse_path(change.path, allow_utf8=transaction.smtputf8)
+    if isinstance(change, ChangeFrom):
+        transaction.reverse_path = path
+    elif isinstance(change, AddRecipient):
+        transaction.expansions[path] = expand(path)
+    else:
+        transaction.remove(path)

@@ -46,13 +46,15 @@ from relaynode.mail.lines import ToCrlf
 from relaynode.mail.sysexits import exit_code
 from relaynode.mail.xtext import xtext_encode
 from relaynode.queue.model import RecipientState
-from relaynode.sources.intake import Arrival, Rejected
+from relaynode.sources.intake import Arrival, Parcel, Rejected
+from relaynode.sources.local_filters import filter_local
 from relaynode.sources.verify import expansion_exit_code
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from relaynode.queue.model import QueuedMessage, QueuedRecipient
+    from relaynode.sources.filters import Filters
     from relaynode.sources.intake import Collector, Intake
     from relaynode.sources.sendmail_options import SendmailOptions
 
@@ -113,22 +115,26 @@ async def submit(
     pieces: AsyncIterator[bytes],
     hostname: str,
     deliver: Deliver | None = None,
+    filters: Filters | None = None,
 ) -> Submission:
     """Queue one message. Never raises an error of ours: all is in the exit code and complaint.
 
     `deliver`: tries now what stays on this machine of the message with that queue id, and gives it
-    as it is then; used where the caller wants to wait for that.
+    as it is then; used where the caller wants to wait for that. `filters`: who is asked about it.
     """
     if not options.reads_recipients and not any(map(str.strip, options.recipients)):
         return _ended(options, EX_USAGE, ["Recipient names must be specified"])
     collector = intake.collector()
     try:
-        return await _submit(intake, collector, options, submitter, pieces, hostname, deliver)
+        return await _submit(
+            intake, collector, options, submitter, pieces, hostname, deliver, filters
+        )
     except _Refused as refused:
         collector.discard()
         return _ended(options, refused.exit_code, [str(refused)])
     except Rejected as rejected:
-        return _ended(options, EX_UNAVAILABLE, [str(rejected.status)])
+        code = EX_TEMPFAIL if rejected.status.is_temporary else EX_UNAVAILABLE
+        return _ended(options, code, [str(rejected.status)])
     except (StoreError, TableError) as error:
         collector.discard()
         return _ended(options, EX_TEMPFAIL, [f"sendmail: {error}"])
@@ -153,6 +159,7 @@ async def _submit(
     pieces: AsyncIterator[bytes],
     hostname: str,
     deliver: Deliver | None,
+    filters: Filters | None,
 ) -> Submission:
     reverse_path = _reverse_path(options, submitter, hostname)
     lines = _content_lines(pieces, options.ignores_dots)
@@ -174,6 +181,11 @@ async def _submit(
         collector.write(piece)
     envelope = _envelope(options, reverse_path, resolved.recipients)
     arrival = _arrival(intake, options, submitter, hostname, dated, header)
+    if filters is not None:
+        parcel = await filter_local(intake, filters, Parcel(collector, envelope, arrival))
+        if parcel is None:
+            return _told(options, resolved)
+        collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
     is_waited_for = options.delivery == "i" or (options.is_verbose and options.delivery == "b")
     queue_ids: list[str] = []
     goes_on = not is_waited_for and options.delivery == "b"

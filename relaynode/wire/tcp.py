@@ -224,6 +224,16 @@ class TcpStream:
         return PeerCertificate() if connection is None else peer_certificate(connection)
 
     @property
+    def port(self) -> int:
+        """The peer's port; 0 if it has none."""
+        return _port(self._writer.get_extra_info("peername"))
+
+    @property
+    def own_address(self) -> str:
+        """The address of ours that the peer is connected to."""
+        return _address(self._writer.get_extra_info("sockname"))
+
+    @property
     def is_resumed(self) -> bool:
         """Was TLS taken up where an earlier connection had left it?"""
         connection = self._writer.get_extra_info("ssl_object")
@@ -272,6 +282,10 @@ def _why(context: ssl.SSLContext, error: Exception, host: str | None) -> str:
 def _address(peername: Any) -> str:
     """The peer's address for people; a unix socket has none."""
     return str(peername[0]) if isinstance(peername, tuple) else "local"
+
+
+def _port(peername: Any) -> int:
+    return int(peername[1]) if isinstance(peername, tuple) else 0
 
 
 def _dns_reason(error: socket.gaierror) -> str:

@@ -22,6 +22,27 @@ if TYPE_CHECKING:
 BACKLOG = 256
 
 
+async def connect(path: Path, *, timeout: float) -> UnixStream:
+    """A connection to who listens there, within `timeout` seconds. Raises: ConnectFailed."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.setblocking(False)
+    try:
+        async with asyncio.timeout(timeout):
+            await asyncio.get_running_loop().sock_connect(connection, str(path))
+    except TimeoutError:
+        connection.close()
+        text = f"{path}: no answer within {timeout:g} s"
+        raise ConnectFailed(text, reason="connect-timeout") from None
+    except OSError as error:
+        connection.close()
+        text = f"{path}: {error.strerror or error}"
+        raise ConnectFailed(text, reason="connect-refused") from error
+    except BaseException:
+        connection.close()
+        raise
+    return UnixStream(connection)
+
+
 class UnixStream:
     """A `Stream` on a connected unix socket."""
 
@@ -69,22 +90,6 @@ class UnixStream:
     def abort(self) -> None:
         """See Stream."""
         self.connection.close()
-
-
-async def connect(path: Path, *, timeout: float) -> UnixStream:
-    """A connection to who listens on `path`, within `timeout` seconds. Raises: ConnectFailed."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.setblocking(False)
-    try:
-        async with asyncio.timeout(timeout):
-            await asyncio.get_running_loop().sock_connect(connection, str(path))
-    except TimeoutError:
-        connection.close()
-        raise ConnectFailed(f"{path}: no answer within {timeout:g} s") from None
-    except OSError as error:
-        connection.close()
-        raise ConnectFailed(f"{path}: {error.strerror or error}") from error
-    return UnixStream(connection)
 
 
 class UnixListener:

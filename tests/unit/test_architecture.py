@@ -110,6 +110,10 @@ def test_two_mailers_or_sources_never_import_each_other(room):
         },
         "sources": {
             "intake",
+            "filters",
+            "letter",
+            "local_filters",
+            "milter_session",
             "poll",
             "sendmail_options",
             "sendmail_settings",

@@ -1,0 +1,113 @@
+"""Filters for mail that programs of this machine submit (Postfix: non_smtpd_milters).
+
+They are shown a session such as Postfix makes up for it: a client localhost, and every step at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from relaynode.policy.client import Client
+from relaynode.smtp.events import Mail
+from relaynode.sources.intake import Parcel, Rejected
+from relaynode.sources.letter import Letter
+from relaynode.sources.smtp_transaction import Transaction, apply_changes
+
+if TYPE_CHECKING:
+    from relaynode.mail.envelope import Envelope, Recipient
+    from relaynode.policy.verdict import Verdict
+    from relaynode.sources.filters import Filters, FilterSession
+    from relaynode.sources.intake import Intake
+
+
+async def filter_local(intake: Intake, filters: Filters, parcel: Parcel) -> Parcel | None:
+    """What filters make of a message; None if it is not to be queued. Its content is discarded
+    then, and if anything is raised. Raises: Rejected, StoreError, TableError."""
+    filtering = _LocalFiltering(intake, filters, parcel)
+    is_left = False
+    try:
+        is_left = await filtering.run()
+    finally:
+        if not is_left:
+            filtering.parcel.collector.discard()
+    return filtering.parcel if is_left else None
+
+
+@dataclass(slots=True)
+class _LocalFiltering:
+    """One message on its way through the filters. `parcel`: as it is by now; its collector is the
+    one to discard."""
+
+    intake: Intake
+    filters: Filters
+    parcel: Parcel
+
+    async def run(self) -> bool:
+        """Whether anything is left to be queued. Raises: Rejected, StoreError, TableError."""
+        session = self.filters.begin()
+        try:
+            return await self._ask(session)
+        finally:
+            await session.close()
+
+    async def _ask(self, session: FilterSession) -> bool:
+        transaction = self._transaction()
+        collector, envelope = self.parcel.collector, self.parcel.envelope
+        client = Client(address="127.0.0.1", is_local_user=True)
+        mail = Mail(envelope.reverse_path, collector.size_bytes, envelope.body, envelope.smtputf8)
+        self._note(transaction, await session.connect(client))
+        self._note(transaction, await session.hello(self.filters.hostname, {}))
+        self._note(transaction, await session.mail(mail, None, collector.queue_id, {}))
+        for path in transaction.expansions:
+            if not transaction.is_discarded:
+                self._note(transaction, await session.rcpt(path, None))
+        if not transaction.is_discarded:
+            self._note(transaction, await session.data())
+        if not transaction.is_discarded:
+            await self._content(session, transaction)
+        return not transaction.is_discarded
+
+    def _note(self, transaction: Transaction, verdict: Verdict) -> None:
+        """There is nobody to come again for one recipient: a refusal is one of the message."""
+        if verdict.status is not None:
+            raise Rejected(verdict.status)
+        transaction.note(verdict)
+
+    async def _content(self, session: FilterSession, transaction: Transaction) -> None:
+        parcel = self.parcel
+        below = self.intake.lines_below(parcel)
+        letter = Letter(self.intake, parcel.collector, below, self.filters.max_size_bytes)
+        try:
+            verdict = await session.content(letter)
+        finally:
+            self.parcel = replace(parcel, collector=letter.collector)
+        self._note(transaction, verdict)
+        apply_changes(letter, transaction, self._expand)
+        made = transaction.envelope()
+        self.parcel = replace(
+            self.parcel,
+            envelope=_changed(parcel.envelope, made),
+            arrival=replace(
+                parcel.arrival,
+                above=transaction.above,
+                below=transaction.below,
+                hold_reason=transaction.quarantine,
+            ),
+        )
+
+    def _transaction(self) -> Transaction:
+        """Recipients that were expanded before, each for himself."""
+        envelope = self.parcel.envelope
+        transaction = Transaction(envelope.reverse_path, envelope.body, envelope.smtputf8)
+        for one in envelope.recipients:
+            path = one.expanded_from or one.address
+            transaction.expansions.setdefault(path, {})[self.intake.identity(one)] = one
+        return transaction
+
+    def _expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
+        return {self.intake.identity(one): one for one in self.intake.expand([address])}
+
+
+def _changed(envelope: Envelope, made: Envelope) -> Envelope:
+    return replace(envelope, reverse_path=made.reverse_path, recipients=made.recipients)
