@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from relaynode.milter.replies import HeaderEdit
 
 
+_OURS = (b"", b"")
+"""Stands for our line of Received. No field has that name."""
+
+
 class EditedHeader:
-    """A header that is being changed.
+    """A header that is being changed: `above`, our line of Received, and `below`, each in whole
+    fields, without the empty line. `keeps_blank`: whether values bring the blank behind the colon
+    with them."""
 
-    `fields_only`: whole fields, without the empty line. `keeps_blank`: whether values bring the
-    blank behind the colon with them. `above`: what goes above our line of Received.
-    """
-
-    def __init__(self, fields_only: bytes, *, keeps_blank: bool) -> None:
+    def __init__(self, above: bytes, below: bytes, *, keeps_blank: bool) -> None:
         self._keeps_blank = keeps_blank
-        self._lines: list[tuple[bytes, bytes]] = []  # name in lower case, all of the field
-        for field in fields(fields_only):
-            self._lines.append((field.name.lower(), fields_only[field.start : field.end]))
-        self._above: list[bytes] = []
+        self._lines = [*_divided(above), _OURS, *_divided(below)]
 
     @property
     def above(self) -> bytes:
-        return b"".join(self._above)
+        """The fields above ours, as they are now."""
+        return _joined(self._lines[: self._lines.index(_OURS)])
 
-    def text(self) -> bytes:
-        """The fields as they are now."""
-        kept = [line for _, line in self._lines if line]
-        return b"".join(line if line.endswith(CRLF) else line + CRLF for line in kept)
+    @property
+    def below(self) -> bytes:
+        """The fields below it."""
+        return _joined(self._lines[self._lines.index(_OURS) + 1 :])
 
     def apply(self, edits: Iterable[HeaderEdit]) -> None:
         """Make the changes, in their order."""
@@ -47,15 +47,9 @@ class EditedHeader:
                 case AddHeader(name, value):
                     self._lines.append((name.lower(), self._line(name, value)))
                 case InsertHeader(index, name, value):
-                    self._insert(index, name, self._line(name, value))
+                    self._lines.insert(index, (name.lower(), self._line(name, value)))
                 case ChangeHeader():
                     self._change(edit)
-
-    def _insert(self, index: int, name: bytes, line: bytes) -> None:
-        if index == 0:
-            self._above.insert(0, line)
-        else:
-            self._lines.insert(index - 1, (name.lower(), line))
 
     def _change(self, edit: ChangeHeader) -> None:
         """Like sendmail's, one that there is not is added, unless it is to be taken away."""
@@ -83,3 +77,13 @@ class EditedHeader:
         return (
             CRLF.join([name + b":" + blank + first, *(one for one in folded if one.strip())]) + CRLF
         )
+
+
+def _divided(text: bytes) -> list[tuple[bytes, bytes]]:
+    """Name in lower case, and all of the field."""
+    return [(one.name.lower(), text[one.start : one.end]) for one in fields(text)]
+
+
+def _joined(lines: list[tuple[bytes, bytes]]) -> bytes:
+    kept = (line for _, line in lines if line)
+    return b"".join(line if line.endswith(CRLF) else line + CRLF for line in kept)

@@ -133,7 +133,7 @@ def parse_answer(data: bytes) -> Agreement:
     version, actions, steps = struct.unpack(">III", data[:12])
     if not OLDEST_VERSION <= version <= OUR_VERSION:
         raise RemoteProtocolError(f"version {version} of the protocol")
-    if actions & ~ALL_ACTIONS:
+    if actions & ~int(ALL_ACTIONS):
         raise RemoteProtocolError(f"actions {actions:#x} that were not offered")
     # What else a filter sets it may have been told by another server: sendmail and Postfix pass
     # over flags for steps that they do not know.

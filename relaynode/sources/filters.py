@@ -18,7 +18,6 @@ from relaynode.sources.milter_session import (
     Filter,
     Greeting,
     MilterSession,
-    Opener,
     open_stream,
 )
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from relaynode.policy.route import Route
     from relaynode.smtp.events import Mail
     from relaynode.sources.letter import Letter
+    from relaynode.sources.milter_session import Opener
 
 _RESOLVED = {
     NameState.VERIFIED: "OK",

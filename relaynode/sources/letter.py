@@ -39,7 +39,7 @@ _BLANK_END = CRLF + CRLF
 @dataclass(slots=True)
 class Letter:
     """`below`: the lines that we put in front of the content, under ours of Received; filters see
-    them as the first of the header. `above`: what filters want above that line. `envelope`: what
+    them as the first of the header. `above`: what filters have put above that line. `envelope`: what
     they change there, in their order. `quarantine`: why they want it held, "" if not."""
 
     intake: Intake
@@ -61,7 +61,7 @@ class Letter:
 
     def fields(self) -> Iterator[tuple[bytes, bytes]]:
         """Name and raw value of each field that filters see."""
-        shown = self.below + self.parts().header
+        shown = self.above + self.below + self.parts().header
         for one in fields(shown):
             yield one.name, shown[one.value_start : one.end]
 
@@ -121,10 +121,10 @@ class Changes:
         letter.envelope += self._envelope
         letter.quarantine = letter.quarantine or self._quarantine
         parts = letter.parts()
-        edited = EditedHeader(letter.below + parts.header, keeps_blank=keeps_blank)
+        below = letter.below + parts.header
+        edited = EditedHeader(letter.above, below, keeps_blank=keeps_blank)
         edited.apply(self._header)
-        letter.above = edited.above + letter.above
-        text = edited.text()
+        letter.above, text = edited.above, edited.below
         if self._body is None and text.endswith(parts.header):
             letter.below = text[: len(text) - len(parts.header)]
         else:

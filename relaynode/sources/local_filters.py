@@ -1,6 +1,6 @@
 """Filters for mail that programs of this machine submit (Postfix: non_smtpd_milters).
 
-They are shown a session such as Postfix makes up for it: a client localhost, and every step at once.
+They are shown a session such as Postfix makes up for it: a client localhost, all steps at once.
 """
 
 from __future__ import annotations

@@ -318,7 +318,8 @@ class MilterSession:
             case _:
                 return ACCEPTED
         said = "discard" if verdict.is_discarded else verdict.status
-        log.info("milter %s: %s", self.filter.name, said)
+        client = "" if self._caller is None else self._caller.address
+        log.info("milter %s: %s, for client %s", self.filter.name, said, client)
         return verdict
 
 
