@@ -39,8 +39,8 @@ _BLANK_END = CRLF + CRLF
 @dataclass(slots=True)
 class Letter:
     """`below`: the lines that we put in front of the content, under ours of Received; filters see
-    them as the first of the header. `above`: what filters have put above that line. `envelope`: what
-    they change there, in their order. `quarantine`: why they want it held, "" if not."""
+    them as the first of the header. `above`: what filters have put above that line. `envelope`:
+    what they change there, in their order. `quarantine`: why they want it held, "" if not."""
 
     intake: Intake
     collector: Collector

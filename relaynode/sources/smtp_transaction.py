@@ -129,7 +129,7 @@ def apply_changes(letter: Letter, transaction: Transaction, expand: Expand) -> N
         try:
             _change_envelope(change, transaction, expand)
         except (AddressError, Rejected) as error:
-            log.warning("a filter's <%s> is passed over: %s", change.path, error)
+            log.warning("a filter's %s is passed over: %s", change.path, error)
     if not transaction.has_recipients:
         transaction.is_discarded = True
 

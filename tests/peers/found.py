@@ -94,7 +94,7 @@ PEERS = {
         # Always with a configuration and a spool of the test's own.
         Peer("uucp", programs=("uux", "uucico", "uuxqt"), packages=("uucp",)),
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
-        # Content filters behind the milter client; the library is for a small one that tests compile.
+        # Filters behind the milter client; the library is for a small one that tests compile.
         Peer("rspamd", programs=("rspamd",), packages=("rspamd",)),
         Peer("opendkim", programs=("opendkim",), packages=("opendkim",)),
         Peer(
