@@ -89,7 +89,11 @@ class Gathering:
 
     def finish(self, head: str) -> Imported:
         """The outcome; `head` becomes the comment at the top of the TOML."""
-        tables = sorted(self.settings, key=lambda path: (_place(schema.File, path[0]), path))
+        # Filters are asked in the order in which they stand there.
+        tables = sorted(
+            self.settings,
+            key=lambda path: (_place(schema.File, path[0]), () if path[0] == "milter" else path),
+        )
         settings: dict[str, Any] = {}
         for path in tables:
             inner = settings

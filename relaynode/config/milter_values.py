@@ -32,7 +32,8 @@ class MilterSocket:
         raise ValueError(f'"{text}" is no socket of a filter: write {_FORMS}')
 
     def __str__(self) -> str:
-        return f"unix:{self.path}" if self.path else f"inet:{self.port}@{self.host}"
+        kind = "inet6" if self.version == 6 else "inet"
+        return f"unix:{self.path}" if self.path else f"{kind}:{self.port}@{self.host}"
 
 
 def _host_and_port(text: str, where: str) -> tuple[str, int]:

@@ -173,7 +173,10 @@ _AUTH = Differs(
     " default-auth-info are read among the tables",
 )
 _RIGHTS = Differs("relaynode has its own rules on unsafe files and users")
-_FILTERS = Differs(f"{NOT_DONE}no milter is asked")
+_FILTERS = Differs(
+    "filters are asked in the order in which they stand in the file",
+    "INPUT_MAIL_FILTER becomes a [milter.NAME], which says the rest (docs/milters.md)",
+)
 _LOOKS = Differs(f"{NOT_DONE}the form of this text is fixed")
 _OLD_NETWORKS = Differs(
     f"{NOT_DONE}this network is an ordinary domain here", "write its name into the mailertable"
@@ -292,7 +295,6 @@ MACROS: dict[str, Answer] = {
     ),
     "CLIENT_OPTIONS": Differs(f"{NOT_DONE}the system chooses the address that calls go out from"),
     "MAIL_FILTER": _FILTERS,
-    "INPUT_MAIL_FILTER": _FILTERS,
     "QUEUE_GROUP": Differs(f"{NOT_DONE}there is one queue", "links say when mail goes"),
     "CANONIFY_DOMAIN": Differs(
         f"{NOT_DONE}the DNS is never asked where mail goes", "names are taken as written"

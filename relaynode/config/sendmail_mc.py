@@ -19,6 +19,7 @@ from relaynode.config.imported import Gathering, Imported
 from relaynode.config.mc_reader import SECTIONS, Broken, Call, Text, read_mc
 from relaynode.config.sendmail_answers import Answer, give
 from relaynode.config.sendmail_cf import RELAYS, CfLines
+from relaynode.config.sendmail_filters import take_filter
 from relaynode.config.sendmail_whole import TABLES, Seen, finish, wait_for_link
 
 if TYPE_CHECKING:
@@ -155,6 +156,9 @@ class _Import:
     def _mailer(self, call: Call) -> None:
         self._has_mailers = self._has_mailers or call.argument(0) == "smtp"
         self._known("MAILER", answers.MAILERS, call.argument(0), call.line)
+
+    def _filter(self, call: Call) -> None:
+        take_filter(self._out, call)
 
     def _modify_flags(self, call: Call) -> None:
         self._flags(f"{call.name}({call.argument(0)})", call.argument(1), call.line)
@@ -487,6 +491,7 @@ class _Rules:
 
 
 _HANDLERS: dict[str, Callable[[_Import, Call], None]] = {
+    "INPUT_MAIL_FILTER": _Import._filter,
     "DAEMON_OPTIONS": _Import._daemon_options,
     "DOMAIN": _Import._domain,
     "FEATURE": _Import._feature,

@@ -4,6 +4,7 @@ import pytest
 
 from relaynode.config.loader import load
 from relaynode.config.milter_values import MilterSocket
+from relaynode.config.sendmail_mc import import_mc
 from relaynode.errors import ConfigError
 
 
@@ -60,3 +61,22 @@ def test_a_milter_names_listeners_that_there_are(tmp_path):
         (5, "milter.x.default_action: 'pass' is not accepted"),
         (9, 'there is no listener "wan"'),
     ]
+
+
+def test_sendmails_filters_are_imported_in_their_order(tmp_path):
+    imported = import_mc(
+        "INPUT_MAIL_FILTER(`spamd', `S=local:/run/spamd.sock, F=, T=C:15m;S:4m;R:4m;E:10m')dnl\n"
+        "INPUT_MAIL_FILTER(`dkim', `S=inet:8891@localhost, F=T')dnl\n"
+        "INPUT_MAIL_FILTER(`odd', `S=x')dnl\n",
+        "x.mc",
+    )
+    path = tmp_path / "relaynode.toml"
+    path.write_text(imported.toml)
+    spamd, dkim = load(path).file.milter.items()
+    assert spamd[0] == "spamd" and str(spamd[1].socket) == "unix:/run/spamd.sock"
+    assert spamd[1].default_action == "accept"
+    assert (spamd[1].connect_timeout_seconds, spamd[1].command_timeout_seconds) == (900, 240)
+    assert spamd[1].content_timeout_seconds == 600
+    assert dkim[0] == "dkim" and dkim[1].default_action == "tempfail"
+    assert (dkim[1].connect_timeout_seconds, dkim[1].command_timeout_seconds) == (300, 10)
+    assert [note.line for note in imported.not_understood] == [3]
