@@ -24,6 +24,7 @@ from relaynode.milter.replies import (
     Quarantine,
     ReplaceBody,
 )
+from relaynode.queue.content import INLINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +115,12 @@ class Changes:
         self._body.write(self._lines.feed(data))
         if self._body.size_bytes > letter.max_size_bytes:
             raise RemoteProtocolError("a body larger than any message may be")
+
+    @property
+    def may_take_long(self) -> bool:
+        """Is there perhaps a long message to be written anew?"""
+        is_long = self._letter.collector.size_bytes > INLINE_BYTES
+        return self._body is not None or (is_long and bool(self._header))
 
     def make(self, *, keeps_blank: bool) -> None:
         """Change the letter. `keeps_blank`: see EditedHeader. Raises: StoreFull, StoreError."""

@@ -245,7 +245,7 @@ class MilterSession:
         verdict = self._meaning(answer, is_content=True)
         if verdict.is_accepted and not verdict.is_discarded:
             assert talk.agreement is not None
-            changes.make(keeps_blank=talk.agreement.keeps_blank)
+            await _make(changes, keeps_blank=talk.agreement.keeps_blank)
         return verdict
 
     async def _body(self, letter: Letter) -> Answer:
@@ -321,6 +321,20 @@ class MilterSession:
         client = "" if self._caller is None else self._caller.address
         log.info("milter %s: %s, for client %s", self.filter.name, said, client)
         return verdict
+
+
+async def _make(changes: Changes, *, keeps_blank: bool) -> None:
+    """Make the changes; where that may mean to copy a long message, off the event loop. It cannot
+    be called off in the middle: whoever discards the letter then has to know all its files."""
+    if not changes.may_take_long:
+        changes.make(keeps_blank=keeps_blank)
+        return
+    making = asyncio.ensure_future(asyncio.to_thread(changes.make, keeps_blank=keeps_blank))
+    try:
+        await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await making
+        raise
 
 
 _CONTINUE = Answer(Kind.CONTINUE)

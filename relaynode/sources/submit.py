@@ -47,7 +47,6 @@ from relaynode.mail.sysexits import exit_code
 from relaynode.mail.xtext import xtext_encode
 from relaynode.queue.model import RecipientState
 from relaynode.sources.intake import Arrival, Parcel, Rejected
-from relaynode.sources.local_filters import filter_local
 from relaynode.sources.verify import expansion_exit_code
 
 if TYPE_CHECKING:
@@ -182,6 +181,8 @@ async def _submit(
     envelope = _envelope(options, reverse_path, resolved.recipients)
     arrival = _arrival(intake, options, submitter, hostname, dated, header)
     if filters is not None:
+        from relaynode.sources.local_filters import filter_local  # `sendmail` starts fast without
+
         parcel = await filter_local(intake, filters, Parcel(collector, envelope, arrival))
         if parcel is None:
             return _told(options, resolved)
