@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -83,8 +84,8 @@ class Play:
         """The last lines of the replies to a session."""
         return asyncio.run(self._talk([*lines, "QUIT"]))
 
-    async def _talk(self, lines):
-        source = SmtpSource(
+    def source(self):
+        return SmtpSource(
             self.node.intake,
             self.node.rules,
             hostname="bsd.home",
@@ -92,8 +93,10 @@ class Play:
             max_size_bytes=10**6,
             filters=self.filters,
         )
+
+    async def _talk(self, lines):
         ours, client = pair("client", "server")
-        serving = asyncio.ensure_future(source.serve(ours, "127.0.0.1"))
+        serving = asyncio.ensure_future(self.source().serve(ours, "127.0.0.1"))
         await client.write(("\r\n".join(lines) + "\r\n").encode())
         said = b""
         while data := await client.read(5):
@@ -173,6 +176,56 @@ def test_mail_that_a_filter_cannot_be_asked_about_goes_as_its_default_action_say
     said = play.talk("EHLO x", *MAIL)
     assert said[2][:3] == reply if held == [] else said[-2][:3] == reply
     assert play.held() == held
+
+
+async def started(play, *lines):
+    """A session that has come to where it waits: its task, and the client's end."""
+    ours, client = pair("client", "server")
+    serving = asyncio.ensure_future(play.source().serve(ours, "127.0.0.1"))
+    await client.write(("\r\n".join(lines) + "\r\n").encode())
+    return serving, client
+
+
+def test_while_one_client_waits_for_a_filter_others_are_served(tmp_path):
+    slow = Scripted()
+    slow.filter = replace(slow.filter, content_seconds=600)
+    play = Play(tmp_path, slow)
+
+    async def run():
+        slow.answers["E"] = None
+        waiting, _ = await started(play, "EHLO x", *MAIL)
+        while "E" not in "".join(slow.calls):
+            await asyncio.sleep(0)
+        slow.answers.clear()
+        said = await play._talk(["EHLO y", *MAIL, "QUIT"])
+        assert not waiting.done()
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return said
+
+    assert "Message accepted" in asyncio.run(run())[-2]
+    assert len(play.queued()) == 1
+
+
+def test_a_daemon_that_ends_does_not_wait_for_a_filter(tmp_path):
+    slow = Scripted({"E": None})
+    slow.filter = replace(slow.filter, content_seconds=600)
+    play = Play(tmp_path, slow)
+
+    async def run():
+        serving, client = await started(play, "EHLO x", *MAIL[:5], *["y" * 900] * 200, ".")
+        while "E" not in "".join(slow.calls):
+            await asyncio.sleep(0)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        said = b""
+        while data := await client.read(5):
+            said += data
+        return said.splitlines()[-1]
+
+    assert asyncio.run(run()).startswith(b"421 ")
+    assert play.queued() == []
+    assert not [path for path in (tmp_path / "scratch").rglob("*") if path.is_file()]
 
 
 def test_a_filter_that_comes_back_is_told_where_the_client_is(tmp_path):
