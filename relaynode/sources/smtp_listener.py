@@ -21,11 +21,10 @@ from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import addressed, refusal_of
 from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
-from relaynode.sources.intake import Arrival, Collector, Intake, Parcel, Rejected
-from relaynode.sources.letter import Letter
+from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
+from relaynode.sources.smtp_filtering import Filtering
 from relaynode.sources.smtp_gate import Gatekeeper
-from relaynode.sources.smtp_transaction import Transaction, apply_changes
-from relaynode.wire.tcp import TcpStream
+from relaynode.sources.smtp_transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from relaynode.policy.route import Route
     from relaynode.policy.verdict import Verdict
     from relaynode.rules import Rules
-    from relaynode.sources.filters import Filters, FilterSession
+    from relaynode.sources.filters import Filters
     from relaynode.sources.smtp_gate import NameServer
     from relaynode.wire.stream import Stream
 
@@ -113,17 +112,16 @@ class SmtpSource:
 
     async def _meet(self, stream: Stream, client: Client, trusted_user: str = "") -> _Dialogue:
         verdict = await self.gate.check_relay(client)
-        denial = verdict.status
-        filters = self._filters.begin() if self._filters is not None and denial is None else None
-        if filters is not None:
-            denial = (await filters.connect(client, *_ends(stream))).status
+        filters = None if verdict.status is not None else self._filters
+        filtering = Filtering.of(filters, self._intake, self._max_size_bytes)
+        denial = verdict.status or await filtering.connect(client, stream)
         session = server.Session(
             self._hostname,
             max_size_bytes=self._max_size_bytes,
             denial=denial,
             knows_again=self._knows_again,
         )
-        return _Dialogue(self, session, stream, client, trusted_user, verdict, filters)
+        return _Dialogue(self, session, stream, client, trusted_user, verdict, filtering)
 
     async def _talk(self, dialogue: _Dialogue) -> None:
         try:
@@ -135,8 +133,7 @@ class SmtpSource:
             raise
         finally:
             dialogue.reset()
-            if dialogue.filters is not None:
-                await dialogue.filters.close()
+            await dialogue.filtering.close()
 
     def begin(self, mail: events.Mail) -> Transaction:
         """A transaction that the client has been allowed."""
@@ -161,13 +158,6 @@ class SmtpSource:
     def collector(self, queue_id: str = "") -> Collector:
         """A place for content. `queue_id`: if the message has one already."""
         return self._intake.collector(queue_id)
-
-    def letter(self, transaction: Transaction, arrival: Arrival) -> Letter:
-        """The message, as filters are to see it. Raises: TableError."""
-        assert transaction.collector is not None
-        parcel = Parcel(transaction.collector, transaction.envelope(), arrival)
-        below = self._intake.lines_below(parcel)
-        return Letter(self._intake, parcel.collector, below, self._max_size_bytes)
 
     def trusts(self, user: str) -> bool:
         """May this user bring mail of others without a warning? Raises: TableError."""
@@ -214,7 +204,7 @@ class _Dialogue:
     client: Client
     trusted_user: str
     welcome: Verdict
-    filters: FilterSession | None = None
+    filtering: Filtering
     transaction: Transaction | None = None
     unconfirmed: str = ""
 
@@ -250,7 +240,8 @@ class _Dialogue:
                 case events.ContentEnd():
                     await self._answer_content()
                 case events.Hello():
-                    await self._hello(event.name)
+                    self.reset()
+                    await self.filtering.hello(event.name, self.session)
                 case events.TransactionReset() | events.ContentRefused():
                     self.reset()
                 case events.Closed():
@@ -260,7 +251,10 @@ class _Dialogue:
     async def _answer_content(self) -> None:
         """A commit cannot be called off: a daemon that ends still tells the client how it went,
         or the client would send the mail again."""
-        refusal = await self._ask_filters()
+        assert self.transaction is not None
+        refusal = await self.filtering.content(
+            self.transaction, lambda: self._arrival(""), self.source.expand
+        )
         if refusal is not None:
             self.reset()
             self.session.reply(refusal)
@@ -284,15 +278,7 @@ class _Dialogue:
         if self.transaction is not None:
             self.transaction.discard()
             self.transaction = None
-        if self.filters is not None:
-            self.filters.end_message()
-
-    async def _hello(self, name: str) -> None:
-        self.reset()
-        if self.filters is not None:
-            status = (await self.filters.hello(name, {})).status
-            if status is not None:
-                self.session.deny(status)
+        self.filtering.end_message()
 
     async def _mail(self, event: events.Mail) -> None:
         self.reset()
@@ -307,14 +293,11 @@ class _Dialogue:
         self.transaction = transaction = self.source.begin(event)
         transaction.note(self.welcome)
         transaction.note(verdict)
-        if self.filters is not None and not transaction.is_discarded:
-            transaction.queue_id = new_queue_id()
-            verdict = await self.filters.mail(event, route, transaction.queue_id, {})
-            transaction.note(verdict)
-            if verdict.status is not None:
-                self.reset()
-                self.session.reply(verdict.status)
-                return
+        refusal = await self.filtering.mail(event, route, transaction)
+        if refusal is not None:
+            self.reset()
+            self.session.reply(refusal)
+            return
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
 
     async def _rcpt(self, event: events.Rcpt) -> None:
@@ -333,14 +316,10 @@ class _Dialogue:
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
-        if self.filters is not None and not transaction.is_discarded:
-            verdict = await self.filters.rcpt(path, route)
-            transaction.note(verdict)
-            if verdict.status is not None:
-                if path not in transaction.given:
-                    transaction.expansions.pop(path, None)
-                self.session.reply(verdict.status)
-                return
+        refusal = await self.filtering.rcpt(path, route, transaction)
+        if refusal is not None:
+            self.session.reply(refusal)
+            return
         transaction.given.append(path)
         shown = transaction.shown.setdefault(_sameness(route), event.given)
         self.session.reply(ok(f"{shown}... Recipient ok", "2.1.5"))
@@ -348,11 +327,7 @@ class _Dialogue:
     async def _content_start(self) -> None:
         transaction = self.transaction
         assert transaction is not None
-        if self.filters is not None and not transaction.is_discarded:
-            verdict = await self.filters.data()
-            transaction.note(verdict)
-            # The client has been told to go on: it hears of this at the end.
-            transaction.failure = verdict.status
+        await self.filtering.begin_content(transaction)
         if not transaction.is_discarded:
             transaction.collector = self.source.collector(transaction.queue_id)
 
@@ -366,27 +341,6 @@ class _Dialogue:
                 transaction.failure = _FULL
             except StoreError:
                 transaction.failure = _OUR_FAULT
-
-    async def _ask_filters(self) -> Status | None:
-        """Show them the content, and do to the message what they want; a refusal of theirs."""
-        transaction = self.transaction
-        assert transaction is not None
-        if self.filters is None or transaction.collector is None or transaction.failure is not None:
-            return None
-        try:
-            letter = self.source.letter(transaction, self._arrival(""))
-            try:
-                verdict = await self.filters.content(letter)
-            finally:
-                transaction.collector = letter.collector
-            if verdict.status is None:
-                apply_changes(letter, transaction, self.source.expand)
-        except StoreFull:
-            return _FULL
-        except RelaynodeError:
-            return _OUR_FAULT
-        transaction.note(verdict)
-        return verdict.status
 
     async def _content_end(self) -> Status:
         """The answer to the message: 250 only after the commit."""
@@ -407,8 +361,7 @@ class _Dialogue:
             return _OUR_FAULT
         finally:
             self.transaction = None
-            if self.filters is not None:
-                self.filters.end_message()
+            self.filtering.end_message()
 
     def _arrival(self, hold_reason: str) -> Arrival:
         client, hello = self.client, self.session.hello_name
@@ -423,11 +376,6 @@ class _Dialogue:
             source = f"smtp {client.address}"
         protocol = "ESMTP" if self.session.is_extended else "SMTP"
         return Arrival(origin, protocol, source, warnings=warnings, hold_reason=hold_reason)
-
-
-def _ends(stream: Stream) -> tuple[int, str]:
-    """The client's port, and the address of ours that it has come to."""
-    return (stream.port, stream.own_address) if isinstance(stream, TcpStream) else (0, "")
 
 
 def _taken(queue_id: str) -> Status:

@@ -117,6 +117,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "poll",
             "sendmail_options",
             "sendmail_settings",
+            "smtp_filtering",
             "smtp_gate",
             "smtp_transaction",
             "uucp_incoming",
