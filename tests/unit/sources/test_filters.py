@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import struct
-from dataclasses import replace
 
 import pytest
 
@@ -11,11 +10,16 @@ from nodes import TestNode
 from relaynode.config.milter_values import MilterSocket
 from relaynode.errors import ConnectFailed, LineLost
 from relaynode.milter.packets import PacketReader, encode
+from relaynode.policy.client import Client
 from relaynode.queue.memory import MemoryStore
+from relaynode.smtp.events import Mail
+from relaynode.smtp.server import Session
 from relaynode.sources.filters import Filters
 from relaynode.sources.milter_session import Filter
 from relaynode.sources.sendmail_options import parse_options
+from relaynode.sources.smtp_filtering import Filtering
 from relaynode.sources.smtp_listener import SmtpSource
+from relaynode.sources.smtp_transaction import Transaction
 from relaynode.sources.submit import Submitter, submit
 from relaynode.wire.memory import pair
 
@@ -26,15 +30,25 @@ MAIL = ["MAIL FROM:<a@b.example>", "RCPT TO:<user>", "DATA", "Subject: s", "", "
 
 class Scripted:
     """A filter: `answers` by the letter of the step, else it goes on. An answer may be None
-    (silence) or b"" (it hangs up). `calls`: the letters that each connection brought."""
+    (silence) or b"" (it hangs up). `calls`: the letters that each connection brought. Where nobody
+    is silent, limits of time are long: a busy machine is no reason to fail."""
 
-    def __init__(self, answers=None, *, name="m", action="tempfail", is_there=True):
+    def __init__(
+        self,
+        answers=None,
+        *,
+        name="m",
+        action="tempfail",
+        is_there=True,
+        command_seconds=30,
+        content_seconds=30,
+    ):
         self.answers = answers or {}
         self.is_there = is_there
         self.calls = []
         self.packets = []
         socket = MilterSocket(path=f"/{name}")
-        self.filter = Filter(name, socket, action, 0.05, 0.05, 0.05)
+        self.filter = Filter(name, socket, action, 30, command_seconds, content_seconds)
         self._tasks = []
 
     async def open(self):
@@ -149,7 +163,9 @@ def test_who_comes_after_a_filter_that_says_no_is_not_asked(tmp_path):
 def test_a_filter_that_fails_at_any_step_costs_that_message_and_is_asked_about_the_next(
     step, trouble, tmp_path, caplog
 ):
-    bad = Scripted({step: trouble}, name="bad")
+    seconds = 30 if trouble else 0.02
+    limits = {"command_seconds": seconds, "content_seconds": seconds}
+    bad = Scripted({step: trouble}, name="bad", **limits)
     if step == "O":
         bad.is_there = False
     play = Play(tmp_path, bad)
@@ -188,7 +204,6 @@ async def started(play, *lines):
 
 def test_while_one_client_waits_for_a_filter_others_are_served(tmp_path):
     slow = Scripted()
-    slow.filter = replace(slow.filter, content_seconds=600)
     play = Play(tmp_path, slow)
 
     async def run():
@@ -209,7 +224,6 @@ def test_while_one_client_waits_for_a_filter_others_are_served(tmp_path):
 
 def test_a_daemon_that_ends_does_not_wait_for_a_filter(tmp_path):
     slow = Scripted({"E": None})
-    slow.filter = replace(slow.filter, content_seconds=600)
     play = Play(tmp_path, slow)
 
     async def run():
@@ -229,7 +243,7 @@ def test_a_daemon_that_ends_does_not_wait_for_a_filter(tmp_path):
 
 
 def test_a_filter_that_comes_back_is_told_where_the_client_is(tmp_path):
-    late = Scripted({"E": None}, name="late", action="accept")
+    late = Scripted({"E": None}, name="late", action="accept", content_seconds=0.05)
     play = Play(tmp_path, late)
     play.talk("EHLO x", *MAIL, *MAIL)
     assert [call[:6] for call in late.calls] == ["ODCHDM", "ODCHDM"]
@@ -362,3 +376,26 @@ def test_a_submission_that_a_filter_refuses_ends_with_its_reply(answer, code, co
     ended = play.submit()
     assert (ended.exit_code, ended.complaint) == (code, complaint)
     assert play.queued() == []
+
+
+def test_filters_are_told_of_tls_and_of_who_has_logged_in(tmp_path):
+    watching = Scripted()
+    play = Play(tmp_path, watching)
+
+    async def run():
+        filtering = Filtering.of(play.filters, play.node.intake, 10**6)
+        await filtering.connect(Client(address="2001:db8::1"), pair("a", "b")[0])
+        await filtering.hello("x", Session("bsd.home", max_size_bytes=1), ("AES", "TLSv1.3", 256))
+        transaction = Transaction("a@b.example", "", smtputf8=False)
+        mail = Mail("a@b.example", 9, "8BITMIME", smtputf8=False)
+        assert await filtering.mail(mail, None, transaction, "joe", "PLAIN") is None
+        await filtering.close()
+        return transaction.queue_id
+
+    queue_id = asyncio.run(run())
+    shown = [packet.data for packet in watching.packets]
+    assert b"H{tls_version}\0TLSv1.3\0{cipher}\0AES\0{cipher_bits}\x00256\0" in shown
+    login = "{auth_authen}\0joe\0{auth_type}\0PLAIN\0{mail_addr}\0a@b.example\0"
+    assert f"Mi\0{queue_id}\0{login}".encode() in shown
+    assert b"<a@b.example>\0SIZE=9\0BODY=8BITMIME\0" in shown
+    assert b"[IPv6:2001:db8:0:0:0:0:0:1]\x006\0\0IPv6:2001:db8::1\0" in shown
