@@ -30,6 +30,7 @@ from relaynode.config.values import (
     Network,
     OwnAddress,
     SaslName,
+    ServerPlace,
     SmartHostNames,
     TokenUrl,
 )
@@ -337,6 +338,9 @@ class LocalSection(Section, frozen=True, kw_only=True):
     preserve_plus_detail: bool = False
     dash_details: bool = False
     subdomains_of: list[Name] = field(default_factory=list)
+    detail: Literal["folder", "ignore"] = "folder"
+    command: Command | None = None
+    lmtp: ServerPlace | None = None
     default_user: Name | None = None
     program_timeout_seconds: Positive = 600
 

@@ -70,6 +70,31 @@ class HostPorts(HostPort):
         return HostPort(self.host, self.port), *self.others
 
 
+UNIX_SOCKET = "unix:"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """A server on this machine or a near one: `unix:/path/of/its/socket`, or a host as HostPort has
+    it. One of the two is None."""
+
+    path: Path | None
+    where: HostPort | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ServerPlace:
+        """Raises: ValueError."""
+        if not text.startswith(UNIX_SOCKET):
+            return cls(None, HostPort.parse(text))
+        path = Path(text.removeprefix(UNIX_SOCKET))
+        if not path.is_absolute():
+            raise ValueError(f'"{text}" is no socket; one is written unix:/run/dovecot/lmtp')
+        return cls(path)
+
+    def __str__(self) -> str:
+        return str(self.where) if self.path is None else f"{UNIX_SOCKET}{self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class NameServer(HostPort):
     """A name server: an IP address, with or without a port."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import ConnectFailed, FarHostSilent, TlsFailed
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.policy.dane import match
-from relaynode.wire import tcp, tls
+from relaynode.wire import tcp, tls, unix
 from relaynode.wire.authority import insist_on_authority
 from relaynode.wire.client_contexts import ClientContexts, ClientSettings
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import RemoteSection
-    from relaynode.config.values import HostPort
+    from relaynode.config.values import HostPort, ServerPlace
     from relaynode.links.far_hosts import Dane, FarHost
+    from relaynode.queue.servers import Servers
     from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 
@@ -104,6 +105,26 @@ def opener(
         return await tcp.connect(host, port, timeout=CONNECT_SECONDS, count=count, sources=sources)
 
     return connect
+
+
+def local_hop(where: ServerPlace, timeout_seconds: float, servers: Servers) -> NextHop:
+    """The server that local mail is handed to by LMTP."""
+
+    async def connect() -> Stream:
+        if where.path is not None:
+            return await unix.connect(where.path, timeout=FAR_CONNECT_SECONDS)
+        assert where.where is not None, "one of the two"
+        host, port = where.where.with_default(LMTP_PORT)
+        return await tcp.connect(host, port, timeout=FAR_CONNECT_SECONDS)
+
+    return NextHop(
+        name="local",
+        open=connect,
+        mailer="local",
+        timeout_seconds=timeout_seconds,
+        is_lmtp=True,
+        servers=servers,
+    )
 
 
 def context_maker(

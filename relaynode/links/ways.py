@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relaynode.links.far_hosts import FarHosts
-from relaynode.links.next_hops import LMTP_PORT, USUAL_PORTS, context_maker, far_hop, opener
+from relaynode.links.next_hops import LMTP_PORT, USUAL_PORTS, context_maker, far_hop, local_hop, opener
 from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
 from relaynode.mail.reason import Reason
@@ -191,9 +191,13 @@ class Ways:
             return SameForAll(ok("discarded"), "discard", reason=Reason.DISCARDED)
         masquerade = self._rules.masquerade
         hostname = self._config.hostname
+        local = self._config.file.local
+        if way.kind == "local" and local.lmtp is not None:
+            seconds = local.program_timeout_seconds
+            hop = local_hop(local.lmtp, seconds, self._servers)
+            return SmtpMailer(hop, hostname=hostname, masquerade=masquerade, clock=self._clock)
         if way.kind == "local":
             return LocalMailer(self._users, hostname=hostname, masquerade=masquerade)
-        local = self._config.file.local
         default_user = local.default_user or ""
         if way.kind == "*file*":
             return FileMailer(self._users, masquerade=masquerade, default_user=default_user)

@@ -1,4 +1,5 @@
-"""Unix sockets for the daemon's commands: a listener and a stream made for low latency.
+"""Unix sockets: a listener and a stream made for low latency, as the daemon's commands want it, and
+connections to servers of this machine.
 
 asyncio's streams take several rounds of the event loop before the first byte is seen. A `sendmail`
 waits for every one of them, so here a read or write that can be done at once is done at once.
@@ -40,16 +41,16 @@ async def connect(path: Path, *, timeout: float) -> UnixStream:
     except BaseException:
         connection.close()
         raise
-    return UnixStream(connection)
+    return UnixStream(connection, str(path))
 
 
 class UnixStream:
-    """A `Stream` on a connected unix socket."""
+    """A `Stream` on a connected unix socket. `peer`: who is at its other end, for people."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, peer: str = "local") -> None:
         connection.setblocking(False)
         self.connection = connection
-        self.peer = "local"
+        self.peer = peer
 
     async def read(self, timeout: float | None = None) -> bytes:
         """See Stream."""

@@ -1,4 +1,5 @@
-"""A private Dovecot on loopback: Maildirs served by POP3, filled by LMTP, passwords for Postfix.
+"""A private Dovecot on loopback: Maildirs served by POP3 and IMAP, filled by LMTP, passwords for
+Postfix.
 
 It has nothing in common with a Dovecot that the machine may run, and needs no root: without, it
 runs as whoever runs the tests.
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 # A template of str.format, so braces that Dovecot is to see are doubled. Nothing is chrooted, since
 # the folder of a test holds no libraries.
 _CONFIGURATION = """\
-protocols = pop3 lmtp
+protocols = pop3 imap lmtp
 listen = 127.0.0.1
 base_dir = {home}/run
 state_dir = {home}/state
@@ -83,6 +84,16 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+service imap-login {{
+  chroot =
+  service_count = 0
+  inet_listener imap {{
+    port = {imap_port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
 service lmtp {{
   chroot =
   inet_listener lmtp {{
@@ -92,6 +103,7 @@ service lmtp {{
 protocol lmtp {{
   auth_username_format = %Ln
 }}
+{more}
 """
 
 _TLS = """\
@@ -141,6 +153,7 @@ class Dovecot:
     users: names and passwords; a name may be an address.
     tls: enables STLS on `pop3_port`, and TLS from the start on `pop3s_port`.
     mechanisms: what AUTH offers.
+    more: settings that stand behind all others.
     tokeninfo_url: where XOAUTH2 and OAUTHBEARER, which are offered then, have tokens checked.
     """
 
@@ -152,7 +165,9 @@ class Dovecot:
         tls: ServerCertificate | None = None,
         mechanisms: str = "plain login cram-md5",
         tokeninfo_url: str = "",
+        more: str = "",
     ) -> None:
+        self._more = more
         self._mechanisms = f"{mechanisms} xoauth2 oauthbearer" if tokeninfo_url else mechanisms
         self._tokeninfo_url = tokeninfo_url
         self._keep_in = folder
@@ -189,6 +204,20 @@ class Dovecot:
         """All that Dovecot logged so far."""
         return self._log_file.read_text(errors="replace")
 
+    @property
+    def lmtp_socket(self) -> Path:
+        """Where it takes mail by LMTP, if `more` says so."""
+        return self.home / "run" / "lmtp"
+
+    @property
+    def keeper(self) -> str:
+        """The user whom all mail belongs to."""
+        return self._accounts.keeper.pw_name
+
+    def home_of(self, user: str) -> Path:
+        """The folder that is `~` of `user`."""
+        return self._maildir(user)
+
     def put(self, user: str, content: bytes) -> None:
         """Drop a message into the mailbox of `user`, as the last one. It is stored with LF ends."""
         maildir = self._maildir(user)
@@ -212,6 +241,7 @@ class Dovecot:
         self._accounts = _accounts()
         self.pop3_port = free_port()
         self.pop3s_port = free_port() if self._tls else None
+        self.imap_port = free_port()
         self.lmtp_port = free_port()
         self._make_folders()
         self._write_configuration()
@@ -267,7 +297,9 @@ class Dovecot:
             oauth=_OAUTH.format(home=self.home) if self._tokeninfo_url else "",
             pop3_port=self.pop3_port,
             pop3s_port=self.pop3s_port or 0,  # 0 is no listener
+            imap_port=self.imap_port,
             lmtp_port=self.lmtp_port,
+            more=self._more,
             internal=internal,
             internal_group=grp.getgrgid(internal.pw_gid).gr_name,
             login=self._accounts.login,

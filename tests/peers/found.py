@@ -58,8 +58,14 @@ PEERS = {
         ),
         Peer(
             "dovecot",
-            programs=("dovecot", "doveconf", "pop3-login", "lmtp"),
-            packages=("dovecot-core", "dovecot-pop3d", "dovecot-lmtpd"),
+            programs=("dovecot", "doveconf", "pop3-login", "imap-login", "lmtp", "sievec"),
+            packages=(
+                "dovecot-core",
+                "dovecot-pop3d",
+                "dovecot-imapd",
+                "dovecot-lmtpd",
+                "dovecot-sieve",
+            ),
             users=("dovecot", "dovenull"),
             # Where it looks for its TLS module. Its processes run in the folder `base_dir`, where
             # dovecot.py puts the link that this names.
@@ -103,6 +109,12 @@ PEERS = {
             packages=("libmilter-dev",),
             files=("usr/include/libmilter/mfapi.h", "usr/lib/*/libmilter.a"),
         ),
+        # Programs that fetch mail, and those that mail is handed to.
+        Peer("fetchmail", programs=("fetchmail",), packages=("fetchmail",)),
+        Peer("mpop", programs=("mpop",), packages=("mpop",)),
+        Peer("getmail", programs=("getmail",), packages=("getmail6",)),
+        Peer("procmail", programs=("procmail",), packages=("procmail",)),
+        Peer("vacation", programs=("vacation",), packages=("vacation",)),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.
         Peer(
