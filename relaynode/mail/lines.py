@@ -34,6 +34,22 @@ def _with_crlf(data: bytes) -> bytes:
     return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
+class WireSize:
+    """Counts the bytes that ToCrlf would give. `bytes`: so far."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._after_cr = False
+
+    def feed(self, data: bytes) -> None:
+        """Count the next piece."""
+        bare = data.count(b"\n") - data.count(b"\r\n")
+        if self._after_cr and data.startswith(b"\n"):
+            bare -= 1
+        self.bytes += len(data) + bare
+        self._after_cr = data.endswith(b"\r") if data else self._after_cr
+
+
 class ToLf:
     """CRLF in, LF out. A bare CR or LF is content and stays."""
 

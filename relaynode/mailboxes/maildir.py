@@ -13,10 +13,10 @@ import hashlib
 import os
 import re
 import stat
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from relaynode.mail.lines import ToCrlf
+from relaynode.mail.lines import ToCrlf, WireSize
+from relaynode.mailboxes.sizes import Sizes, told_size
 from relaynode.pop3.maildrop import Entry
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ _UID = re.compile(r"[!-~]{1,70}")
 """RFC 1939 section 7."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """One message. `uid` stays the same when a reader moves the file and adds flags."""
 
     part: str
@@ -79,16 +78,54 @@ class Maildir:
         return lock
 
     def messages(self) -> list[StoredMessage]:
-        """The messages, oldest name first; none if there is no Maildir. Raises: OSError."""
+        """The messages, oldest name first; none if there is no Maildir. For who holds the lock.
+        Raises: OSError."""
+        try:
+            with self._opened(str(self._folder), os.O_DIRECTORY) as folder:
+                return self._listed(Sizes(folder, self._owner))
+        except FileNotFoundError:
+            return []
+
+    def _listed(self, sizes: Sizes) -> list[StoredMessage]:
+        known, new = sizes.read(), dict[str, int]()
         found: dict[str, StoredMessage] = {}
+        buffer = bytearray(PIECE_BYTES)
         for part in PARTS:
-            for name in self._names(part):
-                # What goes between the listing and this was taken by another reader. A reader that
-                # moves it to cur/ may show it in both.
-                with contextlib.suppress(FileNotFoundError, NotAMessage):
-                    size_bytes = sum(map(len, self._pieces(part, name)))
-                    found[base_name(name)] = StoredMessage(part, name, size_bytes)
+            with contextlib.suppress(FileNotFoundError), self._part(part) as folder:
+                unknown = []
+                for name, inode in _files(folder):
+                    base = base_name(name)
+                    size_bytes = told_size(base)
+                    if size_bytes is None:
+                        size_bytes = known.get(base)
+                    if size_bytes is None:
+                        unknown.append((inode, name))
+                    else:
+                        # A reader that moves it to cur/ may show it in both.
+                        found[base] = StoredMessage(part, name, size_bytes)
+                # In the order of the disk.
+                for _, name in sorted(unknown):
+                    # What goes meanwhile was taken by another reader.
+                    with contextlib.suppress(FileNotFoundError, NotAMessage):
+                        new[base_name(name)] = size_bytes = self._measured(folder, name, buffer)
+                        found[base_name(name)] = StoredMessage(part, name, size_bytes)
+        sizes.add(new, found)
         return [found[name] for name in sorted(found)]
+
+    def _measured(self, folder: int, name: str, buffer: bytearray) -> int:
+        """The size with CRLF line ends. Raises: NotAMessage, OSError."""
+        descriptor = self._open(name, os.O_NOFOLLOW, folder)
+        try:
+            count = os.readv(descriptor, (buffer,))
+            if count < len(buffer):  # the whole file, as most are
+                return count + buffer.count(b"\n", 0, count) - buffer.count(b"\r\n", 0, count)
+            size = WireSize()
+            while count:
+                size.feed(bytes(buffer[:count]))
+                count = os.readv(descriptor, (buffer,))
+            return size.bytes
+        finally:
+            os.close(descriptor)
 
     def pieces(self, message: StoredMessage) -> Iterator[bytes]:
         """The content, CRLF line ends. Raises: OSError."""
@@ -151,6 +188,14 @@ class Maildir:
 
     @contextlib.contextmanager
     def _opened(self, name: str, flags: int, within: int | None = None) -> Iterator[int]:
+        """`_open`, and closed at the end."""
+        descriptor = self._open(name, flags, within)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _open(self, name: str, flags: int, within: int | None) -> int:
         """A folder (O_DIRECTORY) or regular file of the user's. Raises: NotAMessage, OSError."""
         flags |= os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
         try:
@@ -159,14 +204,21 @@ class Maildir:
             if error.errno == errno.ELOOP:
                 raise NotAMessage(error.errno, "is a link", name) from error
             raise
-        try:
-            found = os.fstat(descriptor)
-            is_folder = bool(flags & os.O_DIRECTORY)
-            if found.st_uid != self._owner or not (is_folder or stat.S_ISREG(found.st_mode)):
-                raise NotAMessage(errno.EPERM, "does not belong to the user", name)
-            yield descriptor
-        finally:
+        found = os.fstat(descriptor)
+        is_right = bool(flags & os.O_DIRECTORY) or stat.S_ISREG(found.st_mode)
+        if found.st_uid != self._owner or not is_right:
             os.close(descriptor)
+            raise NotAMessage(errno.EPERM, "does not belong to the user", name)
+        return descriptor
+
+
+def _files(folder: int) -> Iterator[tuple[str, int]]:
+    """Names and inodes of what may be messages. Whose they are is seen when they are opened."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] != "." and entry.is_file(follow_symlinks=False):
+                yield name, entry.inode()
 
 
 class NotAMessage(PermissionError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.values import Password
     from relaynode.mailers.users import Users
+    from relaynode.pop3.maildrop import Entry
     from relaynode.wire.stream import Stream
 
 IDLE_SECONDS = 600.0
@@ -104,7 +105,7 @@ class _Session:
             return
         try:
             self._lock = maildir.lock()
-            self._messages = await asyncio.to_thread(maildir.messages)
+            self._messages, entries = await asyncio.to_thread(_listed, maildir)
         except BlockingIOError:
             self._server.refuse_login("IN-USE", "the maildrop is open in another session")
             return
@@ -113,7 +114,7 @@ class _Session:
             self._server.refuse_login("SYS/TEMP", f"the maildrop cannot be read: {error.strerror}")
             return
         self._maildir = maildir
-        self._server.accept_login([message.entry for message in self._messages])
+        self._server.accept_login(entries)
 
     def unlock(self) -> None:
         """Give the maildrop back."""
@@ -145,3 +146,9 @@ class _Session:
             self._server.committed()
         else:
             self._server.commit_failed("some deleted messages not removed")
+
+
+def _listed(maildir: Maildir) -> tuple[list[StoredMessage], list[Entry]]:
+    """The messages, and what POP3 tells of them. Raises: OSError."""
+    messages = maildir.messages()
+    return messages, [message.entry for message in messages]

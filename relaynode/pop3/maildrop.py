@@ -6,8 +6,7 @@ A value in memory. It removes nothing; what is marked is told to the driver at Q
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from relaynode.errors import LocalProtocolError
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
 _UID = re.compile(r"[!-~]{1,70}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One message of a maildrop: size of its content in wire form in bytes, and its unique-id."""
 
     size: int
@@ -35,6 +33,7 @@ class Maildrop:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = tuple(entries)
+        self._whole_size = sum(entry.size for entry in self._entries)
         self._deleted: set[int] = set()
         _check(self._entries)
 
@@ -50,7 +49,7 @@ class Maildrop:
     @property
     def size(self) -> int:
         """The size of all messages together, in bytes."""
-        return sum(entry.size for _, entry in self)
+        return self._whole_size - sum(self._entries[number - 1].size for number in self._deleted)
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         """Numbers and messages in order."""
@@ -74,12 +73,12 @@ class Maildrop:
 
 
 def _check(entries: tuple[Entry, ...]) -> None:
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.size < 0:
-            raise LocalProtocolError(f"a message cannot have {entry.size} bytes")
-        if not _UID.fullmatch(entry.uid):
-            raise LocalProtocolError(f"{entry.uid!r} is no unique-id in the sense of RFC 1939")
-        if entry.uid in seen:
-            raise LocalProtocolError(f"two messages have the unique-id {entry.uid!r}")
-        seen.add(entry.uid)
+    uids = [entry.uid for entry in entries]
+    for uid, matched in zip(uids, map(_UID.fullmatch, uids), strict=True):
+        if matched is None:
+            raise LocalProtocolError(f"{uid!r} is no unique-id in the sense of RFC 1939")
+    if any(entry.size < 0 for entry in entries):
+        raise LocalProtocolError("a message cannot have a size below 0")
+    if len(set(uids)) < len(uids):
+        twice = next(uid for uid in uids if uids.count(uid) > 1)
+        raise LocalProtocolError(f"two messages have the unique-id {twice!r}")

@@ -26,7 +26,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LocalProtocolError, RemoteProtocolError
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _RESPONSE_CODE = re.compile(r"[A-Z0-9/-]*")
+_LINES_AT_ONCE = 128
 _LOGIN_COMMANDS = frozenset((Command.USER, Command.PASS, Command.AUTH))
 
 
@@ -194,10 +195,10 @@ class Server:
     def _continue_listing(self) -> bool:
         """Write what is left of a listing. False if that, or what waits anyway, is too much now."""
         while len(self._outgoing) < MAX_REPLIES_BYTES:
-            line = next(self._listing, None)
-            if line is None:
+            lines = list(islice(self._listing, _LINES_AT_ONCE))
+            if not lines:
                 return True
-            self._outgoing += line.encode("ascii") + b"\r\n"
+            self._outgoing += "\r\n".join([*lines, ""]).encode("ascii")
         return False
 
     def _next_line(self) -> bytes | None:
