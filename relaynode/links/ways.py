@@ -14,6 +14,7 @@ from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
 from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status, ok, permanent
+from relaynode.mailers.command import CommandMailer
 from relaynode.mailers.file import FileMailer
 from relaynode.mailers.first_that_takes import FirstThatTakes
 from relaynode.mailers.local import LocalMailer
@@ -196,9 +197,20 @@ class Ways:
             seconds = local.program_timeout_seconds
             hop = local_hop(local.lmtp, seconds, self._servers)
             return SmtpMailer(hop, hostname=hostname, masquerade=masquerade, clock=self._clock)
-        if way.kind == "local":
-            return LocalMailer(self._users, hostname=hostname, masquerade=masquerade)
         default_user = local.default_user or ""
+        if way.kind == "local" and local.command is not None:
+            return CommandMailer(
+                local.command.words,
+                self._users,
+                masquerade=masquerade,
+                timeout_seconds=local.program_timeout_seconds,
+                default_user=default_user,
+            )
+        if way.kind == "local":
+            uses_folders = local.detail == "folder"
+            return LocalMailer(
+                self._users, hostname=hostname, masquerade=masquerade, uses_folders=uses_folders
+            )
         if way.kind == "*file*":
             return FileMailer(self._users, masquerade=masquerade, default_user=default_user)
         if way.kind == "prog":

@@ -29,13 +29,16 @@ class CannotCreate(OSError):
     """The path is wrong, or not for this user: no later try will do better."""
 
 
-def write(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes]) -> None:
+def write(
+    user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes], detail: str = ""
+) -> None:
     """Write as the user. `kind`: "maildir", "mbox" or "file"; `unique`: the message's name for a
-    Maildir, its From line for the others. Raises: CannotCreate, OSError, StoreError."""
+    Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such.
+    Raises: CannotCreate, OSError, StoreError."""
     if user.uid is not None and os.geteuid() == 0 and user.uid != 0:
-        _write_as(user, kind, path, unique, pieces)
+        _write_as(user, kind, path, [unique, detail], pieces)
     elif kind == "maildir":
-        deliver_to_maildir(path, unique, pieces)
+        deliver_to_maildir(path, unique, pieces, detail)
     elif kind == "mbox":
         deliver_to_mbox(path, os.fsencode(unique), pieces)
     elif not deliver_to_file(path, os.fsencode(unique), pieces):
@@ -49,11 +52,13 @@ def disk_reason(error: OSError) -> str:
     return Reason.MAILBOX_FULL if is_full else Reason.LOCAL_ERROR
 
 
-def _write_as(user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes]) -> None:
+def _write_as(
+    user: User, kind: str, path: Path, names: list[str], pieces: Iterator[bytes]
+) -> None:
     assert user.uid is not None
     assert user.gid is not None
     ids = [user.uid, user.gid, *_spool_groups(user, kind, path)]
-    command = [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique]
+    command = [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), *names]
     with subprocess.Popen(
         [*command, *map(str, ids)],
         stdin=subprocess.PIPE,

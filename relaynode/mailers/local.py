@@ -21,7 +21,7 @@ from relaynode.policy.route import unquote
 
 if TYPE_CHECKING:
     from relaynode.mailers.mailer import Report
-    from relaynode.mailers.users import Users
+    from relaynode.mailers.users import User, Users
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery
 
@@ -31,8 +31,12 @@ _UNSAFE = re.compile(r"[^!-.0-9;-~]")  # blanks, slash, colon, control and non-A
 class LocalMailer(InThreads):
     """A `Mailer` whose next hop is the user's mailbox."""
 
-    def __init__(self, users: Users, *, hostname: str, masquerade: Masquerade) -> None:
+    def __init__(
+        self, users: Users, *, hostname: str, masquerade: Masquerade, uses_folders: bool = True
+    ) -> None:
+        """`uses_folders`: mail for user+detail goes to the folder `detail`, if there is one."""
         self._users = users
+        self._uses_folders = uses_folders
         self._hostname = hostname
         self._masquerade = masquerade
 
@@ -49,9 +53,9 @@ class LocalMailer(InThreads):
     def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str, str]:
         """Status, relay and reason."""
         name = unquote(name)
-        user = self._users.find(name) or self._users.find(name.partition("+")[0])
+        user, detail = find_with_detail(self._users, name)
         if user is None:
-            return permanent(f"<{name}>... User unknown", "5.1.1", 550), "", ""
+            return unknown(name), "", ""
         kind = "maildir" if self._users.are_maildirs else "mbox"
         path = self._users.mailbox_of(user)
         try:
@@ -59,7 +63,7 @@ class LocalMailer(InThreads):
             pieces = stored(delivery, outgoing)
             if kind == "maildir":
                 unique = self._unique(delivery, recipient_id)
-                write(user, kind, path, unique, pieces)
+                write(user, kind, path, unique, pieces, detail if self._uses_folders else "")
             else:
                 write(user, kind, path, from_line(delivery), pieces)
         except StoreError as error:
@@ -74,3 +78,17 @@ class LocalMailer(InThreads):
         message = delivery.message
         host = _UNSAFE.sub("_", self._hostname)
         return f"{int(message.arrived_at)}.{message.queue_id}R{recipient_id}.{host}"
+
+
+def find_with_detail(users: Users, name: str) -> tuple[User | None, str]:
+    """The user that mail for `name` is for, and what stands behind his own name and a plus."""
+    user = users.find(name)
+    if user is not None:
+        return user, ""
+    own, _, detail = name.partition("+")
+    return users.find(own), detail
+
+
+def unknown(name: str) -> Status:
+    """There is no such user."""
+    return permanent(f"<{name}>... User unknown", "5.1.1", 550)

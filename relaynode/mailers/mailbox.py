@@ -1,12 +1,14 @@
 """Writes one message into a Maildir or an mbox so that it is there whole, for good, or not at all.
 
-Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE UID GID GROUP...`),
-which a node that runs as root starts, and which becomes the user the mail is for before it does
-anything else. The message comes on standard input in pieces, each behind its length (`frame`), so
+Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE DETAIL UID GID
+GROUP...`), which a node that runs as root starts, and which becomes the user the mail is for before
+it does anything else. The message comes on standard input in pieces, each behind its length (`frame`), so
 that the end of the node is never taken for the message's end.
 
 Maildir: written and synced in tmp/, linked into new/, the folder synced. The name is made from the
-queue id and the recipient, so that a message delivered again after a crash is found to be there.
+queue id and the recipient, so that a message delivered again after a crash is found to be there;
+behind it stand the sizes of the file and of the message with CRLF line ends (`,S=`, `,W=`), which
+saves those who read it from counting.
 
 mbox: dot-lock and fcntl lock, as the readers of /var/mail expect; appended, synced, and cut off at
 the old length if anything fails.
@@ -24,6 +26,8 @@ import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from relaynode.mail.lines import WireSize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +49,9 @@ _NEVER = frozenset(
 )
 """A file that cannot be written for one of these is the wrong file; for others there is a later."""
 
+_FOLDER = re.compile(r"(?!\.)(?!.*\.\.)[^/\x00-\x1f\x7f]{1,200}(?<!\.)")
+"""Details that can be the name of a folder; a dot in it stands between a folder and one inside."""
+
 _FROM_LINE = re.compile(rb"(\n>*+)From ")
 _CUT_FROM_LINE = re.compile(rb"\n>*+(?P<held>F(?:r(?:om?)?)?)?\Z")
 
@@ -53,20 +60,24 @@ class MailboxBusy(OSError):
     """Somebody else holds the lock: try again later."""
 
 
-def deliver_to_maildir(folder: Path, unique: str, pieces: Iterable[bytes]) -> bool:
+def deliver_to_maildir(
+    maildir: Path, unique: str, pieces: Iterable[bytes], detail: str = ""
+) -> bool:
     """Put a message (LF line ends) into the Maildir. False if `unique` was delivered before.
 
-    `unique`: the name of the message, the same whenever this delivery is repeated; no slashes,
-    colons. Makes the Maildir if it is missing. Raises: OSError, with nothing left in new/.
+    `unique`: what the message's name begins with, the same whenever this delivery is repeated; no
+    slashes, colons, commas. `detail`: the folder to put it into, if there is one of that name. Makes
+    the Maildir if it is missing. Raises: OSError, with nothing left in new/.
     """
-    _make_maildir(folder)
-    if _was_delivered(folder, unique):
-        return False
+    _make_maildir(maildir)
+    folder = _folder_for(maildir, detail)
     temporary = folder / "tmp" / f"{unique}.{secrets.token_hex(4)}"
     try:
-        _write_file(temporary, pieces)
+        sizes = _write_file(temporary, pieces)
+        if _was_delivered(folder, unique):
+            return False
         try:
-            os.link(temporary, folder / "new" / unique)
+            os.link(temporary, folder / "new" / f"{unique}{sizes}")
         except FileExistsError:
             return False
         _sync(folder / "new")
@@ -84,19 +95,36 @@ def _make_maildir(folder: Path) -> None:
         _sync(folder.parent)
 
 
+def _folder_for(maildir: Path, detail: str) -> Path:
+    """The Maildir++ folder `.detail`, in whatever case, if there is one; else the inbox."""
+    if _FOLDER.fullmatch(detail):
+        wanted = f".{detail.lower()}"
+        found = sorted(name for name in os.listdir(maildir) if name.lower() == wanted)
+        if found and (maildir / found[0] / "new").is_dir():
+            return maildir / found[0]
+    return maildir
+
+
 def _was_delivered(folder: Path, unique: str) -> bool:
     """A reader may have moved it to cur/ and added flags behind a colon meanwhile."""
-    return (folder / "new" / unique).exists() or any(
-        path.name.partition(":")[0] == unique for path in (folder / "cur").iterdir()
+    begins = (f"{unique},", f"{unique}:")
+    return any(
+        name.startswith(begins) or name == unique
+        for part in ("new", "cur")
+        for name in os.listdir(folder / part)
     )
 
 
-def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
+def _write_file(path: Path, pieces: Iterable[bytes]) -> str:
+    """The file's sizes, as they stand in its name."""
+    wire = WireSize()
     with open(path, "xb", opener=_private) as file:
         for piece in pieces:
             file.write(piece)
+            wire.feed(piece)
         file.flush()
         os.fsync(file.fileno())
+        return f",S={file.tell()},W={wire.bytes}"
 
 
 def _private(path: str, flags: int) -> int:
@@ -267,13 +295,13 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 
 
 def _main(arguments: list[str]) -> int:
-    kind, path, unique, *ids = arguments
+    kind, path, unique, detail, *ids = arguments
     if ids:
         _become(*map(int, ids))
     pieces = _unframed(sys.stdin.buffer)
     try:
         if kind == "maildir":
-            deliver_to_maildir(Path(path), unique, pieces)
+            deliver_to_maildir(Path(path), unique, pieces, detail)
         elif kind == "mbox":
             deliver_to_mbox(Path(path), os.fsencode(unique), pieces)
         elif not deliver_to_file(Path(path), os.fsencode(unique), pieces):

@@ -96,6 +96,15 @@ def test_names_are_found_in_any_case_and_with_a_detail(maildirs, tmp_path):
     assert len(mails(tmp_path / "bob")) == 1
 
 
+def test_a_detail_is_a_folder_of_the_maildir_if_there_is_one(maildirs, tmp_path):
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / "alice" / ".lists" / part).mkdir(parents=True)
+    deliver(maildirs, delivery(names=("alice+lists", "alice+other", "bob+lists")))
+    assert len(mails(tmp_path / "alice" / ".lists")) == 1
+    assert len(mails(tmp_path / "alice")) == 1
+    assert len(mails(tmp_path / "bob")) == 1
+
+
 def test_an_unknown_user_fails_for_good_and_the_others_have_their_mail(maildirs, tmp_path):
     statuses = deliver(maildirs, delivery(names=("alice", "nosuch", "bob")))
     assert str(statuses["nosuch"].status) == "550 5.1.1 <nosuch>... User unknown"
@@ -216,7 +225,7 @@ def test_a_file_name_has_nothing_of_the_hostname_that_maildir_forbids(tmp_path):
 
 
 def test_a_full_disk_is_temporary(maildirs, monkeypatch):
-    def full(folder, unique, pieces):
+    def full(folder, *_):
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
     monkeypatch.setattr(as_user, "deliver_to_maildir", full)

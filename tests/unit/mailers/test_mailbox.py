@@ -21,6 +21,7 @@ from relaynode.mailers.mailbox import MailboxBusy, deliver_to_maildir, deliver_t
 
 FROM = b"From alice@example.com Fri Jan 15 08:00:00 2027"
 MESSAGE = b"Subject: one\n\nbody\n"
+NAME = f"1.a.host,S={len(MESSAGE)},W={len(MESSAGE) + MESSAGE.count(10)}"
 SOURCE = Path(__file__).parents[3]
 FAILURES = [StoreError("the content is gone"), OSError(errno.ENOSPC, "No space left on device")]
 
@@ -41,13 +42,13 @@ def files(folder):
 def test_a_message_is_put_into_new_and_the_maildir_is_made(tmp_path):
     folder = tmp_path / "home" / "Maildir"
     assert deliver_to_maildir(folder, "1.a.host", [b"Subject: one\n\nbo", b"", b"dy\n"])
-    assert files(folder) == ["cur", "new", "new/1.a.host", "tmp"]
-    assert (folder / "new" / "1.a.host").read_bytes() == MESSAGE
+    assert files(folder) == ["cur", "new", f"new/{NAME}", "tmp"]
+    assert (folder / "new" / NAME).read_bytes() == MESSAGE
 
 
 def test_nobody_else_can_read_it(tmp_path):
     deliver_to_maildir(tmp_path / "Maildir", "1.a.host", [MESSAGE])
-    file = tmp_path / "Maildir" / "new" / "1.a.host"
+    file = tmp_path / "Maildir" / "new" / NAME
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "Maildir" / "cur").stat().st_mode) == 0o700
 
@@ -55,21 +56,21 @@ def test_nobody_else_can_read_it(tmp_path):
 def test_a_message_whose_name_is_in_new_is_not_delivered_again(tmp_path):
     assert deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
     assert not deliver_to_maildir(tmp_path, "1.a.host", [b"again"])
-    assert (tmp_path / "new" / "1.a.host").read_bytes() == MESSAGE
-    assert files(tmp_path) == ["cur", "new", "new/1.a.host", "tmp"]
+    assert (tmp_path / "new" / NAME).read_bytes() == MESSAGE
+    assert files(tmp_path) == ["cur", "new", f"new/{NAME}", "tmp"]
 
 
 @pytest.mark.parametrize("flags", ["", ":2,", ":2,S", ":2,FRS"])
 def test_a_message_that_a_reader_has_moved_to_cur_is_not_delivered_again(tmp_path, flags):
     deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
-    (tmp_path / "new" / "1.a.host").rename(tmp_path / "cur" / f"1.a.host{flags}")
+    (tmp_path / "new" / NAME).rename(tmp_path / "cur" / f"{NAME}{flags}")
     assert not deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
     assert not list((tmp_path / "new").iterdir())
 
 
 def test_a_message_whose_name_only_begins_alike_is_another_one(tmp_path):
     deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
-    (tmp_path / "new" / "1.a.host").rename(tmp_path / "cur" / "1.a.host2:2,S")
+    (tmp_path / "new" / NAME).rename(tmp_path / "cur" / "1.a.host2:2,S")
     assert deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
 
 
@@ -123,8 +124,55 @@ def test_what_another_process_delivered_meanwhile_is_not_overwritten(tmp_path):
         deliver_to_maildir(tmp_path, "1.a.host", [b"first"])
 
     assert not deliver_to_maildir(tmp_path, "1.a.host", meanwhile())
-    assert (tmp_path / "new" / "1.a.host").read_bytes() == b"first"
+    assert [path.read_bytes() for path in (tmp_path / "new").iterdir()] == [b"first"]
     assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("flags", ["", ":2,", ":2,S"])
+def test_a_message_delivered_before_names_told_sizes_is_not_delivered_again(tmp_path, flags):
+    deliver_to_maildir(tmp_path, "other", [MESSAGE])
+    (tmp_path / "cur" / f"1.a.host{flags}").write_bytes(MESSAGE)
+    assert not deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
+
+
+@pytest.mark.parametrize("pieces", [[b"a\nb\r", b"\nc\n"], [b"no end"], [], [b"\n" * 9]])
+def test_the_name_tells_the_size_of_the_file_and_that_with_crlf(tmp_path, pieces):
+    deliver_to_maildir(tmp_path, "x", pieces)
+    (path,) = (tmp_path / "new").iterdir()
+    stored = path.read_bytes()
+    wire = stored.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert path.name == f"x,S={len(stored)},W={len(wire)}"
+
+
+@pytest.mark.parametrize(
+    ("detail", "folder"),
+    [
+        ("Lists", ".Lists"),
+        ("lists", ".Lists"),
+        ("lists.python", ".Lists.Python"),
+        ("none", "."),
+        ("", "."),
+        (".", "."),
+        ("..", "."),
+        (".Lists", "."),
+        ("../other", "."),
+        ("Lists/new", "."),
+        ("Lists.", "."),
+        ("Lists..Python", "."),
+        ("file", "."),
+        ("x\0", "."),
+        ("x" * 300, "."),
+    ],
+)
+def test_a_detail_is_a_folder_if_there_is_one(tmp_path, detail, folder):
+    maildir = tmp_path / "Maildir"
+    for name in (".", ".Lists", ".Lists.Python", "../other"):
+        for part in ("tmp", "new", "cur"):
+            (maildir / name / part).mkdir(parents=True)
+    (maildir / ".file").touch()
+    deliver_to_maildir(maildir, "1.a.host", [MESSAGE], detail)
+    (path,) = tmp_path.rglob("1.a.host*")
+    assert path.parent == (maildir / folder / "new")
 
 
 # ---- mbox
@@ -387,7 +435,7 @@ def test_a_named_pipe_and_a_folder_are_refused_at_once(tmp_path):
 
 def program(kind, path, unique, data, *ids):
     return subprocess.run(
-        [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique, *ids],
+        [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique, "", *ids],
         input=data,
         stderr=subprocess.PIPE,
         env={"PYTHONPATH": str(SOURCE)},
@@ -398,7 +446,7 @@ def test_the_program_delivers_a_message_that_came_in_pieces(tmp_path):
     data = frame(b"Subject: one\n") + frame(b"\nbody\n") + frame(b"")
     assert program("maildir", tmp_path / "Maildir", "1.a.host", data).returncode == 0
     assert program("mbox", tmp_path / "mbox", FROM.decode(), data).returncode == 0
-    assert (tmp_path / "Maildir" / "new" / "1.a.host").read_bytes() == MESSAGE
+    assert (tmp_path / "Maildir" / "new" / NAME).read_bytes() == MESSAGE
     assert (tmp_path / "mbox").read_bytes() == FROM + b"\n" + MESSAGE + b"\n"
 
 
@@ -408,7 +456,7 @@ def test_the_program_delivers_nothing_when_its_input_is_cut(tmp_path, monkeypatc
         for kind, unique in (("maildir", "1.a.host"), ("mbox", FROM.decode())):
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(whole[:cut])))
             path = tmp_path / kind
-            assert mailbox._main([kind, str(path), unique]) == os.EX_TEMPFAIL
+            assert mailbox._main([kind, str(path), unique, ""]) == os.EX_TEMPFAIL
             assert "the message ended in its middle" in capsys.readouterr().err
     assert files(tmp_path / "maildir") == ["cur", "new", "tmp"]
     assert (tmp_path / "mbox").read_bytes() == b""
@@ -435,7 +483,7 @@ def test_locks_are_given_back_when_the_program_is_killed(tmp_path):
     """The next delivery finds a dot-lock of a dead process and goes on."""
     command = [sys.executable, "-m", "relaynode.mailers.mailbox", "mbox", str(tmp_path / "alice")]
     with subprocess.Popen(
-        [*command, FROM.decode()], stdin=subprocess.PIPE, env={"PYTHONPATH": str(SOURCE)}
+        [*command, FROM.decode(), ""], stdin=subprocess.PIPE, env={"PYTHONPATH": str(SOURCE)}
     ) as process:
         process.stdin.write(frame(b"x" * 200_000))  # more than a pipe holds: it is writing by now
         process.stdin.flush()
