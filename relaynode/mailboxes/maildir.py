@@ -11,25 +11,21 @@ import errno
 import fcntl
 import hashlib
 import os
-import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from relaynode.mail.lines import ToCrlf, WireSize
 from relaynode.mailboxes.sizes import Sizes, told_size
-from relaynode.pop3.maildrop import Entry
+from relaynode.pop3.maildrop import Entries, are_uids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 LOCK_NAME = "relaynode.pop3.lock"
 PIECE_BYTES = 64 * 1024
 PARTS = ("new", "cur")
-
-_UID = re.compile(r"[!-~]{1,70}")
-"""RFC 1939 section 7."""
-
 
 class StoredMessage(NamedTuple):
     """One message. `uid` stays the same when a reader moves the file and adds flags."""
@@ -37,17 +33,41 @@ class StoredMessage(NamedTuple):
     part: str
     name: str
     size_bytes: int
+    uid: str
 
-    @property
-    def uid(self) -> str:
-        """The file's name without flags, or, where POP3 would not have that, its hash."""
-        name = base_name(self.name)
-        return name if _UID.fullmatch(name) else hashlib.sha256(os.fsencode(name)).hexdigest()
 
-    @property
-    def entry(self) -> Entry:
-        """What POP3 tells of it."""
-        return Entry(self.size_bytes, self.uid)
+class Listing(Sequence[StoredMessage]):
+    """The messages of a Maildir, in little room. `entries`: what POP3 tells of them."""
+
+    def __init__(self, paths: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+        """Both by name without flags. `paths`: part and name."""
+        names = sorted(paths)
+        self._paths = [paths[name] for name in names]
+        self.entries = Entries([sizes[name] for name in names], _uids(names))
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, index: int) -> StoredMessage: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[StoredMessage]: ...
+    def __getitem__(self, index: int | slice) -> StoredMessage | list[StoredMessage]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        part, _, name = self._paths[index].partition("/")
+        size_bytes, uid = self.entries[index]
+        return StoredMessage(part, name, size_bytes, uid)
+
+
+def _uids(names: list[str]) -> list[str]:
+    """The names, or, where POP3 would not have such, their hashes."""
+    if are_uids(names):
+        return names
+    return [
+        name if are_uids([name]) else hashlib.sha256(os.fsencode(name)).hexdigest()
+        for name in names
+    ]
 
 
 class Maildir:
@@ -77,19 +97,18 @@ class Maildir:
             raise
         return lock
 
-    def messages(self) -> list[StoredMessage]:
+    def messages(self) -> Listing:
         """The messages, oldest name first; none if there is no Maildir. For who holds the lock.
         Raises: OSError."""
         try:
             with self._opened(str(self._folder), os.O_DIRECTORY) as folder:
                 return self._listed(Sizes(folder, self._owner))
         except FileNotFoundError:
-            return []
+            return Listing({}, {})
 
-    def _listed(self, sizes: Sizes) -> list[StoredMessage]:
-        known, new = sizes.read(), dict[str, int]()
-        found: dict[str, StoredMessage] = {}
-        buffer = bytearray(PIECE_BYTES)
+    def _listed(self, kept: Sizes) -> Listing:
+        known, new = kept.read(), dict[str, int]()
+        paths, sizes = dict[str, str](), dict[str, int]()
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError), self._part(part) as folder:
                 unknown = []
@@ -102,30 +121,25 @@ class Maildir:
                         unknown.append((inode, name))
                     else:
                         # A reader that moves it to cur/ may show it in both.
-                        found[base] = StoredMessage(part, name, size_bytes)
-                # In the order of the disk.
-                for _, name in sorted(unknown):
-                    # What goes meanwhile was taken by another reader.
-                    with contextlib.suppress(FileNotFoundError, NotAMessage):
-                        new[base_name(name)] = size_bytes = self._measured(folder, name, buffer)
-                        found[base_name(name)] = StoredMessage(part, name, size_bytes)
-        sizes.add(new, found)
-        return [found[name] for name in sorted(found)]
+                        paths[base], sizes[base] = f"{part}/{name}", size_bytes
+                for name, size_bytes in self._measured(folder, unknown):
+                    base = base_name(name)
+                    paths[base], sizes[base] = f"{part}/{name}", size_bytes
+                    new[base] = size_bytes
+        kept.add(new, paths)
+        return Listing(paths, sizes)
 
-    def _measured(self, folder: int, name: str, buffer: bytearray) -> int:
-        """The size with CRLF line ends. Raises: NotAMessage, OSError."""
-        descriptor = self._open(name, os.O_NOFOLLOW, folder)
-        try:
-            count = os.readv(descriptor, (buffer,))
-            if count < len(buffer):  # the whole file, as most are
-                return count + buffer.count(b"\n", 0, count) - buffer.count(b"\r\n", 0, count)
-            size = WireSize()
-            while count:
-                size.feed(bytes(buffer[:count]))
-                count = os.readv(descriptor, (buffer,))
-            return size.bytes
-        finally:
-            os.close(descriptor)
+    def _measured(self, folder: int, files: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
+        """The sizes with CRLF line ends, of those that are messages. `files`: inodes and names."""
+        buffer = bytearray(PIECE_BYTES)
+        for _, name in sorted(files):  # in the order of the disk
+            # What goes meanwhile was taken by another reader.
+            with contextlib.suppress(FileNotFoundError, NotAMessage):
+                descriptor = self._open(name, os.O_NOFOLLOW, folder)
+                try:
+                    yield name, _wire_size(descriptor, buffer)
+                finally:
+                    os.close(descriptor)
 
     def pieces(self, message: StoredMessage) -> Iterator[bytes]:
         """The content, CRLF line ends. Raises: OSError."""
@@ -210,6 +224,17 @@ class Maildir:
             os.close(descriptor)
             raise NotAMessage(errno.EPERM, "does not belong to the user", name)
         return descriptor
+
+
+def _wire_size(file: int, buffer: bytearray) -> int:
+    count = os.readv(file, (buffer,))
+    if count < len(buffer):  # the whole file, as most are
+        return count + buffer.count(b"\n", 0, count) - buffer.count(b"\r\n", 0, count)
+    size = WireSize()
+    while count:
+        size.feed(bytes(buffer[:count]))
+        count = os.readv(file, (buffer,))
+    return size.bytes
 
 
 def _files(folder: int) -> Iterator[tuple[str, int]]:

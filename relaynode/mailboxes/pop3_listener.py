@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from relaynode.errors import WireError
-from relaynode.mailboxes.maildir import Maildir, StoredMessage
+from relaynode.mailboxes.maildir import Listing, Maildir
 from relaynode.pop3 import events
 from relaynode.pop3.server import Server
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from relaynode.config.values import Password
     from relaynode.mailers.users import Users
-    from relaynode.pop3.maildrop import Entry
     from relaynode.wire.stream import Stream
 
 IDLE_SECONDS = 600.0
@@ -66,7 +65,7 @@ class _Session:
         self._stream = stream
         self._server = server
         self._maildir: Maildir | None = None
-        self._messages: list[StoredMessage] = []
+        self._messages = Listing({}, {})
         self._lock: int | None = None
 
     async def run(self) -> None:
@@ -105,7 +104,7 @@ class _Session:
             return
         try:
             self._lock = maildir.lock()
-            self._messages, entries = await asyncio.to_thread(_listed, maildir)
+            self._messages = await asyncio.to_thread(maildir.messages)
         except BlockingIOError:
             self._server.refuse_login("IN-USE", "the maildrop is open in another session")
             return
@@ -114,7 +113,7 @@ class _Session:
             self._server.refuse_login("SYS/TEMP", f"the maildrop cannot be read: {error.strerror}")
             return
         self._maildir = maildir
-        self._server.accept_login(entries)
+        self._server.accept_login(self._messages.entries)
 
     def unlock(self) -> None:
         """Give the maildrop back."""
@@ -146,9 +145,3 @@ class _Session:
             self._server.committed()
         else:
             self._server.commit_failed("some deleted messages not removed")
-
-
-def _listed(maildir: Maildir) -> tuple[list[StoredMessage], list[Entry]]:
-    """The messages, and what POP3 tells of them. Raises: OSError."""
-    messages = maildir.messages()
-    return messages, [message.entry for message in messages]

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -30,15 +29,14 @@ MAX_BYTES = 128 * 1024 * 1024
 SPARE_LINES = 1000
 """So many lines of messages that are gone may stand there, or as many as there are messages."""
 
-_TOLD = re.compile(r",W=(\d{1,15})(?=[,:]|\Z)")
 _MAX_DIGITS = 15
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def told_size(name: str) -> int | None:
-    """What a file's name says of its size with CRLF line ends."""
-    found = _TOLD.search(name) if ",W=" in name else None
-    return int(found[1]) if found else None
+    """What a file's name, without flags, says at its end of its size with CRLF line ends."""
+    _, told, size = name.partition(",W=")
+    return int(size) if told and size.isdecimal() else None
 
 
 class Sizes:

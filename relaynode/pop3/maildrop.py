@@ -6,15 +6,17 @@ A value in memory. It removes nothing; what is marked is told to the driver at Q
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from relaynode.errors import LocalProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 # RFC 1939 7: "one to 70 characters in the range 0x21 to 0x7E". Clients may be as strict as this.
 _UID = re.compile(r"[!-~]{1,70}")
+_UIDS = re.compile(r"[!-~]{1,70}(?:\n[!-~]{1,70})*+")
 
 
 class Entry(NamedTuple):
@@ -22,6 +24,37 @@ class Entry(NamedTuple):
 
     size: int
     uid: str
+
+
+class Entries(Sequence[Entry]):
+    """Many messages in little room: sizes and unique-ids, in their order."""
+
+    def __init__(self, sizes: Sequence[int], uids: Sequence[str]) -> None:
+        self.sizes = sizes
+        self.uids = uids
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Entries: ...
+    def __getitem__(self, index: int | slice) -> Entry | Entries:
+        if isinstance(index, slice):
+            return Entries(self.sizes[index], self.uids[index])
+        return Entry(self.sizes[index], self.uids[index])
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(Entry, self.sizes, self.uids)
+
+
+def are_uids(texts: Sequence[str]) -> bool:
+    """May all of them be unique-ids, and do they differ?"""
+    # All at once, for a mailbox may be big.
+    joined = "\n".join(texts)
+    is_form_right = not texts or _UIDS.fullmatch(joined) is not None
+    return is_form_right and joined.count("\n") < max(len(texts), 1) == max(len(set(texts)), 1)
 
 
 class Maildrop:
@@ -32,10 +65,12 @@ class Maildrop:
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._entries = tuple(entries)
-        self._whole_size = sum(entry.size for entry in self._entries)
+        if not isinstance(entries, Entries):
+            entries = Entries([one.size for one in entries], [one.uid for one in entries])
+        self._entries = entries
+        self._whole_size = sum(entries.sizes)
         self._deleted: set[int] = set()
-        _check(self._entries)
+        _check(entries)
 
     @property
     def deleted(self) -> tuple[int, ...]:
@@ -49,7 +84,7 @@ class Maildrop:
     @property
     def size(self) -> int:
         """The size of all messages together, in bytes."""
-        return self._whole_size - sum(self._entries[number - 1].size for number in self._deleted)
+        return self._whole_size - sum(self._entries.sizes[number - 1] for number in self._deleted)
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         """Numbers and messages in order."""
@@ -72,13 +107,13 @@ class Maildrop:
         self._deleted.clear()
 
 
-def _check(entries: tuple[Entry, ...]) -> None:
-    uids = [entry.uid for entry in entries]
-    for uid, matched in zip(uids, map(_UID.fullmatch, uids), strict=True):
-        if matched is None:
-            raise LocalProtocolError(f"{uid!r} is no unique-id in the sense of RFC 1939")
-    if any(entry.size < 0 for entry in entries):
+def _check(entries: Entries) -> None:
+    if min(entries.sizes, default=0) < 0:
         raise LocalProtocolError("a message cannot have a size below 0")
-    if len(set(uids)) < len(uids):
-        twice = next(uid for uid in uids if uids.count(uid) > 1)
-        raise LocalProtocolError(f"two messages have the unique-id {twice!r}")
+    if are_uids(entries.uids):
+        return
+    for uid in entries.uids:
+        if not _UID.fullmatch(uid):
+            raise LocalProtocolError(f"{uid!r} is no unique-id in the sense of RFC 1939")
+    twice = next(uid for uid in entries.uids if entries.uids.count(uid) > 1)
+    raise LocalProtocolError(f"two messages have the unique-id {twice!r}")
