@@ -60,8 +60,8 @@ _OWN_FILTERS = Differs(
 )
 _NO_TABLE = Differs(f"{NOT_DONE}this table is not read", "say it in mailertable or virtusertable")
 _DELIVERY = Differs(
-    "local mail is put into the mailbox by relaynode itself, no program is asked",
-    "[local] mailbox says where; a program is called from aliases or .forward",
+    "local mail is put into the mailbox by relaynode itself, unless told otherwise",
+    "[local] mailbox says where; [local] lmtp or command name who delivers instead",
 )
 
 FEATURES: dict[str, Answer] = {

@@ -357,6 +357,8 @@ class Server:
                 "PIPELINING",
                 "RESP-CODES",
                 "AUTH-RESP-CODE",
+                "EXPIRE NEVER",  # RFC 2449 6.7: we remove nothing by ourselves
+                "LOGIN-DELAY 0",
                 "IMPLEMENTATION relaynode",
             )
         )

@@ -3,6 +3,7 @@
 import asyncio
 import imaplib
 import os
+import poplib
 import pwd
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from nodes import TestNode, body_of
 from peers.dovecot import Dovecot
+from peers.processes import free_port
 from relaynode.queue.model import RecipientState
 from relaynode.sources.sendmail_options import SendmailOptions
 from relaynode.sources.submit import Submitter, submit
@@ -133,3 +135,53 @@ def test_while_dovecot_is_down_mail_waits(dovecot, tmp_path):
     (recipient,) = message.recipients
     assert recipient.state is RecipientState.WAITING
     assert "/nowhere/lmtp: No such file or directory" in str(recipient.last_status)
+
+
+def test_pop3_of_ours_and_imap_of_dovecot_work_in_one_maildir_at_once(dovecot, tmp_path):
+    port = free_port()
+    at = At(
+        dovecot,
+        tmp_path,
+        f'[listen.lan]\npop3 = ["127.0.0.1:{port}"]\n[user.{US}]\npassword_file = "password"\n',
+    )
+    at.node.password("password")
+    for subject in ("stays", "flagged", "expunged", "deleted"):
+        at.send(US, subject=subject)
+    with at.node.daemon():
+        pop, places = log_in(port)
+        change(dovecot, flag="flagged", expunge="expunged")
+        assert b"Subject: flagged" in pop.retr(places["flagged"])[1]
+        with pytest.raises(poplib.error_proto, match="cannot be read"):
+            pop.retr(places["expunged"])
+        pop.dele(places["deleted"])
+        pop.dele(places["expunged"])
+        uids = {line.split()[1] for line in pop.uidl()[1]}
+        pop.quit()
+        again, left = log_in(port)
+        assert {"stays", "flagged"} <= set(left) and not {"expunged", "deleted"} & set(left)
+        assert uids == {line.split()[1] for line in again.uidl()[1]}
+        again.quit()
+    assert not any(b"Subject: deleted" in mail for mail in read(dovecot, US))
+
+
+def log_in(port):
+    """A session with our POP3 server, and where it has which subject."""
+    pop = poplib.POP3("127.0.0.1", port, timeout=20)
+    pop.user(US)
+    pop.pass_("secret")
+    places = {}
+    for number in range(1, pop.stat()[0] + 1):
+        head = b"\n".join(pop.top(number, 0)[1]).decode()
+        places[head.partition("Subject: ")[2].partition("\n")[0]] = number
+    return pop, places
+
+
+def change(dovecot, flag, expunge):
+    """What a mail program at Dovecot does to two messages."""
+    with imaplib.IMAP4("127.0.0.1", dovecot.imap_port, timeout=20) as imap:
+        imap.login(US, "secret")
+        imap.select()
+        for subject, flags in ((flag, r"(\Seen \Flagged)"), (expunge, r"(\Deleted)")):
+            _, (number,) = imap.search(None, "SUBJECT", subject)
+            imap.store(number.decode(), "+FLAGS", flags)
+        imap.expunge()

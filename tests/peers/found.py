@@ -109,12 +109,11 @@ PEERS = {
             packages=("libmilter-dev",),
             files=("usr/include/libmilter/mfapi.h", "usr/lib/*/libmilter.a"),
         ),
-        # Programs that fetch mail, and those that mail is handed to.
+        # Programs that fetch mail, and one that mail is handed to.
         Peer("fetchmail", programs=("fetchmail",), packages=("fetchmail",)),
         Peer("mpop", programs=("mpop",), packages=("mpop",)),
         Peer("getmail", programs=("getmail",), packages=("getmail6",)),
         Peer("procmail", programs=("procmail",), packages=("procmail",)),
-        Peer("vacation", programs=("vacation",), packages=("vacation",)),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.
         Peer(

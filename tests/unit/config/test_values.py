@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from relaynode.config.values import HostPort, ListenAddress, Mailbox, Network, Password
+from relaynode.config.values import (
+    HostPort,
+    ListenAddress,
+    Mailbox,
+    Network,
+    Password,
+    ServerPlace,
+)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +138,16 @@ def test_a_password_is_shown_to_nobody_who_does_not_ask():
     assert password.reveal() == "sesame"
     for shown in (repr(password), str(password), f"{password}", repr({"x": password})):
         assert "sesame" not in shown
+
+
+def test_a_server_is_a_socket_or_a_host():
+    assert ServerPlace.parse("unix:/run/dovecot/lmtp").path == Path("/run/dovecot/lmtp")
+    assert ServerPlace.parse("[::1]:24").where == HostPort("::1", 24)
+    for text in ("unix:/run/dovecot/lmtp", "imap.home:24"):
+        assert str(ServerPlace.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["unix:", "unix:run/lmtp", "/run/dovecot/lmtp", "a host"])
+def test_what_is_neither_is_refused(text):
+    with pytest.raises(ValueError, match="no socket|no host name"):
+        ServerPlace.parse(text)

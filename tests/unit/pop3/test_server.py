@@ -253,6 +253,7 @@ def test_a_dialogue_goes_the_same_byte_by_byte_and_with_bare_lf(name: str) -> No
 # --- capabilities ---------------------------------------------------------------------------
 
 CAPABILITIES = b"UIDL\r\nTOP\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
+CAPABILITIES += b"EXPIRE NEVER\r\nLOGIN-DELAY 0\r\n"
 
 
 def test_capabilities_are_told_in_both_states() -> None:
