@@ -9,7 +9,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relaynode.links.far_hosts import FarHosts
-from relaynode.links.next_hops import LMTP_PORT, USUAL_PORTS, context_maker, far_hop, local_hop, opener
+from relaynode.links.next_hops import (
+    LMTP_PORT,
+    USUAL_PORTS,
+    context_maker,
+    far_hop,
+    local_hop,
+    opener,
+)
 from relaynode.links.table_hosts import far_way, table_hosts
 from relaynode.logins import Logins
 from relaynode.mail.reason import Reason

@@ -27,6 +27,9 @@ LOCK_NAME = "relaynode.pop3.lock"
 PIECE_BYTES = 64 * 1024
 PARTS = ("new", "cur")
 
+_READING = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
 class StoredMessage(NamedTuple):
     """One message. `uid` stays the same when a reader moves the file and adds flags."""
 
@@ -111,7 +114,7 @@ class Maildir:
         paths, sizes = dict[str, str](), dict[str, int]()
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError), self._part(part) as folder:
-                unknown = []
+                unknown, begins = [], f"{part}/"
                 for name, inode in _files(folder):
                     base = base_name(name)
                     size_bytes = told_size(base)
@@ -121,10 +124,10 @@ class Maildir:
                         unknown.append((inode, name))
                     else:
                         # A reader that moves it to cur/ may show it in both.
-                        paths[base], sizes[base] = f"{part}/{name}", size_bytes
+                        paths[base], sizes[base] = begins + name, size_bytes
                 for name, size_bytes in self._measured(folder, unknown):
                     base = base_name(name)
-                    paths[base], sizes[base] = f"{part}/{name}", size_bytes
+                    paths[base], sizes[base] = begins + name, size_bytes
                     new[base] = size_bytes
         kept.add(new, paths)
         return Listing(paths, sizes)
@@ -133,13 +136,14 @@ class Maildir:
         """The sizes with CRLF line ends, of those that are messages. `files`: inodes and names."""
         buffer = bytearray(PIECE_BYTES)
         for _, name in sorted(files):  # in the order of the disk
-            # What goes meanwhile was taken by another reader.
-            with contextlib.suppress(FileNotFoundError, NotAMessage):
+            try:
                 descriptor = self._open(name, os.O_NOFOLLOW, folder)
-                try:
-                    yield name, _wire_size(descriptor, buffer)
-                finally:
-                    os.close(descriptor)
+            except (FileNotFoundError, NotAMessage):
+                continue  # what goes meanwhile was taken by another reader
+            try:
+                yield name, _wire_size(descriptor, buffer)
+            finally:
+                os.close(descriptor)
 
     def pieces(self, message: StoredMessage) -> Iterator[bytes]:
         """The content, CRLF line ends. Raises: OSError."""
@@ -211,7 +215,7 @@ class Maildir:
 
     def _open(self, name: str, flags: int, within: int | None) -> int:
         """A folder (O_DIRECTORY) or regular file of the user's. Raises: NotAMessage, OSError."""
-        flags |= os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        flags |= _READING
         try:
             descriptor = os.open(name, flags, dir_fd=within)
         except OSError as error:
@@ -229,7 +233,10 @@ class Maildir:
 def _wire_size(file: int, buffer: bytearray) -> int:
     count = os.readv(file, (buffer,))
     if count < len(buffer):  # the whole file, as most are
-        return count + buffer.count(b"\n", 0, count) - buffer.count(b"\r\n", 0, count)
+        bare = buffer.count(b"\n", 0, count)
+        if buffer.find(b"\r", 0, count) >= 0:  # which most have not, and two bytes are found slowly
+            bare -= buffer.count(b"\r\n", 0, count)
+        return count + bare
     size = WireSize()
     while count:
         size.feed(bytes(buffer[:count]))

@@ -68,7 +68,9 @@ class Sizes:
         with contextlib.suppress(OSError):
             if self._lines > 2 * max(len(present), SPARE_LINES):
                 os.unlink(SIZES_NAME, dir_fd=self._folder)
-                new = {name: self._known[name] for name in present if name in self._known} | new
+                new = {name: self._known[name] for name in present if name in self._known} | dict(
+                    new
+                )
             if new:
                 self._append(new)
 
@@ -84,7 +86,9 @@ class Sizes:
             with contextlib.suppress(FileExistsError):
                 self._make()
         descriptor = os.open(SIZES_NAME, _FLAGS, dir_fd=self._folder)
-        with open(descriptor, "r+", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        with open(
+            descriptor, "r+", encoding="utf-8", errors="surrogateescape", newline="\n"
+        ) as file:
             found = os.fstat(file.fileno())
             # The user could make a link to somebody else's file of that name, and root writes here.
             is_own = stat.S_ISREG(found.st_mode) and found.st_uid == self._owner

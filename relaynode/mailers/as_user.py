@@ -52,9 +52,7 @@ def disk_reason(error: OSError) -> str:
     return Reason.MAILBOX_FULL if is_full else Reason.LOCAL_ERROR
 
 
-def _write_as(
-    user: User, kind: str, path: Path, names: list[str], pieces: Iterator[bytes]
-) -> None:
+def _write_as(user: User, kind: str, path: Path, names: list[str], pieces: Iterator[bytes]) -> None:
     assert user.uid is not None
     assert user.gid is not None
     ids = [user.uid, user.gid, *_spool_groups(user, kind, path)]

@@ -2,8 +2,8 @@
 
 Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE DETAIL UID GID
 GROUP...`), which a node that runs as root starts, and which becomes the user the mail is for before
-it does anything else. The message comes on standard input in pieces, each behind its length (`frame`), so
-that the end of the node is never taken for the message's end.
+it does anything else. The message comes on standard input in pieces, each behind its length
+(`frame`), so that the end of the node is never taken for the message's end.
 
 Maildir: written and synced in tmp/, linked into new/, the folder synced. The name is made from the
 queue id and the recipient, so that a message delivered again after a crash is found to be there;
@@ -66,8 +66,8 @@ def deliver_to_maildir(
     """Put a message (LF line ends) into the Maildir. False if `unique` was delivered before.
 
     `unique`: what the message's name begins with, the same whenever this delivery is repeated; no
-    slashes, colons, commas. `detail`: the folder to put it into, if there is one of that name. Makes
-    the Maildir if it is missing. Raises: OSError, with nothing left in new/.
+    slashes, colons, commas. `detail`: the folder to put it into, if there is one of that name.
+    Makes the Maildir if it is missing. Raises: OSError, with nothing left in new/.
     """
     _make_maildir(maildir)
     folder = _folder_for(maildir, detail)
@@ -99,9 +99,9 @@ def _folder_for(maildir: Path, detail: str) -> Path:
     """The Maildir++ folder `.detail`, in whatever case, if there is one; else the inbox."""
     if _FOLDER.fullmatch(detail):
         wanted = f".{detail.lower()}"
-        found = sorted(name for name in os.listdir(maildir) if name.lower() == wanted)
-        if found and (maildir / found[0] / "new").is_dir():
-            return maildir / found[0]
+        found = sorted(path for path in maildir.iterdir() if path.name.lower() == wanted)
+        if found and (found[0] / "new").is_dir():
+            return found[0]
     return maildir
 
 
@@ -109,9 +109,9 @@ def _was_delivered(folder: Path, unique: str) -> bool:
     """A reader may have moved it to cur/ and added flags behind a colon meanwhile."""
     begins = (f"{unique},", f"{unique}:")
     return any(
-        name.startswith(begins) or name == unique
+        entry.name.startswith(begins) or entry.name == unique
         for part in ("new", "cur")
-        for name in os.listdir(folder / part)
+        for entry in os.scandir(folder / part)
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 from relaynode.errors import LocalProtocolError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # RFC 1939 7: "one to 70 characters in the range 0x21 to 0x7E". Clients may be as strict as this.
+Value = TypeVar("Value")
+
 _UID = re.compile(r"[!-~]{1,70}")
 _UIDS = re.compile(r"[!-~]{1,70}(?:\n[!-~]{1,70})*+")
 
@@ -88,9 +90,21 @@ class Maildrop:
 
     def __iter__(self) -> Iterator[tuple[int, Entry]]:
         """Numbers and messages in order."""
-        for number, entry in enumerate(self._entries, start=1):
-            if number not in self._deleted:
-                yield number, entry
+        return self._numbered(self._entries)
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """Numbers and sizes in order."""
+        return self._numbered(self._entries.sizes)
+
+    def uids(self) -> Iterator[tuple[int, str]]:
+        """Numbers and unique-ids in order."""
+        return self._numbered(self._entries.uids)
+
+    def _numbered(self, values: Sequence[Value]) -> Iterator[tuple[int, Value]]:
+        pairs = enumerate(values, start=1)
+        if not self._deleted:
+            return pairs
+        return (pair for pair in pairs if pair[0] not in self._deleted)
 
     def get(self, number: int) -> Entry | None:
         """The message, or None if there is none of that number or it is marked."""

@@ -397,20 +397,26 @@ class Server:
         self._ok(f"{self._maildrop.count} {self._maildrop.size}")
 
     def _list(self, argument: str) -> None:
-        self._list_entries(argument, lambda entry: str(entry.size))
+        if argument:
+            self._list_one(argument, lambda entry: str(entry.size))
+        else:
+            self._list_all(self._maildrop.sizes())
 
     def _uidl(self, argument: str) -> None:
-        self._list_entries(argument, lambda entry: entry.uid)
-
-    def _list_entries(self, argument: str, shown: Callable[[Entry], str]) -> None:
         if argument:
-            found = self._find(_numbers(argument, 1)[0])
-            if found is not None:
-                number, entry = found
-                self._ok(f"{number} {shown(entry)}")
-            return
+            self._list_one(argument, lambda entry: entry.uid)
+        else:
+            self._list_all(self._maildrop.uids())
+
+    def _list_one(self, argument: str, shown: Callable[[Entry], str]) -> None:
+        found = self._find(_numbers(argument, 1)[0])
+        if found is not None:
+            number, entry = found
+            self._ok(f"{number} {shown(entry)}")
+
+    def _list_all(self, values: Iterable[tuple[int, object]]) -> None:
         self._ok(f"{self._maildrop.count} messages")
-        self._write_listing(f"{number} {shown(entry)}" for number, entry in self._maildrop)
+        self._write_listing(f"{number} {value}" for number, value in values)
 
     def _retr(self, argument: str) -> ServerEvent | None:
         (number,) = _numbers(argument, 1)

@@ -43,8 +43,8 @@ class Row:
 
 def content(number):
     """About 2.5 KiB, LF line ends."""
-    head = f"From: a@b.example\nTo: user@bsd.home\nSubject: number {number}\n"
-    return (head + "Message-Id: <%d@b.example>\n\n" % number + "a line of the body\n" * 125).encode()
+    head = f"From: a@b.example\nSubject: number {number}\nMessage-Id: <{number}@b.example>\n\n"
+    return (head + "a line of the body\n" * 125).encode()
 
 
 def fill(maildir, count, owner, *, has_sizes):

@@ -1,4 +1,4 @@
-"""Our POP3 server and the programs that people fetch mail with: all is fetched as it is, and deleted."""
+"""Programs that people fetch mail with at our POP3 server: all is fetched as it is, and deleted."""
 
 import poplib
 import re
@@ -95,7 +95,9 @@ def test_fetchmail(server, tmp_path):
         f'user fetchmail password secret sslproto "" fetchall no keep no rewrite\n'
         f"bsmtp {tmp_path}/batch\n",
     )
-    ended = run(found, found.program("fetchmail"), "--nodetach", "--invisible", "-f", rc, folder=tmp_path)
+    ended = run(
+        found, found.program("fetchmail"), "--nodetach", "--invisible", "-f", rc, folder=tmp_path
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     batch = (tmp_path / "batch").read_bytes().replace(b"\r\n", b"\n")
     texts = [part.partition(b"\n.\n")[0] for part in batch.split(b"\nDATA\n")[1:]]

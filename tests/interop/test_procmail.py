@@ -1,4 +1,4 @@
-"""Local delivery through the real procmail, called as sendmail's FEATURE(local_procmail) calls it."""
+"""Local delivery through the real procmail, called as sendmail's FEATURE(local_procmail) does."""
 
 import asyncio
 import os

@@ -149,5 +149,5 @@ def test_a_server_is_a_socket_or_a_host():
 
 @pytest.mark.parametrize("text", ["unix:", "unix:run/lmtp", "/run/dovecot/lmtp", "a host"])
 def test_what_is_neither_is_refused(text):
-    with pytest.raises(ValueError, match="no socket|no host name"):
+    with pytest.raises(ValueError, match=r"no socket|no host name"):
         ServerPlace.parse(text)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaynode.mail.lines import BareLineEnds, DotDecoder, DotEncoder, ToCrlf, ToLf
+from relaynode.mail.lines import BareLineEnds, DotDecoder, DotEncoder, ToCrlf, ToLf, WireSize
 
 # Mostly the bytes that matter, so that every kind of cut happens.
 STREAM = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"a"]), max_size=24).map(
@@ -227,3 +227,11 @@ def test_the_decoder_keeps_only_a_few_bytes_back() -> None:
     for fed in range(1, 200):
         given_back += len(decoder.feed(b"abcdefghij"))
         assert fed * 10 - given_back <= 6
+
+
+@given(STREAM, CUTS)
+def test_the_size_with_crlf_is_counted_as_it_would_be_given(data: bytes, cuts: list[int]) -> None:
+    size = WireSize()
+    for piece in cut(data, cuts):
+        size.feed(piece)
+    assert size.bytes == len(to_crlf(cut(data, cuts)))

@@ -86,7 +86,9 @@ def on_the_wire(text: bytes) -> bytes:
 
 
 def expected_events(messages: list[bytes]) -> list[Event]:
-    names = "USER SASL UIDL TOP PIPELINING RESP-CODES AUTH-RESP-CODE EXPIRE LOGIN-DELAY IMPLEMENTATION"
+    names = (
+        "USER SASL UIDL TOP PIPELINING RESP-CODES AUTH-RESP-CODE EXPIRE LOGIN-DELAY IMPLEMENTATION"
+    )
     numbered = list(enumerate(messages, start=1))
     events: list[Event] = [LoggedIn(), Capabilities(frozenset(names.split()))]
     events.append(Stat(len(messages), sum(map(len, messages))))
