@@ -9,9 +9,14 @@ import pytest
 
 from nodes import TestNode
 from relaynode.links.queuerun import QueueRun
+from relaynode.links.ways import Way
 from relaynode.mail.envelope import Envelope
 from relaynode.mail.trace import user_origin
+from relaynode.mailers.command import CommandMailer
+from relaynode.mailers.local import LocalMailer
+from relaynode.mailers.smtp import SmtpMailer
 from relaynode.queue.memory import MemoryStore
+from relaynode.queue.model import RecipientState
 from relaynode.sources.intake import Arrival, Rejected
 from relaynode.wire.meter import ByteCount
 
@@ -109,3 +114,32 @@ def test_what_was_queued_for_the_hub_goes_there_whatever_the_tables_say(tmp_path
         "hub.example.net",
         "user@hub.example.net",
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ("", LocalMailer),
+        ('command = "/usr/bin/procmail -d {user}"\n', CommandMailer),
+        ('lmtp = "unix:/run/lmtp"\n', SmtpMailer),
+        ('lmtp = "127.0.0.1:24"\ncommand = "/usr/bin/procmail"\n', SmtpMailer),
+    ],
+)
+def test_local_mail_is_delivered_by_whom_the_configuration_names(tmp_path, more, kind):
+    ways = Play(tmp_path, "", more).node.parts.ways
+    assert isinstance(ways.mailer(Way("local"), ByteCount()), kind)
+
+
+def test_mail_waits_for_an_lmtp_server_that_is_down(tmp_path):
+    play = Play(tmp_path, "", f'lmtp = "unix:{tmp_path}/none"\n')
+    ((recipient,),) = (message.recipients for message in play.send("user"))
+    assert recipient.state is RecipientState.WAITING
+    assert "No such file or directory" in str(recipient.last_status)
+
+
+def test_details_are_ignored_if_the_configuration_says_so(tmp_path):
+    for part in ("tmp", "new", "cur"):
+        (tmp_path / "mail" / "user" / ".lists" / part).mkdir(parents=True)
+    play = Play(tmp_path, "", 'detail = "ignore"\n')
+    play.send("user+lists")
+    assert len(play.mails("user")) == 1
