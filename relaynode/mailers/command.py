@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from relaynode.errors import RefusedError
 from relaynode.mail.status import ok
 from relaynode.mailers.in_threads import InThreads
-from relaynode.mailers.local import find_with_detail, unknown
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.process import Ended, Program
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.stored import from_line, stored
+from relaynode.mailers.users import unknown
 from relaynode.policy.route import unquote
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class CommandMailer(InThreads):
             )
 
     def _run(self, delivery: Delivery, name: str) -> Ended:
-        user, detail = find_with_detail(self._users, name)
+        user, detail = self._users.find_with_detail(name)
         if user is None:
             return Ended(unknown(name), reason="")
         try:

@@ -11,17 +11,18 @@ import re
 from typing import TYPE_CHECKING
 
 from relaynode.errors import StoreError
-from relaynode.mail.status import Status, ok, permanent, temporary
+from relaynode.mail.status import Status, ok, temporary
 from relaynode.mailers.as_user import disk_reason, write
 from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.stored import from_line, stored
+from relaynode.mailers.users import unknown
 from relaynode.policy.route import unquote
 
 if TYPE_CHECKING:
     from relaynode.mailers.mailer import Report
-    from relaynode.mailers.users import User, Users
+    from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery
 
@@ -53,7 +54,7 @@ class LocalMailer(InThreads):
     def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str, str]:
         """Status, relay and reason."""
         name = unquote(name)
-        user, detail = find_with_detail(self._users, name)
+        user, detail = self._users.find_with_detail(name)
         if user is None:
             return unknown(name), "", ""
         kind = "maildir" if self._users.are_maildirs else "mbox"
@@ -78,17 +79,3 @@ class LocalMailer(InThreads):
         message = delivery.message
         host = _UNSAFE.sub("_", self._hostname)
         return f"{int(message.arrived_at)}.{message.queue_id}R{recipient_id}.{host}"
-
-
-def find_with_detail(users: Users, name: str) -> tuple[User | None, str]:
-    """The user that mail for `name` is for, and what stands behind his own name and a plus."""
-    user = users.find(name)
-    if user is not None:
-        return user, ""
-    own, _, detail = name.partition("+")
-    return users.find(own), detail
-
-
-def unknown(name: str) -> Status:
-    """There is no such user."""
-    return permanent(f"<{name}>... User unknown", "5.1.1", 550)

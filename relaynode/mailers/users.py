@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relaynode.mail.status import permanent
+
 if TYPE_CHECKING:
     from relaynode.config.values import Mailbox
+    from relaynode.mail.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class Users:
             return None
         return User(entry.pw_name, Path(entry.pw_dir), entry.pw_uid, entry.pw_gid, entry.pw_shell)
 
+    def find_with_detail(self, name: str) -> tuple[User | None, str]:
+        """The user that mail for `name` is for, and what stands behind his own name and a plus."""
+        user = self.find(name)
+        if user is not None:
+            return user, ""
+        own, _, detail = name.partition("+")
+        return self.find(own), detail
+
     def exists(self, name: str) -> bool:
         """Is there such a user?"""
         return self.find(name) is not None
@@ -57,3 +68,8 @@ class Users:
     def are_maildirs(self) -> bool:
         """Maildir or mbox?"""
         return self._mailbox.is_maildir
+
+
+def unknown(name: str) -> Status:
+    """There is no such user."""
+    return permanent(f"<{name}>... User unknown", "5.1.1", 550)
