@@ -1,0 +1,54 @@
+"""What a server's side of a login asks of whoever drives it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ScramKeys:
+    """What a server keeps of a password for SCRAM (RFC 5802 section 3)."""
+
+    salt: bytes
+    iterations: int
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """To be sent. Answer with the client's response."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPassword:
+    """Is it the user's? Answer with true or false."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WantPassword:
+    """Answer with the user's password as it is, or None if it is not kept so."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantKeys:
+    """Answer with the user's ScramKeys for a digest ("SHA-256"), or None if there are none."""
+
+    user: str
+    digest: str
+
+
+Asked: TypeAlias = Challenge | CheckPassword | WantPassword | WantKeys
+
+Exchange: TypeAlias = Generator[Asked, Any, str | None]
+"""One login as the server plays it: asks, is sent the answers, and returns the user who has shown
+that he is it, or None. Raises: RemoteProtocolError for a response that makes no sense."""
