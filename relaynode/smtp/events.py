@@ -27,6 +27,7 @@ class Mail:
     """A transaction is asked for. Answer with `reply`. `given`: the path as it was typed.
 
     `once_id`: what the client calls this message in all its tries, as xtext, or "" (`once.py`).
+    `auth`: who submitted it, as RFC 4954 section 5 has it: xtext, or "".
     """
 
     reverse_path: str
@@ -35,6 +36,7 @@ class Mail:
     smtputf8: bool
     given: str = field(default="", compare=False)
     once_id: str = ""
+    auth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,34 @@ class Rcpt:
 
     forward_path: str
     given: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """The client wants TLS and was told to begin: send that, shake hands, call `tls_started`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthStart:
+    """A login. Answer with `challenge` or `reply`: a 2xx lets the client in.
+
+    `initial`: what came along with the mechanism's name, None for nothing.
+    """
+
+    mechanism: str
+    initial: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResponse:
+    """The response to a challenge. Answer with `challenge` or `reply`."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthCancelled:
+    """The client has given a login up, or broke its rules; it was told. No answer is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +114,10 @@ Event = (
     | Hello
     | Mail
     | Rcpt
+    | StartTls
+    | AuthStart
+    | AuthResponse
+    | AuthCancelled
     | ContentStart
     | ContentData
     | ContentEnd

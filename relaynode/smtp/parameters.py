@@ -16,6 +16,9 @@ _PATH = r'(<"(?:[^"\\]|\\.)*"@[^>]*>|<[^>]*>|[^ \t]+)(.*)\Z'
 _FROM = re.compile(r"FROM:[ \t]*" + _PATH, re.IGNORECASE | re.DOTALL)
 _TO = re.compile(r"TO:[ \t]*" + _PATH, re.IGNORECASE | re.DOTALL)
 
+MAX_AUTH_CHARACTERS = 500
+"""RFC 4954 section 3: what the parameter AUTH adds to the line of MAIL."""
+
 
 class ParameterError(Exception):
     """The arguments cannot be accepted; `status` is the reply that says why."""
@@ -32,9 +35,10 @@ def parse_mail(argument: str) -> Mail:
     body = _body(_value("BODY", parameters))
     smtputf8 = _flag("SMTPUTF8", parameters)
     once_id = _once_id(_value(once.PARAMETER, parameters))
+    auth = _auth(_value("AUTH", parameters))
     _nothing_left(parameters)
     reverse_path = _path(path, "5.1.7", allow_utf8=smtputf8)
-    return Mail(reverse_path, size, body, smtputf8, path, once_id)
+    return Mail(reverse_path, size, body, smtputf8, path, once_id, auth)
 
 
 def parse_rcpt(argument: str) -> Rcpt:
@@ -108,6 +112,19 @@ def _once_id(value: str | None) -> str:
         xtext_decode(value)
     except AddressError as error:
         raise ParameterError(501, "5.5.4", f"{once.PARAMETER}: {error}") from error
+    return value
+
+
+def _auth(value: str | None) -> str:
+    """As it was given: nobody here trusts it (RFC 4954 section 5), it must only make sense."""
+    if value is None:
+        return ""
+    try:
+        if len(value) > MAX_AUTH_CHARACTERS:
+            raise AddressError("the value is too long")
+        xtext_decode(value)
+    except AddressError as error:
+        raise ParameterError(501, "5.5.4", f"AUTH: {error}") from error
     return value
 
 

@@ -18,8 +18,11 @@ what a client pipelined waits in the buffer meanwhile.
     CHUNK    BDAT n                (n bytes of content)
     BDAT     end of a chunk that   HELO EHLO BDAT
              was not the last
+    AUTH     AUTH                  (responses until the login has ended)
+    TLS      STARTTLS              (nothing until the driver has TLS)
     CLOSED   QUIT, 421             nothing
-    any but DATA, CHUNK, CLOSED    NOOP RSET QUIT VRFY HELP
+    READY and START                STARTTLS; READY also AUTH (`security.py`)
+    any that takes commands        NOOP RSET QUIT VRFY HELP
 
 A BDAT that may not come is refused like any other command, but the bytes it announces are read
 first, and so are those of the chunks that follow it. RSET without HELO or EHLO leads to START.
@@ -37,8 +40,11 @@ from typing import TYPE_CHECKING
 from relaynode.errors import LocalProtocolError
 from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
-from relaynode.smtp import once
+from relaynode.smtp import once, security
 from relaynode.smtp.events import (
+    AuthCancelled,
+    AuthResponse,
+    AuthStart,
     Closed,
     ContentData,
     ContentEnd,
@@ -49,10 +55,12 @@ from relaynode.smtp.events import (
     Mail,
     NeedData,
     Rcpt,
+    StartTls,
     TransactionReset,
 )
 from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt, unknown_parameter
 from relaynode.smtp.reply import encode
+from relaynode.smtp.security import Security
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +84,8 @@ class Phase(Enum):
     DATA = auto()
     CHUNK = auto()
     BDAT = auto()
+    AUTH = auto()
+    TLS = auto()
     CLOSED = auto()
 
 
@@ -116,6 +126,7 @@ class Session:
     (RFC 5321 4.5.3.1.8 asks for 100 at least). `denial`: what a client that is not welcome is
     told for each command that would serve it; with 421 it is told at once and the session is over.
     `knows_again`: offer XRELAYNODE-ONCE; without, its parameter is one that nobody knows.
+    `security`: what is offered of TLS and logins.
     """
 
     def __init__(
@@ -126,7 +137,9 @@ class Session:
         max_recipients: int = 1000,
         denial: Status | None = None,
         knows_again: bool = False,
+        security: Security | None = None,
     ) -> None:
+        self.security = security or Security()
         self.hostname = hostname
         self.max_size_bytes = max_size_bytes
         self.max_recipients = max_recipients
@@ -137,7 +150,7 @@ class Session:
         self._transaction = _Transaction()
         self._buffer = bytearray()
         self._outgoing = bytearray()
-        self._pending: Mail | Rcpt | ContentEnd | None = None
+        self._pending: Mail | Rcpt | ContentEnd | AuthStart | AuthResponse | None = None
         self._errors = 0
         self._refusals = 0
         self._denial = denial
@@ -183,6 +196,28 @@ class Session:
         elif isinstance(pending, Rcpt) and status.is_success:
             self._transaction.recipients += 1
             self.phase = Phase.RCPT
+        elif isinstance(pending, AuthStart | AuthResponse):
+            self._end_login(status)
+
+    def challenge(self, data: bytes) -> None:
+        """Answer a login's event: it goes on. Raises: LocalProtocolError if none waits."""
+        if not isinstance(self._pending, AuthStart | AuthResponse):
+            raise LocalProtocolError("no login waits for an answer")
+        self._pending = None
+        self._say(security.challenge_line(data))
+        self.phase = Phase.AUTH
+
+    def tls_started(self) -> None:
+        """TLS is up: what was said in the clear is forgotten (RFC 3207 section 4.2).
+
+        Raises: LocalProtocolError unless StartTls came before.
+        """
+        if self.phase is not Phase.TLS:
+            raise LocalProtocolError("TLS was not asked for")
+        self.security = self.security.under_tls()
+        self.hello_name, self.is_extended = "", False
+        self._buffer.clear()
+        self._end_transaction()
 
     def deny(self, status: Status) -> None:
         """From now on this is what commands are told that would serve the client; see `denial`."""
@@ -214,21 +249,30 @@ class Session:
             return self._data()
         if self.phase is Phase.CHUNK:
             return self._chunk()
+        if self.phase is Phase.TLS:
+            raise LocalProtocolError("TLS was asked for and has not begun")
         line = self._take_line()
-        return NeedData() if line is None else self._command(line)
+        if line is None:
+            return NeedData()
+        return self._response(line) if self.phase is Phase.AUTH else self._command(line)
 
     def _take_line(self) -> bytes | None:
-        end = self._buffer.find(b"\n")
+        end, limit = self._buffer.find(b"\n"), self._max_line_bytes
         if end < 0:
-            if len(self._buffer) >= MAX_COMMAND_BYTES:
+            if len(self._buffer) >= limit:
                 self._buffer.clear()
                 self._is_skipping_line = True
             return None
-        is_too_long = self._is_skipping_line or end >= MAX_COMMAND_BYTES
+        is_too_long = self._is_skipping_line or end >= limit
         self._is_skipping_line = False
         line = _TOO_LONG if is_too_long else bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
+
+    @property
+    def _max_line_bytes(self) -> int:
+        is_login = self.phase is Phase.AUTH or self._buffer[:5].upper() == b"AUTH "
+        return security.MAX_AUTH_LINE_BYTES if is_login else MAX_COMMAND_BYTES
 
     def _command(self, line: bytes) -> Event | None:
         if line == _TOO_LONG:
@@ -243,7 +287,10 @@ class Session:
         verb = _VERBS.get(word.upper())
         if self._denial is not None and word.upper() in _DENIED:
             return self._deny(word.upper(), rest.strip(" \t"))
-        if verb is None:
+        if (demand := self.security.refusal_of(word.upper())) is not None:
+            self._refuse(demand)
+            return None
+        if verb is None or not self._knows(word.upper()):
             kind = "not implemented" if word.upper() in _NOT_IMPLEMENTED else "unrecognized"
             code = 502 if kind == "not implemented" else 500
             self._refuse(Status(code, "5.5.1", f'Command {kind}: "{word[:40]}"'))
@@ -285,6 +332,7 @@ class Session:
             "8BITMIME",
             "SMTPUTF8",
             f"SIZE {self.max_size_bytes}",
+            *self.security.keywords,
             *((once.KEYWORD,) if self._knows_again else ()),
         )
 
@@ -303,6 +351,9 @@ class Session:
         if mail.once_id and not self._knows_again:
             # A client that took it for granted must not believe that it will be known again.
             self._refuse(unknown_parameter(once.PARAMETER).status)
+            return None
+        if mail.auth and not self.security.mechanisms:
+            self._refuse(unknown_parameter("AUTH").status)
             return None
         if (mail.size_bytes or 0) > self.max_size_bytes:
             self._refuse(_too_big(self.max_size_bytes))
@@ -426,9 +477,56 @@ class Session:
         self.phase = Phase.CLOSED
         return None
 
+    # --- TLS and logins: see security.py
+
+    def _knows(self, verb: str) -> bool:
+        """Is there a STARTTLS, an AUTH at all?"""
+        if verb == "STARTTLS":
+            return self.security.offers_tls or self.security.is_private
+        return verb != "AUTH" or bool(self.security.mechanisms)
+
+    def _starttls(self, rest: str) -> Event | None:
+        wrong = self.security.starttls(rest)
+        if wrong is None and self._buffer:
+            # What comes behind it was said by anybody, and would be taken as said under TLS.
+            self._say(security.INJECTED)
+            self.phase = Phase.CLOSED
+            return None
+        if wrong is not None:
+            self._refuse(wrong)
+            return None
+        self._say(Status(220, "2.0.0", "Ready to start TLS"))
+        self.phase = Phase.TLS
+        return StartTls()
+
+    def _auth(self, rest: str) -> Event | None:
+        start = self.security.auth(rest)
+        if isinstance(start, Status):
+            self._refuse(start)
+            return None
+        return self._ask(start)
+
+    def _response(self, line: bytes) -> Event:
+        wrong = security.NO_BASE64
+        if line == _TOO_LONG:
+            wrong = security.TOO_LONG
+        elif (found := security.response(line)) is not None:
+            if isinstance(found, AuthResponse):
+                return self._ask(found)
+            wrong = security.CANCELLED
+        self.phase = Phase.READY
+        self._refuse(wrong)
+        return AuthCancelled()
+
+    def _end_login(self, status: Status) -> None:
+        if status.is_success:
+            self.security = self.security.logged_in()
+        if self.phase is Phase.AUTH:
+            self.phase = Phase.READY
+
     # --- helpers
 
-    def _ask(self, event: Mail | Rcpt | ContentEnd) -> Event:
+    def _ask(self, event: Mail | Rcpt | ContentEnd | AuthStart | AuthResponse) -> Event:
         self._pending = event
         return event
 
@@ -483,6 +581,12 @@ def _mail_first(phase: Phase) -> Status:
     return Status(503, "5.0.0", "Need MAIL before RCPT")
 
 
+def _no_transaction(phase: Phase) -> Status:
+    if phase is Phase.START:
+        return Status(503, "5.0.0", "Polite people say EHLO first")
+    return Status(503, "5.5.0", "Not permitted during a mail transaction")
+
+
 def _rcpt_first(phase: Phase) -> Status:
     if phase is Phase.MAIL:
         return Status(503, "5.0.0", "Need RCPT (recipient)")
@@ -505,6 +609,10 @@ _VERBS: dict[str, _Verb] = {
     "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
     "HELP": _Verb(_ANY, Session._help, _rcpt_first),
     "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
+    "STARTTLS": _Verb(
+        frozenset({Phase.START, Phase.READY}), Session._starttls, _no_transaction
+    ),
+    "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction),
 }
 _DENIED = frozenset(
     {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "HELP", "AUTH", "STARTTLS"}

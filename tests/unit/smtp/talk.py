@@ -22,6 +22,9 @@ from relaynode.mail.status import Status, ok
 from relaynode.smtp.client import Client
 from relaynode.smtp.client_events import Mode, Ready
 from relaynode.smtp.events import (
+    AuthCancelled,
+    AuthResponse,
+    AuthStart,
     Closed,
     ContentData,
     ContentEnd,
@@ -31,8 +34,10 @@ from relaynode.smtp.events import (
     Mail,
     NeedData,
     Rcpt,
+    StartTls,
     TransactionReset,
 )
+from relaynode.smtp.security import Security
 from relaynode.smtp.server import Phase, Session
 
 if TYPE_CHECKING:
@@ -47,6 +52,8 @@ MAX_RECIPIENTS = 3
 UNKNOWN = Status(550, "5.1.1", "No such user")
 LATER = Status(450, "4.2.0", "Mailbox busy")
 BLOCKED = Status(550, "5.7.1", "Not from you")
+LOGGED_IN = Status(235, "2.7.0", "Authentication successful")
+WRONG = Status(535, "5.7.8", "Authentication failed")
 NO_ROOM = Status(452, "4.3.1", "No room")
 
 
@@ -69,13 +76,21 @@ class Desk:
     """Drives a Session: takes everything, but for the users nobody, later and blocked.
 
     `events`: all that the session told, but the pieces of content. `refuses_content`: with what.
+    `security`: what is offered of TLS, which begins at once, and of logins, of which one is right.
     """
 
     def __init__(
-        self, *, max_size_bytes: int = MAX_SIZE_BYTES, max_recipients: int = MAX_RECIPIENTS
+        self,
+        *,
+        max_size_bytes: int = MAX_SIZE_BYTES,
+        max_recipients: int = MAX_RECIPIENTS,
+        security: Security | None = None,
     ) -> None:
         self.session = Session(
-            "mx.example.net", max_size_bytes=max_size_bytes, max_recipients=max_recipients
+            "mx.example.net",
+            max_size_bytes=max_size_bytes,
+            max_recipients=max_recipients,
+            security=security,
         )
         self.events: list[Event] = []
         self.messages: list[Message] = []
@@ -116,8 +131,20 @@ class Desk:
                 self._content = b""
             case ContentEnd():
                 self._end()
+            case StartTls():
+                self.session.tls_started()
+            case AuthStart(_, data) | AuthResponse(data):
+                self._log_in(data)
+            case AuthCancelled():
+                pass
             case Hello() | TransactionReset() | ContentRefused():
                 self._mail = None
+
+    def _log_in(self, response: bytes | None) -> None:
+        if response is None:
+            self.session.challenge(b"")
+        else:
+            self.session.reply(LOGGED_IN if response == b"\0alice\0sesame" else WRONG)
 
     def _end(self) -> None:
         assert self._mail is not None
@@ -146,13 +173,16 @@ _WAY_TO = {
     Phase.DATA: HELLO + MAIL + RCPT + b"DATA\r\n",
     Phase.CHUNK: HELLO + MAIL + RCPT + b"BDAT 100\r\n",
     Phase.BDAT: HELLO + MAIL + RCPT + b"BDAT 2\r\nhi",
+    Phase.AUTH: HELLO + b"AUTH PLAIN\r\n",
     Phase.CLOSED: b"QUIT\r\n",
 }
+_WITH_LOGINS = Security(mechanisms=("PLAIN",), allows_plain=True)
 
 
 def desk_in(phase: Phase, *, max_size_bytes: int = MAX_SIZE_BYTES) -> Desk:
     """A desk whose session has come to this phase, everything said and heard."""
-    desk = Desk(max_size_bytes=max_size_bytes)
+    security = _WITH_LOGINS if phase is Phase.AUTH else None
+    desk = Desk(max_size_bytes=max_size_bytes, security=security)
     desk.says(_WAY_TO[phase])
     assert desk.session.phase is phase
     desk.events.clear()
@@ -198,6 +228,8 @@ def read_dialogue(path: Path) -> Dialogue:
                 dialogue.turns[-1].sent += _bytes(text)
             case "S:":
                 dialogue.turns[-1].said += _bytes(text)
+            case "O:":
+                pass  # what the session offers is for the test to read
             case "M:":
                 reverse_path, _, rest = text.partition(" > ")
                 paths, _, content = rest.partition(" :")
