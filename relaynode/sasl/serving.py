@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +38,14 @@ _DECOY_KEY = secrets.token_bytes(32)
 def serve(name: str, initial: bytes | None, hostname: str) -> Exchange:
     """The exchange of a mechanism out of SERVED. `initial`: what came along with its name, b"" for
     an empty response, None for nothing."""
-    digest = name.removeprefix("SCRAM-")
-    play: Callable[[bytes | None], Exchange] = {
-        "PLAIN": _plain,
-        "LOGIN": _login,
-        "CRAM-MD5": partial(_cram_md5, hostname),
-    }.get(name) or partial(_scram, digest)
-    return play(initial)
+    match name:
+        case "PLAIN":
+            return _plain(initial)
+        case "LOGIN":
+            return _login(initial)
+        case "CRAM-MD5":
+            return _cram_md5(initial, hostname)
+    return _scram(initial, name.removeprefix("SCRAM-"))
 
 
 def _plain(initial: bytes | None) -> Exchange:
@@ -68,7 +68,7 @@ def _login(initial: bytes | None) -> Exchange:
     return user if (yield CheckPassword(user, password)) else None
 
 
-def _cram_md5(hostname: str, initial: bytes | None) -> Exchange:
+def _cram_md5(initial: bytes | None, hostname: str) -> Exchange:
     if initial:
         raise RemoteProtocolError("CRAM-MD5: the server speaks first")
     challenge = f"<{secrets.token_hex(12)}@{hostname}>".encode()
@@ -81,7 +81,7 @@ def _cram_md5(hostname: str, initial: bytes | None) -> Exchange:
     return user if is_right and password is not None else None
 
 
-def _scram(digest: str, initial: bytes | None) -> Exchange:
+def _scram(initial: bytes | None, digest: str) -> Exchange:
     mechanism = f"SCRAM-{digest}"
     first = _text(mechanism, (yield Challenge(b"")) if initial is None else initial, 2048)
     user = _scram_user(mechanism, first)
@@ -123,9 +123,7 @@ def _decoy(user: str, digest: str) -> ScramKeys:
     """Keys that nobody has, the same each time as long as we run."""
     salt = hmac.digest(_DECOY_KEY, f"{digest} {user}".encode(), sha256)[:16]
     size = 20 if digest == "SHA-1" else 32
-    return ScramKeys(
-        salt, DECOY_ITERATIONS, secrets.token_bytes(size), secrets.token_bytes(size)
-    )
+    return ScramKeys(salt, DECOY_ITERATIONS, secrets.token_bytes(size), secrets.token_bytes(size))
 
 
 def _text(mechanism: str, data: bytes, limit: int = MAX_NAME_BYTES) -> str:

@@ -609,9 +609,7 @@ _VERBS: dict[str, _Verb] = {
     "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
     "HELP": _Verb(_ANY, Session._help, _rcpt_first),
     "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
-    "STARTTLS": _Verb(
-        frozenset({Phase.START, Phase.READY}), Session._starttls, _no_transaction
-    ),
+    "STARTTLS": _Verb(frozenset({Phase.START, Phase.READY}), Session._starttls, _no_transaction),
     "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction),
 }
 _DENIED = frozenset(

@@ -672,7 +672,9 @@ FRAGMENTS = [
 NOISE = st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.binary(max_size=20)), max_size=30)
 
 
-@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.TLS], ids=lambda phase: phase.name)
+@pytest.mark.parametrize(
+    "phase", [phase for phase in Phase if phase is not Phase.TLS], ids=lambda phase: phase.name
+)
 @given(noise=NOISE)
 def test_no_bytes_raise_an_error_and_few_are_kept(phase: Phase, noise: list[bytes]) -> None:
     desk = desk_in(phase)

@@ -1,0 +1,12 @@
+"""Who may log in at us, over any protocol: the server's counterpart of `logins/`.
+
+    answers.py        what one step of a login leads to
+    hashes.py         secrets as they are stored: hashed, as SCRAM keys, or plain
+    password_file.py  lines `user:secret`
+    local.py          logins checked here, out of files and the configuration
+    dovecot.py        logins checked by Dovecot's auth socket
+    brake.py          who fails waits, and who fails often is not heard for a while
+    accounts.py       all of it, as the listeners see it
+
+Nothing here knows a protocol's lines, nor what a user may do once he is in.
+"""
