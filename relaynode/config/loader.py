@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
+from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
@@ -417,14 +418,17 @@ class _Checker:
             self._problem(path, f'"{address}" is no address: {error}')
 
     def _check_listeners(self, file: schema.File) -> None:
+        for path, text, remedy in check_doors(file, self._absolute):
+            self._problem(path, text, remedy)
         for name, listen in file.listen.items():
             for key, addresses in (("smtp", listen.smtp), ("pop3", listen.pop3)):
                 for where in addresses:
                     self._check_listen(where, listen.networks, ("listen", name, key))
-            if listen.pop3 and not (file.local.mailbox or _default_mailbox()).is_maildir:
+            pop3 = "pop3" if listen.pop3 else "pop3s"
+            if getattr(listen, pop3) and not (file.local.mailbox or _default_mailbox()).is_maildir:
                 text = "POP3 serves Maildirs, and mail is delivered into mbox files"
                 remedy = 'end [local] mailbox with a slash: mailbox = "~/Maildir/"'
-                self._problem(("listen", name, "pop3"), text, remedy)
+                self._problem(("listen", name, pop3), text, remedy)
 
     def _check_milters(self, file: schema.File) -> None:
         for name, milter in file.milter.items():

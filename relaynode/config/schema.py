@@ -29,6 +29,7 @@ from relaynode.config.values import (
     NameServer,
     Network,
     OwnAddress,
+    ReplyText,
     SaslName,
     ServerPlace,
     SmartHostNames,
@@ -221,6 +222,12 @@ class ListenSection(Section, frozen=True, kw_only=True):
     """[listen.NAME]"""
 
     smtp: list[ListenAddress] = field(default_factory=list)
+    submission: list[ListenAddress] = field(default_factory=list)
+    submissions: list[ListenAddress] = field(default_factory=list)
+    pop3s: list[ListenAddress] = field(default_factory=list)
+    certificate: Path | None = None
+    key: Path | None = None
+    plain_text_logins: list[Network] = field(default_factory=list)
     pop3: list[ListenAddress] = field(default_factory=list)
     uucp: list[ListenAddress] = field(default_factory=list)
     uucp_tls: list[ListenAddress] = field(default_factory=list)
@@ -238,6 +245,16 @@ class MilterSection(Section, frozen=True, kw_only=True):
     content_timeout_seconds: Positive = 300
     listeners: list[Name] = field(default_factory=list)
     local: bool = False
+
+
+class AccountsSection(Section, frozen=True, kw_only=True):
+    """[accounts]: who may log in here, beside the [user.NAME]s, and as whom they may write."""
+
+    password_file: Path | None = None
+    dovecot_socket: Path | None = None
+    senders: Literal["any", "domain", "own"] = "any"
+    sender_domains: list[Name] = field(default_factory=list)
+    sender_refusal: ReplyText = ReplyText(553, "5.7.1", "Sender address is not yours")
 
 
 class UucpSection(Section, frozen=True, kw_only=True):
@@ -380,6 +397,7 @@ class File(Section, frozen=True, kw_only=True):
     etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
     milter: dict[str, MilterSection] = field(default_factory=dict)
+    accounts: AccountsSection = AccountsSection()
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)
     modem: dict[str, ModemSection] = field(default_factory=dict)

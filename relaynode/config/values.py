@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from relaynode.sasl import NAMES
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 MAX_PORT = 65535
+
+_REPLY = re.compile(r"([45][0-5][0-9]) (?:([45]\.[0-9]{1,3}\.[0-9]{1,3}) )?([ -~]{1,400})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +245,26 @@ class Command:
 
     def __str__(self) -> str:
         return self.words[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyText:
+    """A reply that says no: `553 5.7.1 text`, or without the enhanced code."""
+
+    code: int
+    enhanced: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> ReplyText:
+        """Raises: ValueError."""
+        found = _REPLY.fullmatch(text)
+        if found is None or (found[2] and found[2][0] != found[1][0]):
+            raise ValueError(f'"{text}" is no refusal; write for example "553 5.7.1 Not yours"')
+        return cls(int(found[1]), found[2] or "", found[3])
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.code), self.enhanced, self.text) if part)
 
 
 class SaslName(str):

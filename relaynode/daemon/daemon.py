@@ -11,18 +11,16 @@ import logging
 import signal
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from relaynode.config.loader import load
 from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
+from relaynode.daemon.doors import Doors, make_accounts
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
-from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.node import Node, make_node
-from relaynode.sources.filters import filters_of
-from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.wire.listener import Listener
 
 if TYPE_CHECKING:
@@ -107,34 +105,24 @@ class Daemon:
 
     async def _open_listeners(self) -> None:
         config = self.node.config
+        accounts = make_accounts(config)
         for name, section in config.file.listen.items():
-            source = SmtpSource(
-                self.node.intake,
-                self.node.rules,
-                hostname=config.hostname,
-                networks=section.networks,
-                max_size_bytes=config.file.queue.message_size_bytes,
-                looks_up_clients=config.file.access.look_up_clients,
-                knows_again=config.file.queue.remember_days > 0,
-                filters=filters_of(config, name),
-            )
-            service = Pop3Service(self.node.users, self._passwords(), hostname=config.hostname)
-            for where in section.smtp:
-                self.listeners.append(await Listener.open(where, source.serve))
-            for where in section.pop3:
-                self.listeners.append(await Listener.open(where, service.serve))
+            doors = Doors(self.node, name, section, accounts)
+            service = doors.pop3()
+            for serve, addresses in (
+                (doors.smtp().serve, section.smtp),
+                (doors.smtp(demands_login=True).serve, section.submission),
+                (doors.smtp(demands_login=True, is_private=True).serve, section.submissions),
+                (service.serve, section.pop3),
+                (service.serve_tls, section.pop3s),
+            ):
+                for where in addresses:
+                    self.listeners.append(await Listener.open(where, serve))
             uucp = UucpService(lambda: self.node)
             for where in section.uucp:
                 self.listeners.append(await Listener.open(where, uucp.serve))
             for where in section.uucp_tls:
                 self.listeners.append(await Listener.open(where, uucp.serve_tls))
-
-    def _passwords(self) -> dict[str, Any]:
-        return {
-            name.lower(): password
-            for (table, name), password in self.node.config.passwords.items()
-            if table == "user"
-        }
 
     async def _close_listeners(self) -> None:
         listeners, self.listeners = self.listeners, []

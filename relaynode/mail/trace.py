@@ -26,15 +26,24 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def smtp_origin(helo: str, client_name: str, address: str, *, may_be_forged: bool = False) -> str:
+def smtp_origin(
+    helo: str,
+    client_name: str,
+    address: str,
+    *,
+    may_be_forged: bool = False,
+    is_authenticated: bool = False,
+) -> str:
     """Where a message from an SMTP client came from.
 
     `helo`: what it called itself. `client_name`: what DNS calls it, "" if nothing. `address`: its
     IP address, IPv4 or IPv6. `may_be_forged`: that name does not lead back to the address.
+    `is_authenticated`: it has logged in; as whom is nobody's business on the mail's way.
     """
     verified = f"{_word(client_name)} " if client_name else ""
     forged = " (may be forged)" if may_be_forged else ""
-    return f"from {_word(helo)} ({verified}{_literal(address)}{forged})"
+    login = "\r\n\t(authenticated bits=0)" if is_authenticated else ""
+    return f"from {_word(helo)} ({verified}{_literal(address)}{forged}){login}"
 
 
 def user_origin(user: str, host: str = "") -> str:
@@ -73,6 +82,7 @@ def received(
     protocol: str = "",
     recipient: str = "",
     is_submission: bool = False,
+    tls: str = "",
 ) -> bytes:
     """A whole Received field, final CRLF included.
 
@@ -80,11 +90,13 @@ def received(
     version, shown in parentheses. `protocol`: ESMTP, SMTP, ESMTPA, ESMTPS, POP3 ..., "" for mail
     that came by none. `recipient`: the forward-path if the message has exactly one, else "". A
     recipient that holds characters unfit for this place is left out. `is_submission`: it was named
-    on a command line, not in the brackets of a RCPT command. `now`: epoch seconds.
+    on a command line, not in the brackets of a RCPT command. `now`: epoch seconds. `tls`: what the
+    line to the client was ("version=TLSv1.3 cipher=..."), or "".
     """
     # The protocol is a word of strangers too: `sendmail -p` takes any.
     with_protocol = f" with {_word(protocol)}" if protocol else ""
     by_line = f"by {by} ({program}){with_protocol} id {queue_id}"
+    by_line += f"\r\n\t({tls})" if tls else ""
     date = rfc5322_date(now, utc_offset_minutes)
     # RFC 5321 7.2: naming one of several recipients would disclose blind copies.
     if recipient and not _UNSAFE.search(recipient) and len(recipient) <= MAX_WORD_OCTETS:

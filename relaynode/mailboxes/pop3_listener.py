@@ -7,20 +7,24 @@ kernel drops when we end.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import os
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from relaynode.accounts.answers import Denied, Later, More, Nonsense, Passed, Visitor
+from relaynode.accounts.plain_text import may_log_in_plainly
 from relaynode.errors import WireError
 from relaynode.mailboxes.maildir import Listing, Maildir
 from relaynode.pop3 import events
 from relaynode.pop3.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Sequence
 
-    from relaynode.config.values import Password
+    from relaynode.accounts.accounts import Accounts, Login
+    from relaynode.accounts.answers import Answer
     from relaynode.mailers.users import Users
+    from relaynode.wire.server_context import ServerCertificate
     from relaynode.wire.stream import Stream
 
 IDLE_SECONDS = 600.0
@@ -28,31 +32,64 @@ IDLE_SECONDS = 600.0
 
 
 class Pop3Service:
-    """Serves POP3 connections. `passwords`: by user name in lower case."""
+    """Serves POP3 connections. `accounts`: who may log in. `certificate`: what TLS is spoken with.
+    `plain_networks`: whence people may log in without TLS, beside this machine."""
 
-    def __init__(self, users: Users, passwords: Mapping[str, Password], *, hostname: str) -> None:
+    def __init__(
+        self,
+        users: Users,
+        accounts: Accounts,
+        *,
+        hostname: str,
+        certificate: ServerCertificate | None = None,
+        plain_networks: Sequence[Container[Any]] = (),
+    ) -> None:
         self._users = users
-        self._passwords = passwords
+        self.accounts = accounts
         self._hostname = hostname
+        self._certificate = certificate
+        self._plain_networks = plain_networks
 
     async def serve(self, stream: Stream, client: str) -> None:
         """Talk to one client until it leaves. Never raises but CancelledError."""
-        session = _Session(self, stream, Server(self._hostname))
+        await self._serve(stream, client, is_private=False)
+
+    async def serve_tls(self, stream: Stream, client: str) -> None:
+        """The same with one that speaks TLS from the start."""
+        await self._serve(stream, client, is_private=True)
+
+    async def _serve(self, stream: Stream, client: str, *, is_private: bool) -> None:
+        session: _Session | None = None
         try:
+            if is_private:
+                await self.start_tls(stream)
+            server = Server(
+                self._hostname,
+                allow_login=is_private or may_log_in_plainly(client, self._plain_networks),
+                offers_tls=not is_private and self._is_tls_possible,
+                mechanisms=await self.accounts.mechanisms() or ("PLAIN",),
+            )
+            session = _Session(self, stream, server, Visitor("pop3", client, is_private))
             await session.run()
         except WireError:
             pass  # without QUIT nothing is deleted (RFC 1939 section 6)
         finally:
-            session.unlock()
+            if session is not None:
+                session.unlock()
             await stream.close()
 
-    def maildir_of(self, user: str, password: str) -> Maildir | None:
-        """The Maildir that this login opens, None if it opens none."""
-        expected = self._passwords.get(user.lower())
-        # Compare something in any case: the time it takes must not tell names that exist.
-        given, right = password.encode(), expected.reveal().encode() if expected else b""
-        is_right = hmac.compare_digest(given, right) and expected is not None
-        found = self._users.find(user) if is_right else None
+    async def start_tls(self, stream: Stream) -> None:
+        """Shake hands as the server. Raises: WireError, TlsFailed."""
+        assert self._certificate is not None, "TLS was not offered"
+        await self._certificate.accept(stream)
+
+    @property
+    def _is_tls_possible(self) -> bool:
+        return self._certificate is not None and self._certificate.is_usable
+
+    def maildir_of(self, user: str) -> Maildir | None:
+        """The Maildir of somebody who has logged in, None if he has none."""
+        found = self._users.find(user)
         if found is None or not self._users.are_maildirs:
             return None
         owner = os.geteuid() if found.uid is None else found.uid
@@ -60,7 +97,11 @@ class Pop3Service:
 
 
 class _Session:
-    def __init__(self, service: Pop3Service, stream: Stream, server: Server) -> None:
+    def __init__(
+        self, service: Pop3Service, stream: Stream, server: Server, visitor: Visitor
+    ) -> None:
+        self._visitor = visitor
+        self._login: Login | None = None
         self._service = service
         self._stream = stream
         self._server = server
@@ -77,8 +118,19 @@ class _Session:
                     await self._receive()
                 case events.NeedDrain():
                     await self._send()
+                case events.StartTls():
+                    await self._start_tls()
                 case events.LoginAttempt():
-                    await self._log_in(event)
+                    accounts = self._service.accounts
+                    await self._answer(
+                        await accounts.check(event.user, event.password, self._visitor)
+                    )
+                case events.AuthStart():
+                    self._login = self._service.accounts.begin(event.mechanism, self._visitor)
+                    await self._answer(await self._login.step(event.initial))
+                case events.AuthResponse():
+                    assert self._login is not None
+                    await self._answer(await self._login.step(event.data))
                 case events.Retrieve():
                     await self._retrieve(event)
                 case events.Commit():
@@ -97,8 +149,26 @@ class _Session:
         else:
             self._server.peer_closed()
 
-    async def _log_in(self, event: events.LoginAttempt) -> None:
-        maildir = self._service.maildir_of(event.user, event.password)
+    async def _start_tls(self) -> None:
+        await self._send()
+        await self._service.start_tls(self._stream)
+        self._visitor = replace(self._visitor, is_private=True)
+        self._server.tls_started()
+
+    async def _answer(self, answer: Answer) -> None:
+        """Tell the client what came of a step of its login."""
+        match answer:
+            case More(challenge):
+                self._server.challenge(challenge)
+            case Passed(user):
+                await self._open(user)
+            case Later(text):
+                self._server.refuse_login("SYS/TEMP", text)
+            case Denied() | Nonsense():
+                self._server.refuse_login("AUTH", "name or password is wrong")
+
+    async def _open(self, user: str) -> None:
+        maildir = self._service.maildir_of(user)
         if maildir is None:
             self._server.refuse_login("AUTH", "name or password is wrong")
             return
@@ -116,7 +186,9 @@ class _Session:
         self._server.accept_login(self._messages.entries)
 
     def unlock(self) -> None:
-        """Give the maildrop back."""
+        """Give the maildrop back, and a login that was not ended."""
+        if self._login is not None:
+            self._login.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

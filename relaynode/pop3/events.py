@@ -172,6 +172,29 @@ class LoginAttempt:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthStart:
+    """A login by a mechanism other than PLAIN. Answer with Server.challenge(), or as LoginAttempt.
+
+    `initial`: what came along with the mechanism's name, None for nothing.
+    """
+
+    mechanism: str
+    initial: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthResponse:
+    """The response to a challenge. Answer as AuthStart."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """The client wants TLS: send what is to be sent, shake hands, call Server.tls_started()."""
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieve:
     """Answer with Server.send_content()* and end_content(), or with fail_content().
 
@@ -201,4 +224,6 @@ class Closed:
     """
 
 
-ServerEvent: TypeAlias = LoginAttempt | Retrieve | Commit | Closed
+ServerEvent: TypeAlias = (
+    LoginAttempt | AuthStart | AuthResponse | StartTls | Retrieve | Commit | Closed
+)

@@ -4,7 +4,10 @@ The driver's loop:
 
     bytes ──► receive() ──► next_event() ──► NeedData      read more
                                          ├─► NeedDrain     write, ask again
+                                         ├─► StartTls      tls_started
                                          ├─► LoginAttempt  accept_login, or refuse_login
+                                         ├─► AuthStart     challenge, or as LoginAttempt
+                                         ├─► AuthResponse  challenge, or as LoginAttempt
                                          ├─► Retrieve      send_content* end_content, fail_content
                                          ├─► Commit        committed, or commit_failed
                                          └─► Closed        the session is over
@@ -16,8 +19,8 @@ no password, no message and no clock; the driver closes a session that was idle 
 (RFC 1939 section 3) and removes nothing then.
 
 RFC 1939 (USER, PASS, STAT, LIST, RETR, DELE, NOOP, RSET, QUIT, TOP, UIDL); RFC 2449 (CAPA,
-PIPELINING, RESP-CODES); RFC 3206 (AUTH-RESP-CODE); RFC 5034 with RFC 4616 (AUTH PLAIN). STLS is not
-offered yet.
+PIPELINING, RESP-CODES); RFC 2595 (STLS); RFC 3206 (AUTH-RESP-CODE); RFC 5034 (AUTH), of which RFC
+4616 (PLAIN) is read here and all other mechanisms by the driver.
 """
 
 from __future__ import annotations
@@ -31,7 +34,17 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
-from relaynode.pop3.events import Closed, Commit, LoginAttempt, NeedData, NeedDrain, Retrieve
+from relaynode.pop3.events import (
+    AuthResponse,
+    AuthStart,
+    Closed,
+    Commit,
+    LoginAttempt,
+    NeedData,
+    NeedDrain,
+    Retrieve,
+    StartTls,
+)
 from relaynode.pop3.limits import (
     MAX_COMMAND_BYTES,
     MAX_ERRORS,
@@ -70,6 +83,10 @@ class _CommandLines:
     def feed(self, data: bytes) -> None:
         self._buffer += data
 
+    def forget(self) -> None:
+        self._buffer.clear()
+        self._is_dropping = False
+
     def next_line(self, limit: int) -> bytes | None:
         """The next line without its end, or None if it has not come completely.
 
@@ -106,17 +123,28 @@ class _Content:
 class Server:
     """One POP3 session as its server. `hostname` is our name in the greeting.
 
-    Without `allow_login` every login is refused and none is offered: for a line on which passwords
-    must not be said.
+    Without `allow_login` every login is refused and none is offered until TLS is up: for a line on
+    which passwords must not be said. `offers_tls`: there is a certificate for STLS. `mechanisms`:
+    what AUTH offers.
 
     Methods that answer an event raise LocalProtocolError when that event is not the pending one.
     Texts are made fit for one line of the reply.
     """
 
-    def __init__(self, hostname: str, *, allow_login: bool = True) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        *,
+        allow_login: bool = True,
+        offers_tls: bool = False,
+        mechanisms: Sequence[str] = ("PLAIN",),
+    ) -> None:
         if not re.fullmatch(r"[!-~]{1,255}", hostname):
             raise LocalProtocolError(f"{hostname!r} cannot stand in a greeting")
         self._allow_login = allow_login
+        self._offers_tls = offers_tls
+        self._mechanisms = tuple(mechanisms)
+        self._mechanism = ""
         self._state = State.GREETING
         self._lines = _CommandLines()
         self._outgoing = bytearray()
@@ -218,7 +246,7 @@ class Server:
 
         Raises: LocalProtocolError for entries that a Maildrop refuses; the attempt stays pending.
         """
-        self._require(LoginAttempt)
+        self._require(LoginAttempt, AuthStart, AuthResponse)
         self._maildrop = Maildrop(messages)
         self._pending = None
         self._granted(Command.RESPONSE if self._state is State.SASL else Command.PASS)
@@ -230,7 +258,7 @@ class Server:
         "AUTH" (RFC 3206), "IN-USE", "LOGIN-DELAY" (RFC 2449), "SYS/TEMP", "SYS/PERM" (RFC 3206), or
         "" for none.
         """
-        self._require(LoginAttempt)
+        self._require(LoginAttempt, AuthStart, AuthResponse)
         if not _RESPONSE_CODE.fullmatch(code):
             raise LocalProtocolError(f"{code!r} is no response code")
         self._pending = None
@@ -239,6 +267,21 @@ class Server:
         self._err(text, code)
         if self._failed_logins >= MAX_FAILED_LOGINS:
             self._close()
+
+    def challenge(self, data: bytes) -> None:
+        """The login goes on: say this to the client. Raises: LocalProtocolError."""
+        self._require(AuthStart, AuthResponse)
+        self._pending = None
+        self._outgoing += b"+ " + base64.b64encode(data) + b"\r\n"
+
+    def tls_started(self) -> None:
+        """TLS is up. What was said in the clear is forgotten (RFC 2595 section 4)."""
+        self._require(StartTls)
+        self._pending = None
+        self._lines.forget()
+        self._granted(Command.TLS_STARTED)
+        self._user_name = ""
+        self._allow_login, self._offers_tls = True, False
 
     # --- answers to Retrieve ----------------------------------------------------------------
 
@@ -306,9 +349,9 @@ class Server:
         self._err(text, "SYS/TEMP")
         self._close()
 
-    def _require(self, kind: type[ServerEvent]) -> None:
-        if not isinstance(self._pending, kind):
-            raise LocalProtocolError(f"no {kind.__name__} is waiting for an answer")
+    def _require(self, *kinds: type[ServerEvent]) -> None:
+        if not isinstance(self._pending, kinds):
+            raise LocalProtocolError(f"no {kinds[0].__name__} is waiting for an answer")
 
     # --- commands: may it come now, and does it make sense ----------------------------------
 
@@ -347,10 +390,12 @@ class Server:
 
     def _capa(self, argument: str) -> None:
         _no_argument(argument)
-        logins = ("USER", "SASL PLAIN") if self._allow_login else ()
+        logins = ("USER", f"SASL {' '.join(self._mechanisms)}") if self._allow_login else ()
+        tls = ("STLS",) if self._offers_tls and self._state is State.AUTHORIZATION else ()
         self._ok("capabilities follow")
         self._write_listing(
             (
+                *tls,
                 *logins,
                 "UIDL",
                 "TOP",
@@ -377,11 +422,29 @@ class Server:
             raise RemoteProtocolError("PASS needs a password")
         return LoginAttempt(self._user_name, argument)
 
+    def _stls(self, argument: str) -> ServerEvent | None:
+        _no_argument(argument)
+        if not self._offers_tls:
+            raise RemoteProtocolError("TLS is not possible here")
+        if len(self._lines):
+            # What comes behind it was said by anybody, and would be taken as said under TLS.
+            self._err("bytes in the clear behind STLS: they could be anybody's")
+            self._close()
+            return None
+        self._granted(Command.STLS)
+        self._ok("begin TLS")
+        return StartTls()
+
     def _auth(self, argument: str) -> ServerEvent | None:
         mechanism, _, initial = argument.partition(" ")
-        if mechanism.upper() != "PLAIN":
-            raise RemoteProtocolError("AUTH is possible with PLAIN")
+        if mechanism.upper() not in self._mechanisms:
+            raise RemoteProtocolError(f"AUTH is possible with {' '.join(self._mechanisms)}")
+        self._mechanism = mechanism.upper()
         self._granted(Command.AUTH)
+        if self._mechanism != "PLAIN":
+            # RFC 5034 section 4: a lone equals sign is a response that is there and empty.
+            data = b"" if initial == "=" else _unpacked(initial.encode())
+            return AuthStart(self._mechanism, data if initial else None)
         if initial:
             return self._response(initial.encode("utf-8"))
         self._outgoing += b"+ \r\n"
@@ -390,6 +453,8 @@ class Server:
     def _response(self, line: bytes) -> ServerEvent:
         if line == b"*":
             raise RemoteProtocolError("AUTH was cancelled")  # RFC 5034 4
+        if self._mechanism != "PLAIN":
+            return AuthResponse(_unpacked(line))
         return _parse_plain(line)
 
     def _stat(self, argument: str) -> None:
@@ -490,6 +555,7 @@ class Server:
 
 _VERBS: Mapping[Command, Callable[[Server, str], ServerEvent | None]] = {
     Command.CAPA: Server._capa,
+    Command.STLS: Server._stls,
     Command.USER: Server._user,
     Command.PASS: Server._pass,
     Command.AUTH: Server._auth,
@@ -532,11 +598,18 @@ def _numbers(argument: str, count: int) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
+def _unpacked(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise RemoteProtocolError("the response is not base64") from None
+
+
 def _parse_plain(response: bytes) -> LoginAttempt:
     """RFC 4616 2: authorization identity, NUL, authentication identity, NUL, password."""
     try:
-        message = base64.b64decode(response, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+        message = _unpacked(response).decode("utf-8")
+    except (RemoteProtocolError, UnicodeDecodeError):
         raise RemoteProtocolError("the response is not base64 of UTF-8") from None
     fields = message.split("\0")
     if len(fields) != 3 or not fields[1] or not fields[2]:

@@ -57,7 +57,8 @@ class Arrival:
     From line. `warnings`: the texts of X-Authentication-Warning fields. `hops`: those it has behind
     it at least, whatever its header says. `is_submission`: its recipients stood on a command line.
     `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: lines that
-    go above and below ours of Received; None: those that `Intake.lines_below` makes.
+    go above and below ours of Received; None: those that `Intake.lines_below` makes. `tls`: of the
+    line that it came by, as Received has it.
     """
 
     origin: str
@@ -73,6 +74,7 @@ class Arrival:
     hold_reason: str = ""
     above: bytes = b""
     below: bytes | None = None
+    tls: str = ""
 
     @property
     def via(self) -> str:
@@ -315,6 +317,7 @@ class Intake:
             protocol=arrival.protocol,
             recipient=given[0] if len(given) == 1 else "",
             is_submission=arrival.is_submission,
+            tls=arrival.tls,
         )
 
     def lines_below(self, parcel: Parcel) -> bytes:

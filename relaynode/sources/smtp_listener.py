@@ -22,6 +22,7 @@ from relaynode.policy.verdict import addressed, refusal_of
 from relaynode.queue.ids import new_queue_id
 from relaynode.smtp import events, server
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
+from relaynode.sources.smtp_door import Door, Entering, cipher_of, tls_of
 from relaynode.sources.smtp_filtering import Filtering
 from relaynode.sources.smtp_gate import Gatekeeper
 from relaynode.sources.smtp_transaction import Transaction
@@ -54,7 +55,8 @@ class SmtpSource:
     `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
     `common_id`: the id of messages that come without one; see `Transaction`. `on_taken`: told the
     size of each message that is queued. `command_seconds`: how long a client may think.
-    `filters`: who is asked about each step, None if nobody.
+    `filters`: who is asked about each step, None if nobody. `door`: TLS and logins; there are none
+    without.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class SmtpSource:
         on_taken: Callable[[int], None] = lambda size_bytes: None,
         command_seconds: float = COMMAND_SECONDS,
         filters: Filters | None = None,
+        door: Door | None = None,
     ) -> None:
+        self.door = door or Door()
         self._intake = intake
         self._rules = rules
         self._hostname = hostname
@@ -90,8 +94,10 @@ class SmtpSource:
         `client`: its IP address. `trusted_user`: for SMTP on standard input, the user who calls.
         """
         try:
-            known = await self.gate.identify(client, trusted_user)
             with contextlib.suppress(WireError):  # it went away; what it was told stays true
+                if self.door.is_private:
+                    await self.door.start_tls(stream)
+                known = await self.gate.identify(client, trusted_user)
                 await self._talk(await self._meet(stream, known, trusted_user))
         finally:
             await stream.close()
@@ -120,8 +126,10 @@ class SmtpSource:
             max_size_bytes=self._max_size_bytes,
             denial=denial,
             knows_again=self._knows_again,
+            security=await self.door.security(client.address),
         )
-        return _Dialogue(self, session, stream, client, trusted_user, verdict, filtering)
+        entering = Entering(self.door, session, client.address)
+        return _Dialogue(self, session, stream, client, trusted_user, verdict, filtering, entering)
 
     async def _talk(self, dialogue: _Dialogue) -> None:
         try:
@@ -133,6 +141,7 @@ class SmtpSource:
             raise
         finally:
             dialogue.reset()
+            dialogue.entering.cancel()
             await dialogue.filtering.close()
 
     def begin(self, mail: events.Mail) -> Transaction:
@@ -158,6 +167,20 @@ class SmtpSource:
     def collector(self, queue_id: str = "") -> Collector:
         """A place for content. `queue_id`: if the message has one already."""
         return self._intake.collector(queue_id)
+
+    def refusal_of_sender(self, path: str, user: str) -> Status | None:
+        """What somebody of ours is told who may not write so; `user` if he has logged in.
+
+        Raises: Rejected, TableError.
+        """
+        rule = self.door.senders
+        refuses = rule.refuses(
+            self._rules.names,
+            path,
+            user,
+            lambda: (one.address for one in self.expand(path).values()),
+        )
+        return rule.refusal if refuses else None
 
     def trusts(self, user: str) -> bool:
         """May this user bring mail of others without a warning? Raises: TableError."""
@@ -195,8 +218,9 @@ class SmtpSource:
 
 @dataclass(slots=True)
 class _Dialogue:
-    """One client. `welcome`: what the access table said of it. `unconfirmed`: the queue id of what
-    was accepted last, until a command shows that the client has heard of it."""
+    """One client. `welcome`: what the access table said of it. `entering`: its logins.
+    `unconfirmed`: the queue id of what was accepted last, until a command shows that the client has
+    heard of it."""
 
     source: SmtpSource
     session: server.Session
@@ -205,6 +229,7 @@ class _Dialogue:
     trusted_user: str
     welcome: Verdict
     filtering: Filtering
+    entering: Entering
     transaction: Transaction | None = None
     unconfirmed: str = ""
 
@@ -241,12 +266,32 @@ class _Dialogue:
                     await self._answer_content()
                 case events.Hello():
                     self.reset()
-                    await self.filtering.hello(event.name, self.session)
+                    await self.filtering.hello(event.name, self.session, cipher_of(self.stream))
                 case events.TransactionReset() | events.ContentRefused():
                     self.reset()
+                case events.StartTls():
+                    await self._start_tls()
+                case events.AuthStart():
+                    await self.entering.begin(event.mechanism, event.initial)
+                    self._note_login()
+                case events.AuthResponse():
+                    await self.entering.go_on(event.data)
+                    self._note_login()
+                case events.AuthCancelled():
+                    self.entering.cancel()
                 case events.Closed():
                     await self._send()
                     return
+
+    async def _start_tls(self) -> None:
+        self.reset()
+        await self._send()
+        await self.source.door.start_tls(self.stream)
+        self.session.tls_started()
+
+    def _note_login(self) -> None:
+        if self.entering.user:
+            self.client = replace(self.client, is_authenticated=True)
 
     async def _answer_content(self) -> None:
         """A commit cannot be called off: a daemon that ends still tells the client how it went,
@@ -286,6 +331,7 @@ class _Dialogue:
         try:
             # Whom nobody may write to may not write either.
             route = self.source.route(path) if path else None
+            self._check_own_sender(path)
             verdict = _accepted(await self.source.gate.check_mail(self.client, path))
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
@@ -293,12 +339,22 @@ class _Dialogue:
         self.transaction = transaction = self.source.begin(event)
         transaction.note(self.welcome)
         transaction.note(verdict)
-        refusal = await self.filtering.mail(event, route, transaction)
+        refusal = await self.filtering.mail(
+            event, route, transaction, self.entering.user, self.entering.mechanism
+        )
         if refusal is not None:
             self.reset()
             self.session.reply(refusal)
             return
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
+
+    def _check_own_sender(self, path: str) -> None:
+        """Of those who are served here, not of this machine's programs. Raises: Rejected."""
+        client, user = self.client, self.entering.user
+        if user or (client.is_trusted and not client.is_here):
+            refusal = self.source.refusal_of_sender(path, user)
+            if refusal is not None:
+                raise Rejected(refusal)
 
     async def _rcpt(self, event: events.Rcpt) -> None:
         transaction = self.transaction
@@ -372,10 +428,30 @@ class _Dialogue:
                 warnings = (f"{user} owned process doing -bs",)
         else:
             is_forged = client.name_state is NameState.FORGED
-            origin = trace.smtp_origin(hello, client.name, client.address, may_be_forged=is_forged)
+            origin = trace.smtp_origin(
+                hello,
+                client.name,
+                client.address,
+                may_be_forged=is_forged,
+                is_authenticated=client.is_authenticated,
+            )
             source = f"smtp {client.address}"
-        protocol = "ESMTP" if self.session.is_extended else "SMTP"
-        return Arrival(origin, protocol, source, warnings=warnings, hold_reason=hold_reason)
+        return Arrival(
+            origin,
+            self._protocol,
+            source,
+            warnings=warnings,
+            hold_reason=hold_reason,
+            tls=tls_of(self.stream),
+        )
+
+    @property
+    def _protocol(self) -> str:
+        """RFC 3848."""
+        if not self.session.is_extended:
+            return "SMTP"
+        tls = "S" if self.session.security.is_private else ""
+        return f"ESMTP{tls}{'A' if self.client.is_authenticated else ''}"
 
 
 def _taken(queue_id: str) -> Status:

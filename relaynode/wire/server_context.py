@@ -17,6 +17,8 @@ from relaynode.wire.tls import add_certificate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from relaynode.wire.stream import Stream
+
 HANDSHAKE_SECONDS = 60.0
 """How long a client may take until TLS is up: three round trips of a thin line."""
 
@@ -31,6 +33,24 @@ class ServerCertificate:
         self._key = key
         self._context: ssl.SSLContext | None = None
         self._read: tuple[object, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Can TLS be offered now? If not, the log says why."""
+        try:
+            self.context()
+        except TlsFailed as error:
+            log.error("no TLS is offered: %s", error)
+            return False
+        return True
+
+    async def accept(self, stream: Stream) -> None:
+        """Shake hands with a client, as the server. Raises: TlsFailed, TimedOut."""
+        try:
+            await stream.start_tls(self.context(), None, HANDSHAKE_SECONDS)
+        except TlsFailed as error:
+            log.info("%s", error)
+            raise
 
     def context(self) -> ssl.SSLContext:
         """The context for a connection that comes now. Raises: TlsFailed."""

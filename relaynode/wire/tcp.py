@@ -234,6 +234,14 @@ class TcpStream:
         return _address(self._writer.get_extra_info("sockname"))
 
     @property
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Name, version of TLS and secret bits of what the line is encrypted with, if it is."""
+        connection = self._writer.get_extra_info("ssl_object")
+        found = None if connection is None else connection.cipher()
+        # The name of a cipher comes with the version that first had it.
+        return None if found is None else (found[0], connection.version(), found[2])
+
+    @property
     def is_resumed(self) -> bool:
         """Was TLS taken up where an earlier connection had left it?"""
         connection = self._writer.get_extra_info("ssl_object")

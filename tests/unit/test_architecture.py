@@ -118,6 +118,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "sendmail_options",
             "sendmail_settings",
             "smtp_filtering",
+            "smtp_door",
             "smtp_gate",
             "smtp_transaction",
             "uucp_incoming",

@@ -7,11 +7,18 @@ import pwd
 
 import pytest
 
+from relaynode.accounts.accounts import Accounts
+from relaynode.accounts.local import LocalChecker, NamedUsers
 from relaynode.config.values import Mailbox, Password
 from relaynode.mailboxes.maildir import Maildir
 from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.mailers.users import Users
 from relaynode.wire.memory import pair
+
+
+async def no_wait(seconds):
+    """What a failed login costs is no affair of these tests."""
+
 
 LOGIN = b"USER alice\r\nPASS sesame\r\n"
 
@@ -23,7 +30,9 @@ class Box:
         self.folder = folder / "alice"
         users = Users(Mailbox.parse(f"{folder}/{pattern}"), frozenset({"alice", "bob"}))
         passwords = {"alice": Password("sesame"), "ghost": Password("boo")}
-        self.service = Pop3Service(users, passwords, hostname="bsd.home")
+        checker = LocalChecker([NamedUsers(passwords)], hostname="bsd.home")
+        self.accounts = Accounts(checker, wait=no_wait)
+        self.service = Pop3Service(users, self.accounts, hostname="bsd.home")
 
     def put(self, name, content=b"Subject: x\n\nbody\n", part="new"):
         for each in ("tmp", "new", "cur"):
@@ -235,7 +244,7 @@ def test_a_user_of_the_system_is_served_nothing_but_his_own(tmp_path):
     box = Box(tmp_path, "{user}/Maildir/")
     box.service = Pop3Service(
         Users(Mailbox.parse(f"{tmp_path}/{{user}}/Maildir/"), frozenset()),
-        {"nobody": Password("sesame")},
+        Accounts(LocalChecker([NamedUsers({"nobody": Password("sesame")})], hostname="bsd.home")),
         hostname="bsd.home",
     )
     said = box.says(b"USER nobody\r\nPASS sesame\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")

@@ -40,10 +40,8 @@ def play(name, client, *, ignores_initial=False):
     try:
         while True:
             asked = exchange.send(answer)
-            if isinstance(asked, Challenge):
-                answer = client.respond(asked.data)
-            else:
-                answer = known(asked)
+            is_said = isinstance(asked, Challenge)
+            answer = client.respond(asked.data) if is_said else known(asked)
     except StopIteration as ended:
         return ended.value
 
