@@ -32,7 +32,8 @@ REPEATED = {
 }
 
 ALTERNATIVE = re.compile(
-    r"^(?:password_command|password_credential|password_keyring|oauth|token_command|dovecot_socket) = .*\n",
+    r"^(?:password_command|password_credential|password_keyring|oauth|token_command"
+    r"|dovecot_socket) = .*\n",
     re.MULTILINE,
 )
 """Settings that exclude others that are shown."""
