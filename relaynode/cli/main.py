@@ -110,6 +110,27 @@ def _parser() -> argparse.ArgumentParser:
         sub = command(verb, "queue", text)
         sub.add_argument("ids", nargs="+", metavar="ID")
 
+    sub = command("account", "account", "Say who may log in: the password file of [accounts].")
+    verbs = sub.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verb_parser = verbs.add_parser("add", help="add somebody, or change a password")
+    verb_parser.add_argument("user", metavar="USER")
+    verb_parser.add_argument(
+        "--scram", action="store_true", help="keep keys for SCRAM-SHA-256 instead of a hash"
+    )
+    verbs.add_parser("remove", help="take somebody out").add_argument("user", metavar="USER")
+    verbs.add_parser("list", help="show who is in it, and how he can log in")
+
+    sub = command("cert", "cert", "Make a key and a self-signed certificate for this node.")
+    sub.add_argument("certificate", type=Path, metavar="CERTIFICATE")
+    sub.add_argument("key", type=Path, metavar="KEY")
+    sub.add_argument(
+        "--name", action="append", default=[], help="a further name or IP address", metavar="NAME"
+    )
+    sub.add_argument("--only", action="store_true", help="leave the node's own name out")
+    sub.add_argument("--days", type=int, default=3650, help="how long it is valid (3650)")
+    sub.add_argument("--request", action="store_true", help="make a request (CSR) instead")
+    sub.add_argument("--force", action="store_true", help="overwrite what is there")
+
     sub = command("import", "import_", "Turn another program's configuration into a TOML.")
     formats = sub.add_subparsers(dest="format", metavar="FORMAT", required=True)
     sub = formats.add_parser("sendmail", help="sendmail's .mc")
