@@ -183,12 +183,16 @@ class _Passing:
         word, rest = words[0], words[2:]
         values = dict(one.partition("=")[::2] for one in rest)
         if word == "CONT":
-            return More(base64.b64decode(rest[0] if rest else ""))
+            return More(base64.b64decode(rest[0] if rest else "", validate=True))
         if word == "OK":
             self._passed = Passed(_unescaped(values.get("user", "")))
             if not self._passed.user:
                 raise RemoteProtocolError("names nobody")
-            return More(base64.b64decode(values["resp"])) if "resp" in values else self._passed
+            return (
+                More(base64.b64decode(values["resp"], validate=True))
+                if "resp" in values
+                else self._passed
+            )
         if word == "FAIL":
             return _AWAY if "temp" in values else Denied()
         raise RemoteProtocolError(f"says {word[:40]!r}")

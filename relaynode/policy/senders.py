@@ -47,7 +47,11 @@ class SenderRule:
             return False
         if local_part.partition("+")[0].lower() == user.partition("@")[0]:
             return False
-        return all(one.partition("@")[0].lower() != user for one in stands_for())
+        return not any(self._is_user(names, one, user) for one in stands_for())
+
+    def _is_user(self, names: Names, address: str, user: str) -> bool:
+        local_part, _, domain = address.lower().partition("@")
+        return local_part == user and (not domain or self._is_ours(names, domain))
 
     def _is_ours(self, names: Names, domain: str) -> bool:
         if domain in names.local or domain in self.domains:

@@ -43,6 +43,7 @@ def make_pair(
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+    names = [_ascii(name) for name in names]
     key = ec.generate_private_key(ec.SECP256R1())
     # RFC 5280 appendix A.1: 64 characters at most; the alternative names are what counts.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
@@ -105,7 +106,15 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 def _general_name(x509: Any, name: str) -> Any:
     with contextlib.suppress(ValueError):
         return x509.IPAddress(ipaddress.ip_address(name))
+    return x509.DNSName(name)
+
+
+def _ascii(name: str) -> str:
+    """As the DNS has it. Raises: AddressError."""
     try:
-        return x509.DNSName(name.encode("idna").decode() if not name.isascii() else name)
-    except (ValueError, UnicodeError) as error:
+        short = name if ":" in name else name.encode("idna").decode()
+    except UnicodeError as error:
         raise AddressError(f'"{name}" is no host name: {error}') from error
+    if not short or any(char.isspace() for char in short):
+        raise AddressError(f'"{name}" is no host name')
+    return short
