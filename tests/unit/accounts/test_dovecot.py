@@ -32,6 +32,9 @@ class Script:
     def _run(self):
         while True:
             connection, _ = self._listener.accept()
+            if not self._hello:
+                connection.close()
+                continue
             with connection, connection.makefile("rw", newline="\n") as file:
                 file.write(self._hello)
                 file.flush()

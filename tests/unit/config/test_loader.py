@@ -669,6 +669,57 @@ def test_pop3_wants_maildirs(complaints, write):
     assert load(write(text.replace("mbox'", "Maildir/'")))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[listen.l]\npop3s = ['127.0.0.1:995']\n[local]\nmailbox = '~/Maildir/'",
+            ":2: [listen.l] has no certificate for pop3s; add certificate and key; ",
+        ),
+        ("[listen.l]\ncertificate = 'ca.pem'", ":1: [listen.l] has no key; add key"),
+        ("[listen.l]\nkey = 'ca.pem'", ":1: [listen.l] has no certificate; add certificate"),
+        (
+            "[listen.l]\ncertificate = 'no.pem'\nkey = 'ca.pem'",
+            ":2: no.pem cannot be read; `relaynode cert` makes one",
+        ),
+        (
+            "[listen.l]\nsubmission = ['127.0.0.1:587']",
+            ":2: nobody can log in at submission of [listen.l]: there are no accounts; ",
+        ),
+        (
+            "[listen.l]\nsubmission = ['0.0.0.0:587']\n[accounts]\npassword_file = 'a'",
+            ":2: [listen.l] has no certificate: nobody could log in at submission; ",
+        ),
+        (
+            "[accounts]\npassword_file = 'a'\ndovecot_socket = 'b'",
+            ":3: [accounts] has password_file and dovecot_socket; one of them says who may log in",
+        ),
+        ("[accounts]\nsenders = 'all'", ":2: accounts.senders: 'all' is not accepted; accepted: "),
+        (
+            "[accounts]\nsender_refusal = 'go away'",
+            ':2: accounts.sender_refusal: "go away" is no refusal; write for example "553 5.7.1 ',
+        ),
+        ("[accounts]\nsender_refusal = '250 ok'", ":2: accounts.sender_refusal: "),
+        ("[accounts]\nsender_refusal = '553 4.7.1 x'", ":2: accounts.sender_refusal: "),
+    ],
+)
+def test_what_is_wrong_with_doors_and_accounts_is_named(complaints, text, told):
+    (found,) = complaints(text)
+    assert found.startswith(told)
+
+
+def test_people_may_come_in_from_anywhere_where_they_log_in_under_tls(write):
+    config = load(
+        write(
+            "[listen.l]\nsubmission = ['0.0.0.0:587']\nsubmissions = ['[::]:465']\n"
+            "certificate = 'ca.pem'\nkey = 'ca.pem'\n[accounts]\npassword_file = 'a'\n"
+            "sender_refusal = '552 sorry (#5.7.1)'\n"
+        )
+    )
+    refusal = config.file.accounts.sender_refusal
+    assert (refusal.code, refusal.enhanced, refusal.text) == (552, "", "sorry (#5.7.1)")
+
+
 # ---- anything at all
 
 VALUES = [
@@ -683,6 +734,7 @@ TABLES = {
     "smart_host.isp": schema.SmartHostSection,
     "account.isp": schema.AccountSection,
     "listen.lan": schema.ListenSection,
+    "accounts": schema.AccountsSection,
     "local": schema.LocalSection,
     "user.joe": schema.UserSection,
     "queue": schema.QueueSection,

@@ -1,6 +1,7 @@
 """The POP3 service, spoken to over a line in memory."""
 
 import asyncio
+import base64
 import errno
 import os
 import pwd
@@ -9,10 +10,11 @@ import pytest
 
 from relaynode.accounts.accounts import Accounts
 from relaynode.accounts.local import LocalChecker, NamedUsers
-from relaynode.config.values import Mailbox, Password
+from relaynode.config.values import Mailbox, Network, Password
 from relaynode.mailboxes.maildir import Maildir
 from relaynode.mailboxes.pop3_listener import Pop3Service
 from relaynode.mailers.users import Users
+from relaynode.sasl import CramMd5
 from relaynode.wire.memory import pair
 
 
@@ -370,3 +372,45 @@ def test_a_long_message_goes_out_in_pieces(box):
     box.put("1.a", b"0123456789\n" * 50_000)
     said = box.says(LOGIN + b"RETR 1\r\nQUIT\r\n")
     assert "+OK 600000 octets\r\n" + "0123456789\r\n" * 50_000 + ".\r\n" in said
+
+
+# --- logging in
+
+
+def test_a_login_with_a_challenge_opens_the_maildrop(tmp_path):
+    box = Box(tmp_path)
+    box.put("1.a")
+
+    async def conversation(connect):
+        session = connect()
+        client = CramMd5("alice", "sesame")
+        await session.send(b"AUTH CRAM-MD5\r\n")
+        said = await session.until(b"+ ")
+        said += await session.until(b"\r\n")
+        challenge = base64.b64decode(said.rpartition(b"+ ")[2])
+        await session.send(base64.b64encode(client.respond(challenge)) + b"\r\nSTAT\r\nQUIT\r\n")
+        return await session.rest()
+
+    assert b"+OK 1 " in box.run(conversation)
+
+
+def test_without_tls_only_this_machine_and_named_networks_may_log_in(tmp_path):
+    box = Box(tmp_path)
+    users = Users(Mailbox.parse(f"{tmp_path}/{{user}}/"), frozenset({"alice"}))
+    networks = [Network.parse("192.0.2.0/24")]
+    said = {}
+    for address, named in (("192.0.2.1", []), ("192.0.2.1", networks), ("::1", [])):
+        service = Pop3Service(users, box.accounts, hostname="h", plain_networks=named)
+
+        async def talk(service=service, address=address):
+            ours, theirs = pair()
+            await ours.write(b"CAPA\r\nUSER alice\r\nQUIT\r\n")
+            await service.serve(theirs, address)
+            return await Session(ours).rest()
+
+        said[address, bool(named)] = asyncio.run(talk())
+    assert b"USER\r\n" not in said["192.0.2.1", False]
+    assert b"-ERR [SYS/PERM]" in said["192.0.2.1", False]
+    assert b"USER\r\nSASL SCRAM-SHA-256 " in said["192.0.2.1", True]
+    assert b"+OK send the password" in said["192.0.2.1", True]
+    assert b"+OK send the password" in said["::1", False]
