@@ -2,6 +2,7 @@
 
     answers.py        what one step of a login leads to
     hashes.py         secrets as they are stored: hashed, as SCRAM keys, or plain
+    sha512_crypt.py   one of those hashes
     password_file.py  lines `user:secret`
     local.py          logins checked here, out of files and the configuration
     dovecot.py        logins checked by Dovecot's auth socket

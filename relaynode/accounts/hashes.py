@@ -2,6 +2,7 @@
 
     $scrypt$ln=14,r=8,p=1$SALT$HASH        base64 without its padding (PHC, passlib)
     $7$C6..../....SALT$HASH                scrypt of crypt(5)
+    $6$SALT$HASH                           SHA-512 of crypt(5) (sha512_crypt.py)
     $argon2id$v=19$m=65536,t=3,p=4$...     with the package argon2-cffi (extra argon2)
     {SCRAM-SHA-256}4096,SALT,STORED,SERVER what `doveadm pw` writes; also {SCRAM-SHA-1}
     {PLAIN}secret                          for CRAM-MD5, and for all others
@@ -22,6 +23,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from relaynode.accounts import sha512_crypt
 from relaynode.sasl.asked import ScramKeys
 
 if TYPE_CHECKING:
@@ -164,7 +166,12 @@ def parse_secret(text: str) -> Secret:
         return Plain(rest)
     if name.startswith("SCRAM-"):
         return _scram(name.removeprefix("SCRAM-"), rest)
-    for begin, parse in (("$scrypt$", _scrypt), ("$7$", _crypt7), ("$argon2", _argon2)):
+    for begin, parse in (
+        ("$scrypt$", _scrypt),
+        ("$7$", _crypt7),
+        ("$6$", _crypt6),
+        ("$argon2", _argon2),
+    ):
         if rest.startswith(begin):
             return Hashed(parse(rest))
     raise ValueError(f"no hash that is known here: {name or rest[:1] + '...'}")
@@ -234,6 +241,11 @@ def _crypt7(text: str) -> Callable[[str], bool]:
     )
     costs = _number(found[1]), _number(found[2]), _number(found[3])
     return _scrypt_check(found[4].encode(), right, *costs)
+
+
+def _crypt6(text: str) -> Callable[[str], bool]:
+    salt, rounds, right = sha512_crypt.parse(text)
+    return lambda password: sha512_crypt.is_password(password, salt, rounds, right)
 
 
 def _scrypt_check(

@@ -58,7 +58,17 @@ class PasswordFile:
         self._file = TableFile[dict[str, "Secret"]](
             path, parse_passwords, is_required=True, holds_secrets=bool
         )
+        self._path = path
         self._told: object = None
+
+    def check(self) -> list[Problem]:
+        """All that is wrong with the file now."""
+        try:
+            self._file.get()
+        except TableError as error:
+            text = str(error).removeprefix(f"{self._path}: ")
+            return [Problem(str(self._path), None, text, "`relaynode account add` makes it")]
+        return self._file.problems
 
     def entries(self) -> Mapping[str, Secret]:
         """The accounts as the file says now. Raises: TableError."""

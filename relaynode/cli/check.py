@@ -6,8 +6,9 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from relaynode.accounts.password_file import PasswordFile
 from relaynode.config.loader import find, load, search_path
-from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError
+from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError, TlsFailed
 from relaynode.mail.packing import can_pack
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
@@ -16,6 +17,7 @@ from relaynode.policy.lint.whole import lint_line_ends
 from relaynode.rules import Rules
 from relaynode.tables.aliases import is_warning
 from relaynode.wire.authority import can_vouch
+from relaynode.wire.server_context import server_context
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +58,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _unpackable(config, neighbours)
     yield from _unvouched(config)
     yield from _unheard(config)
+    yield from _closed_doors(config)
     try:
         site = _site(config, rules, users, neighbours)
     except TableError:
@@ -97,6 +100,21 @@ def _unrecognised(config: Config, neighbours: Neighbours) -> Iterator[Finding]:
             what = f"{neighbour.name}: a fingerprint is enough to call it, not to be called by it"
             remedy = "add ca_file, a copy of its certificate will do"
             yield Finding(Problem(str(config.path), None, what, remedy))
+
+
+def _closed_doors(config: Config) -> Iterator[Finding]:
+    """What keeps people from logging in: certificates and passwords that cannot be used."""
+    for name, listen in config.file.listen.items():
+        if listen.certificate is not None and listen.key is not None:
+            try:
+                server_context(config.absolute(listen.certificate), config.absolute(listen.key))
+            except TlsFailed as error:
+                problem = Problem(str(config.path), None, f"[listen.{name}]: {error}")
+                yield Finding(problem, is_error=True)
+    if config.file.accounts.password_file is not None:
+        book = PasswordFile(config.absolute(config.file.accounts.password_file))
+        for problem in book.check():
+            yield Finding(problem, is_error=True)
 
 
 def _unpackable(config: Config, neighbours: Neighbours) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ import poplib
 import smtplib
 import socket
 import ssl
+import subprocess
 import warnings
 
 import pytest
@@ -15,9 +16,10 @@ import pytest
 from nodes import TestNode
 from peers.certificates import make_certificate
 from peers.dovecot import Dovecot
+from peers.found import require
 from peers.processes import free_port, wait_until
 from peers.swaks import swaks
-from relaynode.accounts.hashes import scram_text
+from relaynode.accounts.hashes import parse_secret, scram_text
 
 PASSWORD = "Sesame-4711"
 HASH = "$scrypt$ln=4,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$" + base64.b64encode(
@@ -340,3 +342,26 @@ def test_a_new_certificate_is_shown_without_a_restart(tmp_path):
         assert shown() != first
         ended = gate.swaks("submission", "--tls", "--quit-after", "EHLO", password="")
         assert "AUTH SCRAM-SHA-256 PLAIN LOGIN" in ended.stdout
+
+
+# --- passwords that Dovecot has written
+
+
+@pytest.mark.parametrize(
+    "scheme", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SHA512-CRYPT", "ARGON2ID", "PLAIN"]
+)
+def test_what_doveadm_writes_is_understood(scheme):
+    found = require("dovecot")
+    written = subprocess.run(
+        [found.program("doveadm"), "-O", "pw", "-s", scheme, "-p", PASSWORD],
+        env=found.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert written.returncode == 0, written.stderr
+    secret = parse_secret(written.stdout.strip())
+    assert secret.is_password(PASSWORD)
+    assert not secret.is_password(PASSWORD + "x")
+    if scheme.startswith("SCRAM"):
+        assert scheme in secret.mechanisms

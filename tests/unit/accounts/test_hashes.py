@@ -24,6 +24,17 @@ def cheap(monkeypatch):
             "$7$C6..../....SodiumChloride$kBGj9fHznVYFQMEn/qDCfrDevf9YDtcDdKvEqHJLV8D",
             "pleaseletmein",
         ),
+        # the specification's own
+        (
+            "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoE"
+            "OfaS35inz1",
+            "Hello world!",
+        ),
+        (
+            "$6$rounds=1400$anotherlongsaltstring$POfYwTEok97VWcjxIiSOjiykti.o/pQs.wPvMxQ6Fm7I6IoYN3C"
+            "mLs66x9t0oSwbtEW7o7UmJEiDwGqd8p4ur1",
+            "a very much longer text to encrypt.  This one even stretches over morethan one line.",
+        ),
         (
             "$scrypt$ln=4,r=8,p=1$U29kaXVtQ2hsb3JpZGU$ZN7SBDEuMSZjw+Udk8RVayZz+2NEqh2Jh5GAlQXHOOY",
             "sesame",
@@ -93,6 +104,8 @@ def test_a_plain_password_is_good_for_everything():
         "$scrypt$ln=4,r=8,p=1$c$" + "A" * 43,
         "$scrypt$sesame",
         "$7$sesame",
+        "$6$sesame",
+        "$6$rounds=999999999$salt$" + "A" * 86,
         "$7$......./....salt$" + "A" * 43,
         "$argon2id$sesame",
         "{SCRAM-SHA-256}sesame",

@@ -68,6 +68,7 @@ def test_a_certificate_is_made_for_the_node_although_the_settings_lack_it(run, t
     assert code == EX_OK
     assert "a certificate for gate.lan, mail.example.net\n" in out
     assert 'fingerprints = ["sha256:' in out
+    assert run("account", "add", "alice", typed=b"sesame\n")[0] == EX_OK
     assert run("check")[0] == EX_OK
     code, _, err = run("cert", *files)
     assert code == EX_NOINPUT and "--force" in err
@@ -81,3 +82,22 @@ def test_a_request_wants_a_name_and_shows_no_fingerprint(run, tmp_path):
     code, out, _ = run("cert", "--request", "--only", "--name", "x.example", *files)
     assert code == EX_OK and "fingerprints" not in out
     assert "BEGIN CERTIFICATE REQUEST" in files[0].read_text()
+
+
+def test_check_names_passwords_and_certificates_that_cannot_be_used(run, tmp_path):
+    path, accounts = tmp_path / "relaynode.toml", tmp_path / "accounts"
+    code, _, err = run("check")
+    assert code == EX_CONFIG and "accounts: the settings name it and it is not there" in err
+    run("account", "add", "alice", typed=b"sesame\n")
+    assert run("check")[0] == EX_OK
+    with accounts.open("a") as file:
+        file.write("bob:sesame\n")
+    code, _, err = run("check")
+    assert code == EX_CONFIG and "accounts:2: bob: no hash that is known here" in err
+    accounts.chmod(0o644)
+    assert "chmod 600" in run("check")[2]
+    accounts.unlink()
+    path.write_text('[listen.l]\ncertificate = "accounts"\nkey = "accounts"\n')
+    accounts.write_text("no certificate")
+    code, _, err = run("check")
+    assert code == EX_CONFIG and "[listen.l]: " in err and "no certificate and key" in err
