@@ -61,7 +61,7 @@ class Pop3Service:
     async def _serve(self, stream: Stream, client: str, *, is_private: bool) -> None:
         session: _Session | None = None
         try:
-            if is_private:
+            if is_private:  # before anything is waited for: the client speaks at once
                 await self.start_tls(stream)
             server = Server(
                 self._hostname,

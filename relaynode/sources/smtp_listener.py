@@ -95,7 +95,7 @@ class SmtpSource:
         """
         try:
             with contextlib.suppress(WireError):  # it went away; what it was told stays true
-                if self.door.is_private:
+                if self.door.is_private:  # before anything is waited for: the client speaks at once
                     await self.door.start_tls(stream)
                 known = await self.gate.identify(client, trusted_user)
                 await self._talk(await self._meet(stream, known, trusted_user))

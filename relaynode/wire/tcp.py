@@ -115,6 +115,7 @@ class TcpStream:
         self._protocol = protocol
         self._count = count
         self._client_context: ClientContext | None = None
+        self._has_failed_tls = False
         self.address = _address(writer.get_extra_info("peername"))
         self.peer = f"{name} [{self.address}]" if name else f"[{self.address}]"
         writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
@@ -194,6 +195,8 @@ class TcpStream:
                 f"{self.peer}: {_why(context, error, server_hostname)}",
                 reason="tls-certificate" if is_about_certificate else "",
             ) from error
+        finally:
+            self._has_failed_tls = self.cipher is None
         if isinstance(context, ClientContext):
             self._client_context = context
             self._insist_on_pin(context)
@@ -261,6 +264,9 @@ class TcpStream:
     async def close(self) -> None:
         """See Stream."""
         self._keep_session()
+        if self._has_failed_tls:  # asyncio would never tell that such a transport has closed
+            self._writer.transport.abort()
+            return
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
             async with asyncio.timeout(CLOSE_SECONDS):
