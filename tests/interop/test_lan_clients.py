@@ -8,7 +8,7 @@ import pytest
 
 from nodes import TestNode
 from peers.found import leave_out
-from peers.processes import free_port
+from peers.processes import free_port, wait_until
 from peers.swaks import swaks
 
 LETTER = b"Subject: s\r\n\r\nbody\r\n"
@@ -77,11 +77,11 @@ def test_the_access_table_is_heeded_and_read_again_when_changed(tmp_path):
     with node.daemon(), client(port) as smtp:
         smtp.ehlo()
         assert smtp.mail("a@b.example")[0] == 250
-        smtp.rset()
         access.write_text("From:b.example REJECT\n")
-        assert smtp.mail("a@b.example") == (550, b"5.7.1 <a@b.example>... Access denied")
+        denied = (550, b"5.7.1 <a@b.example>... Access denied")
+        assert wait_until(lambda: bool(smtp.rset()) and smtp.mail("a@b.example") == denied, 5)
         access.write_text("Connect:127.0.0.1 REJECT\n")
-        assert smtp.mail("a@b.example")[0] == 250, "this client was let in already"
+        assert wait_until(lambda: smtp.mail("a@b.example")[0] == 250, 5), "it was let in already"
         with client(port) as other:
             assert other.ehlo()[1].endswith(b"ENHANCEDSTATUSCODES")
             assert other.mail("a@b.example") == (550, b"5.7.1 Access denied")
@@ -145,14 +145,14 @@ def test_an_unreadable_table_makes_mail_wait_and_is_named(tmp_path):
     assert "aliases: cannot be read" in checked.stderr
 
 
-def test_a_changed_alias_counts_at_once(tmp_path):
+def test_a_changed_alias_counts_without_a_word_to_the_daemon(tmp_path):
     node, port = gateway(tmp_path)
     with node.daemon(), client(port) as smtp:
         smtp.ehlo()
         smtp.mail("a@b.example")
         assert smtp.rcpt("staff")[0] == 550
         (node.folder / "tables" / "aliases").write_text("staff: user\n")
-        assert smtp.rcpt("staff")[0] == 250
+        assert wait_until(lambda: smtp.rcpt("staff")[0] == 250, 5)
 
 
 def test_a_mail_larger_than_the_limit_is_refused_before_and_after_it_comes(tmp_path):
