@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from relaynode.mail.status import Status
+    from relaynode.smtp.xclient import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Mail:
 
     `once_id`: what the client calls this message in all its tries, as xtext, or "" (`once.py`).
     `auth`: who submitted it, as RFC 4954 section 5 has it: xtext, or "".
+    `ret`, `envid`: what it wants of DSNs (mail/envelope.py).
     """
 
     reverse_path: str
@@ -37,14 +39,44 @@ class Mail:
     given: str = field(default="", compare=False)
     once_id: str = ""
     auth: str = ""
+    ret: str = ""
+    envid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rcpt:
-    """A recipient is asked for. Answer with `reply`. `given`: the path as it was typed."""
+    """A recipient is asked for. Answer with `reply`. `given`: the path as it was typed.
+
+    `notify`, `orcpt`: what the client wants of DSNs (mail/envelope.py).
+    """
 
     forward_path: str
     given: str = field(default="", compare=False)
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """VRFY, or EXPN (`is_list`): whom a word stands for is asked. Answer with `reply`."""
+
+    word: str
+    is_list: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendNow:
+    """ETRN: the mail for a domain, or with all below it, shall be sent now. Answer with `reply`."""
+
+    domain: str
+    with_subdomains: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Introduced:
+    """XCLIENT: a proxy says which client it speaks for. Answer with `introduce`."""
+
+    identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +150,9 @@ Event = (
     | AuthStart
     | AuthResponse
     | AuthCancelled
+    | Verify
+    | SendNow
+    | Introduced
     | ContentStart
     | ContentData
     | ContentEnd

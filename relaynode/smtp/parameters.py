@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from relaynode.errors import AddressError
 from relaynode.mail.address import parse_path
 from relaynode.mail.status import Status
 from relaynode.mail.xtext import xtext_decode
-from relaynode.smtp import once
+from relaynode.smtp import dsn_parameters, once
 from relaynode.smtp.events import Mail, Rcpt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # A path in brackets may hold a quoted local part with a ">" of its own.
 _PATH = r'(<"(?:[^"\\]|\\.)*"@[^>]*>|<[^>]*>|[^ \t]+)(.*)\Z'
@@ -36,19 +40,23 @@ def parse_mail(argument: str) -> Mail:
     smtputf8 = _flag("SMTPUTF8", parameters)
     once_id = _once_id(_value(once.PARAMETER, parameters))
     auth = _auth(_value("AUTH", parameters))
+    ret = _checked("RET", parameters, dsn_parameters.ret)
+    envid = _checked("ENVID", parameters, dsn_parameters.envid)
     _nothing_left(parameters)
     reverse_path = _path(path, "5.1.7", allow_utf8=smtputf8)
-    return Mail(reverse_path, size, body, smtputf8, path, once_id, auth)
+    return Mail(reverse_path, size, body, smtputf8, path, once_id, auth, ret, envid)
 
 
 def parse_rcpt(argument: str) -> Rcpt:
     """The arguments of RCPT. Raises: ParameterError."""
     path, parameters = _split(_TO, argument)
+    notify = _checked("NOTIFY", parameters, dsn_parameters.notify)
+    orcpt = _checked("ORCPT", parameters, dsn_parameters.orcpt)
     _nothing_left(parameters)
     forward_path = _path(path, "5.1.3", allow_utf8=True)
     if not forward_path:
         raise ParameterError(553, "5.1.3", "A recipient cannot be the null path")
-    return Rcpt(forward_path, path)
+    return Rcpt(forward_path, path, notify, orcpt)
 
 
 def _split(pattern: re.Pattern[str], argument: str) -> tuple[str, dict[str, str | None]]:
@@ -70,10 +78,12 @@ def _parameters(text: str) -> dict[str, str | None]:
     """ESMTP parameters (RFC 5321 4.1.2), keywords in upper case."""
     found: dict[str, str | None] = {}
     for word in text.split():
-        keyword, has_value, value = word.partition("=")
-        if not keyword or keyword.upper() in found:
+        written, has_value, value = word.partition("=")
+        # There are letters outside ASCII whose capitals are ours; they make no keyword.
+        keyword = written.upper() if written.isascii() else written
+        if not keyword or keyword in found:
             raise ParameterError(501, "5.5.4", f"Syntax error in parameter {word[:40]}")
-        found[keyword.upper()] = value if has_value else None
+        found[keyword] = value if has_value else None
     return found
 
 
@@ -85,6 +95,15 @@ def _value(keyword: str, parameters: dict[str, str | None]) -> str | None:
     if not value:
         raise ParameterError(501, "5.5.4", f"{keyword} requires a value")
     return value
+
+
+def _checked(keyword: str, parameters: dict[str, str | None], check: Callable[[str], str]) -> str:
+    """The value of a parameter as `check` lets it pass, "" if it is not given."""
+    value = _value(keyword, parameters)
+    try:
+        return "" if value is None else check(value)
+    except ValueError as error:
+        raise ParameterError(501, "5.5.4", str(error)) from error
 
 
 def _size(value: str | None) -> int | None:

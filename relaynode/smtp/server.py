@@ -1,10 +1,11 @@
 """The server's side of an SMTP session, without I/O (RFC 5321).
 
 Extensions: PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), CHUNKING (3030),
-ENHANCEDSTATUSCODES (2034), and our own XRELAYNODE-ONCE (`once.py`).
+ENHANCEDSTATUSCODES (2034), DSN (3461), LIMITS (9422), our own XRELAYNODE-ONCE (`once.py`), and
+where the terms say so ETRN (1985) and XCLIENT (`xclient.py`).
 
 The driver feeds bytes, then takes events one at a time with `next_event`, h11's way. An event that
-asks for a decision (Mail, Rcpt, ContentEnd) holds everything behind it until `reply` is called;
+asks for a decision (Mail, Rcpt, ContentEnd ...) holds everything behind it until `reply` is called;
 what a client pipelined waits in the buffer meanwhile.
 
     phase    reached by            allows
@@ -26,6 +27,7 @@ what a client pipelined waits in the buffer meanwhile.
 
 A BDAT that may not come is refused like any other command, but the bytes it announces are read
 first, and so are those of the chunks that follow it. RSET without HELO or EHLO leads to START.
+Where they are offered, EXPN may come where VRFY may, ETRN in READY, XCLIENT in START and READY.
 
 A session survives RSET, a transaction does not: they are separate objects.
 """
@@ -40,7 +42,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import LocalProtocolError
 from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
-from relaynode.smtp import once, security
+from relaynode.smtp import etrn, once, security, xclient
 from relaynode.smtp.events import (
     AuthCancelled,
     AuthResponse,
@@ -52,28 +54,25 @@ from relaynode.smtp.events import (
     ContentStart,
     Event,
     Hello,
+    Introduced,
     Mail,
     NeedData,
     Rcpt,
+    SendNow,
     StartTls,
     TransactionReset,
+    Verify,
 )
 from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt, unknown_parameter
 from relaynode.smtp.reply import encode
 from relaynode.smtp.security import Security
+from relaynode.smtp.terms import USUAL, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_COMMAND_BYTES = 2048
 """With the line end. RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
-
-MAX_ERRORS = 20
-"""Wrong commands in a session before it is ended: a client gone mad."""
-
-MAX_REFUSALS = 200
-"""Commands that the driver said no to before the session is ended: a guesser. A list with many
-members who are gone is none."""
 
 
 class Phase(Enum):
@@ -105,28 +104,36 @@ class _Transaction:
 
 @dataclass(frozen=True, slots=True)
 class _Verb:
-    """One row of the command table: where it may come, what it does, what is said elsewhere."""
+    """One row of the command table: where it may come, what it does, what is said elsewhere.
+
+    Also whether it is offered at all, and whether nothing may be sent behind it before its answer.
+    """
 
     phases: frozenset[Phase]
     run: Callable[[Session, str], Event | None]
     refusal: Callable[[Phase], Status]
+    is_offered: Callable[[Terms], bool] = lambda terms: True
+    is_last_of_group: bool = False
 
 
 # RFC 5321 4.5.3.1.2: a domain has 255 octets at most.
 _HELO_NAME = re.compile(r"[!-~\u00a0-\U0010ffff]{1,255}\Z")
+_Question = Mail | Rcpt | Verify | SendNow | Introduced | ContentEnd | AuthStart | AuthResponse
+"""Events that wait for an answer."""
+
 _TOO_LONG = b"\n"  # stands for a line that was not kept: no line holds its own end
-_CHUNK = re.compile(r"([0-9]{1,18})(?:[ \t]+(LAST))?[ \t]*\Z", re.IGNORECASE)
+_CHUNK = re.compile(r"([0-9]{1,18})(?:[ \t]+(LAST))?[ \t]*\Z", re.IGNORECASE | re.ASCII)
 
 
 class Session:
     """One connection of a client.
 
-    `hostname`: our name. `max_size_bytes`: the largest content accepted (RFC 1870).
-    `max_recipients`: accepted recipients of one transaction; the next is told to come again
-    (RFC 5321 4.5.3.1.8 asks for 100 at least). `denial`: what a client that is not welcome is
+    `hostname`: our name. `max_size_bytes`: the largest content accepted (RFC 1870). `terms`: what
+    else is offered, and borne. `denial`: what a client that is not welcome is
     told for each command that would serve it; with 421 it is told at once and the session is over.
     `knows_again`: offer XRELAYNODE-ONCE; without, its parameter is one that nobody knows.
     `security`: what is offered of TLS and logins.
+    `commands`: how many whole lines have come.
     """
 
     def __init__(
@@ -134,7 +141,7 @@ class Session:
         hostname: str,
         *,
         max_size_bytes: int,
-        max_recipients: int = 1000,
+        terms: Terms = USUAL,
         denial: Status | None = None,
         knows_again: bool = False,
         security: Security | None = None,
@@ -142,7 +149,7 @@ class Session:
         self.security = security or Security()
         self.hostname = hostname
         self.max_size_bytes = max_size_bytes
-        self.max_recipients = max_recipients
+        self.terms = terms
         self.phase = Phase.START
         self.hello_name = ""
         self.is_extended = False
@@ -150,13 +157,22 @@ class Session:
         self._transaction = _Transaction()
         self._buffer = bytearray()
         self._outgoing = bytearray()
-        self._pending: Mail | Rcpt | ContentEnd | AuthStart | AuthResponse | None = None
+        self._pending: _Question | None = None
         self._errors = 0
         self._refusals = 0
+        self._idle_commands = 0
+        self._messages = 0
+        self.commands = 0
         self._denial = denial
         self._knows_again = knows_again
         self._is_skipping_line = False
         self._greet()
+
+    @property
+    def content_bytes(self) -> int | None:
+        """How much of a message has come; None if a command is waited for."""
+        is_content = self.phase in (Phase.DATA, Phase.CHUNK, Phase.BDAT)
+        return self._transaction.size_bytes if is_content else None
 
     # --- the driver's side
 
@@ -179,18 +195,23 @@ class Session:
             if event is not None:
                 return event
 
-    def reply(self, status: Status) -> None:
-        """Answer the event that was given last. Raises: LocalProtocolError if none waits."""
-        pending, self._pending = self._pending, None
-        if pending is None:
-            raise LocalProtocolError("no event waits for an answer")
-        self._say(status)
+    def reply(self, status: Status, more: tuple[str, ...] = ()) -> None:
+        """Answer the event that was given last; `more`: further lines of text.
+
+        Raises: LocalProtocolError if none waits.
+        """
+        pending = self._answered()
+        self._say(status, more)
         if status.code == 421:  # RFC 5321 3.8: with this the session is over
             self.phase = Phase.CLOSED
         if not status.is_success:
             self._count_refusal()
         if isinstance(pending, ContentEnd):
             self._end_transaction()
+            self._idle_commands = 0
+            self._messages += 1
+        elif isinstance(pending, Verify | SendNow):
+            self._count_idle()
         elif isinstance(pending, Mail) and status.is_success:
             self.phase = Phase.MAIL
         elif isinstance(pending, Rcpt) and status.is_success:
@@ -226,11 +247,19 @@ class Session:
             self._say(status)
             self.phase = Phase.CLOSED
 
-    def shut_down(self, text: str) -> None:
+    def introduce(self, denial: Status | None) -> None:
+        """Answer Introduced: the session begins anew, for a client with this denial or none."""
+        self._answered()
+        self._denial = denial
+        self.hello_name, self.is_extended = "", False
+        self._end_transaction()
+        self._greet()
+
+    def shut_down(self, text: str, enhanced: str = "4.3.2") -> None:
         """End the session from our side: 421 (RFC 5321 3.8). `next_event` then gives Closed."""
         if self.phase is not Phase.CLOSED:
             self._pending = None
-            self._say(Status(421, "4.3.2", f"{self.hostname} {text}"))
+            self._say(Status(421, enhanced, f"{self.hostname} {text}"))
             self.phase = Phase.CLOSED
 
     # --- the dialogue
@@ -265,6 +294,7 @@ class Session:
             return None
         is_too_long = self._is_skipping_line or end >= limit
         self._is_skipping_line = False
+        self.commands += 1
         line = _TOO_LONG if is_too_long else bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
@@ -284,21 +314,31 @@ class Session:
             self._refuse(Status(500, "5.5.2", "Command is neither ASCII nor UTF-8"))
             return None
         word, _, rest = text.strip(" \t").partition(" ")
-        verb = _VERBS.get(word.upper())
-        if self._denial is not None and word.upper() in _DENIED:
-            return self._deny(word.upper(), rest.strip(" \t"))
-        if (demand := self.security.refusal_of(word.upper())) is not None:
+        name = word.upper() if word.isascii() else ""  # there are other letters that become ours
+        verb = _VERBS.get(name)
+        if self._denial is not None and name in _DENIED:
+            return self._deny(name, rest.strip(" \t"))
+        if (demand := self.security.refusal_of(name)) is not None:
             self._refuse(demand)
             return None
-        if verb is None or not self._knows(word.upper()):
-            kind = "not implemented" if word.upper() in _NOT_IMPLEMENTED else "unrecognized"
+        if verb is None or not self._knows(name) or not verb.is_offered(self.terms):
+            kind = "not implemented" if name in _NOT_IMPLEMENTED else "unrecognized"
             code = 502 if kind == "not implemented" else 500
             self._refuse(Status(code, "5.5.1", f'Command {kind}: "{word[:40]}"'))
+            return None
+        if self.terms.is_strict and self._is_ahead(verb):
+            self._say(Status(554, "5.5.0", "SMTP protocol synchronization: you did not wait"))
+            self.phase = Phase.CLOSED
             return None
         if self.phase not in verb.phases:
             self._refuse(verb.refusal(self.phase))
             return None
         return verb.run(self, rest.strip(" \t"))
+
+    def _is_ahead(self, verb: _Verb) -> bool:
+        """Has the client sent more than it may before it has this command's answer?"""
+        may_not = verb.is_last_of_group or not self.is_extended
+        return bool(self._buffer) and may_not and verb.run is not Session._quit
 
     def _deny(self, word: str, rest: str) -> Event | None:
         assert self._denial is not None
@@ -320,6 +360,7 @@ class Session:
         self._end_transaction()
         greeting = Status(250, "", f"{self.hostname} Hello {name}, pleased to meet you")
         self._say(greeting, self._extensions() if is_extended else ())
+        self._count_idle()
         return Hello(name, is_extended)
 
     def _extensions(self) -> tuple[str, ...]:
@@ -333,6 +374,10 @@ class Session:
             "SMTPUTF8",
             f"SIZE {self.max_size_bytes}",
             *self.security.keywords,
+            "DSN",
+            self.terms.limits,
+            *(("ETRN",) if self.terms.takes_etrn else ()),
+            *((xclient.KEYWORD,) if self.terms.takes_xclient else ()),
             *((once.KEYWORD,) if self._knows_again else ()),
         )
 
@@ -358,6 +403,9 @@ class Session:
         if (mail.size_bytes or 0) > self.max_size_bytes:
             self._refuse(_too_big(self.max_size_bytes))
             return None
+        if 0 < self.terms.max_messages <= self._messages:
+            self._say(Status(452, "4.5.3", "Too many messages in this session"))
+            return None
         return self._ask(mail)
 
     def _rcpt(self, rest: str) -> Event | None:
@@ -366,7 +414,7 @@ class Session:
         except ParameterError as error:
             self._refuse(error.status)
             return None
-        if self._transaction.recipients >= self.max_recipients:
+        if self._transaction.recipients >= self.terms.max_recipients:
             # RFC 5321 4.5.3.1.10: 452, so that the client sends the rest in a next transaction.
             # That is no error of the client's: it would lose the recipients it has if it were.
             self._say(Status(452, "4.5.3", "Too many recipients"))
@@ -454,21 +502,47 @@ class Session:
         was_in_transaction = self.phase not in (Phase.START, Phase.READY)
         if was_in_transaction:
             self._end_transaction()
-        self._say(Status(250, "2.0.0", "Reset state"))
+        self._say_idly(Status(250, "2.0.0", "Reset state"))
         return TransactionReset() if was_in_transaction else None
 
     def _noop(self, rest: str) -> Event | None:
-        self._say(Status(250, "2.0.0", "OK"))
+        self._say_idly(Status(250, "2.0.0", "OK"))
         return None
 
     def _vrfy(self, rest: str) -> Event | None:
+        if not rest:
+            self._refuse(Status(501, "5.5.4", "VRFY wants a name"))
+            return None
+        if self.terms.verifies:
+            return self._ask(Verify(rest, is_list=False))
         # RFC 5321 3.5.3: neither confirm nor deny.
         text = "Cannot VRFY user; try RCPT to attempt delivery"
-        self._say(Status(252, "2.5.2", text))
+        self._say_idly(Status(252, "2.5.2", text))
         return None
 
+    def _expn(self, rest: str) -> Event | None:
+        if not rest:
+            self._refuse(Status(501, "5.5.4", "EXPN wants a name"))
+            return None
+        return self._ask(Verify(rest, is_list=True))
+
+    def _etrn(self, rest: str) -> Event | None:
+        node = etrn.parse_node(rest)
+        if node is None:
+            self._refuse(etrn.WRONG)
+            return None
+        return self._ask(SendNow(*node))
+
+    def _xclient(self, rest: str) -> Event | None:
+        try:
+            return self._ask(Introduced(xclient.parse_xclient(rest)))
+        except ValueError as error:
+            self._refuse(Status(501, "5.5.4", str(error)))
+            return None
+
     def _help(self, rest: str) -> Event | None:
-        self._say(Status(214, "2.0.0", "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT"))
+        offered = " ".join(word for word, verb in _VERBS.items() if verb.is_offered(self.terms))
+        self._say_idly(Status(214, "2.0.0", offered))
         return None
 
     def _quit(self, rest: str) -> Event | None:
@@ -526,9 +600,25 @@ class Session:
 
     # --- helpers
 
-    def _ask(self, event: Mail | Rcpt | ContentEnd | AuthStart | AuthResponse) -> Event:
+    def _ask(self, event: _Question) -> Event:
         self._pending = event
         return event
+
+    def _answered(self) -> _Question:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            raise LocalProtocolError("no event waits for an answer")
+        return pending
+
+    def _say_idly(self, status: Status) -> None:
+        """Answer what leads to no message."""
+        self._say(status)
+        self._count_idle()
+
+    def _count_idle(self) -> None:
+        self._idle_commands += 1
+        if self._idle_commands > self.terms.max_idle_commands:
+            self._count_error()
 
     def _say(self, status: Status, more: tuple[str, ...] = ()) -> None:
         self._outgoing += encode(status, more)
@@ -540,13 +630,13 @@ class Session:
 
     def _count_error(self) -> None:
         self._errors += 1
-        if self._errors >= MAX_ERRORS:
-            self.shut_down("too many errors")
+        if self._errors >= self.terms.max_errors:
+            self.shut_down("too many errors", "4.7.0")
 
     def _count_refusal(self) -> None:
         self._refusals += 1
-        if self._refusals >= MAX_REFUSALS:
-            self.shut_down("too many errors")
+        if self._refusals >= self.terms.max_refusals:
+            self.shut_down("too many errors", "4.7.0")
 
     def _end_transaction(self) -> None:
         self._transaction = _Transaction()
@@ -596,21 +686,39 @@ def _rcpt_first(phase: Phase) -> Status:
 
 
 _ANY = frozenset({Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.BDAT})
+_CALM = frozenset({Phase.START, Phase.READY})
+
+
+def _takes_etrn(terms: Terms) -> bool:
+    return terms.takes_etrn
+
+
+def _takes_xclient(terms: Terms) -> bool:
+    return terms.takes_xclient
+
+
+def _in_transaction(phase: Phase) -> Status:
+    return Status(503, "5.5.1", "Mail transaction in progress")
+
+
 _VERBS: dict[str, _Verb] = {
-    "HELO": _Verb(_ANY, Session._helo, _hello_first),
-    "EHLO": _Verb(_ANY, Session._ehlo, _hello_first),
+    "HELO": _Verb(_ANY, Session._helo, _hello_first, is_last_of_group=True),
+    "EHLO": _Verb(_ANY, Session._ehlo, _hello_first, is_last_of_group=True),
     "MAIL": _Verb(frozenset({Phase.READY}), Session._mail, _hello_first),
     "RCPT": _Verb(frozenset({Phase.MAIL, Phase.RCPT}), Session._rcpt, _mail_first),
-    "DATA": _Verb(frozenset({Phase.RCPT}), Session._start_data, _rcpt_first),
+    "DATA": _Verb(frozenset({Phase.RCPT}), Session._start_data, _rcpt_first, is_last_of_group=True),
     # BDAT announces bytes that must be read whatever is wrong (RFC 3030 section 2).
     "BDAT": _Verb(_ANY, Session._start_chunk, _rcpt_first),
     "RSET": _Verb(_ANY, Session._rset, _rcpt_first),
     "NOOP": _Verb(_ANY, Session._noop, _rcpt_first),
     "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
+    "EXPN": _Verb(_ANY, Session._expn, _rcpt_first, lambda terms: terms.expands),
+    "ETRN": _Verb(frozenset({Phase.READY}), Session._etrn, _hello_first, _takes_etrn),
+    "XCLIENT": _Verb(_CALM, Session._xclient, _in_transaction, _takes_xclient, True),
     "HELP": _Verb(_ANY, Session._help, _rcpt_first),
     "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
     "STARTTLS": _Verb(frozenset({Phase.START, Phase.READY}), Session._starttls, _no_transaction),
-    "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction),
+    "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction, is_last_of_group=True),
 }
 _DENIED = frozenset(
     {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "HELP", "AUTH", "STARTTLS"}

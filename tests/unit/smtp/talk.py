@@ -14,7 +14,7 @@ Escapes are Python's: \\r, \\n, \\0, \\xc3.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -34,11 +34,14 @@ from relaynode.smtp.events import (
     Mail,
     NeedData,
     Rcpt,
+    SendNow,
     StartTls,
     TransactionReset,
+    Verify,
 )
 from relaynode.smtp.security import Security
 from relaynode.smtp.server import Phase, Session
+from relaynode.smtp.terms import Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE_BYTES = 1000
 MAX_RECIPIENTS = 3
+TERMS = Terms()
 
 UNKNOWN = Status(550, "5.1.1", "No such user")
 LATER = Status(450, "4.2.0", "Mailbox busy")
@@ -85,11 +89,12 @@ class Desk:
         max_size_bytes: int = MAX_SIZE_BYTES,
         max_recipients: int = MAX_RECIPIENTS,
         security: Security | None = None,
+        terms: Terms = TERMS,
     ) -> None:
         self.session = Session(
             "mx.example.net",
             max_size_bytes=max_size_bytes,
-            max_recipients=max_recipients,
+            terms=replace(terms, max_recipients=max_recipients),
             security=security,
         )
         self.events: list[Event] = []
@@ -119,6 +124,8 @@ class Desk:
             return
         self.events.append(event)
         match event:
+            case Verify() | SendNow():
+                self.session.reply(ok("Done"))
             case Mail(path):
                 self._mail, self._paths = event, []
                 self.session.reply(BLOCKED if path.startswith("blocked") else ok("Sender ok"))
@@ -166,24 +173,29 @@ RCPT = b"RCPT TO:<bob@example.net>\r\n"
 
 # What brings a fresh session to each phase.
 _WAY_TO = {
-    Phase.START: b"",
-    Phase.READY: HELLO,
-    Phase.MAIL: HELLO + MAIL,
-    Phase.RCPT: HELLO + MAIL + RCPT,
-    Phase.DATA: HELLO + MAIL + RCPT + b"DATA\r\n",
-    Phase.CHUNK: HELLO + MAIL + RCPT + b"BDAT 100\r\n",
-    Phase.BDAT: HELLO + MAIL + RCPT + b"BDAT 2\r\nhi",
-    Phase.AUTH: HELLO + b"AUTH PLAIN\r\n",
-    Phase.CLOSED: b"QUIT\r\n",
+    Phase.START: (),
+    Phase.READY: (HELLO,),
+    Phase.MAIL: (HELLO, MAIL),
+    Phase.RCPT: (HELLO, MAIL, RCPT),
+    Phase.DATA: (HELLO, MAIL, RCPT, b"DATA\r\n"),
+    Phase.CHUNK: (HELLO, MAIL, RCPT, b"BDAT 100\r\n"),
+    Phase.BDAT: (HELLO, MAIL, RCPT, b"BDAT 2\r\nhi"),
+    Phase.AUTH: (HELLO, b"AUTH PLAIN\r\n"),
+    Phase.CLOSED: (b"QUIT\r\n",),
 }
 _WITH_LOGINS = Security(mechanisms=("PLAIN",), allows_plain=True)
+
+
+def way_to(phase: Phase) -> tuple[bytes, ...]:
+    """The commands that bring a fresh session to a phase."""
+    return _WAY_TO[phase]
 
 
 def desk_in(phase: Phase, *, max_size_bytes: int = MAX_SIZE_BYTES) -> Desk:
     """A desk whose session has come to this phase, everything said and heard."""
     security = _WITH_LOGINS if phase is Phase.AUTH else None
     desk = Desk(max_size_bytes=max_size_bytes, security=security)
-    desk.says(_WAY_TO[phase])
+    desk.says(b"".join(way_to(phase)))
     assert desk.session.phase is phase
     desk.events.clear()
     return desk
@@ -225,26 +237,31 @@ def read_dialogue(path: Path) -> Dialogue:
             case "C:":
                 if dialogue.turns[-1].said or not dialogue.turns[-1].sent:
                     dialogue.turns.append(Turn(b"", b""))
-                dialogue.turns[-1].sent += _bytes(text)
+                dialogue.turns[-1].sent += wire_form(text)
             case "S:":
-                dialogue.turns[-1].said += _bytes(text)
+                dialogue.turns[-1].said += wire_form(text)
             case "O:":
                 pass  # what the session offers is for the test to read
             case "M:":
-                reverse_path, _, rest = text.partition(" > ")
-                paths, _, content = rest.partition(" :")
-                message = Message(
-                    reverse_path.removeprefix("<>"),
-                    tuple(paths.split()),
-                    _unescaped(content.removeprefix(" ")),
-                )
-                dialogue.messages.append(message)
+                dialogue.messages.append(message_of(text))
             case _:
                 assert line.startswith("#") or not line, f"{path.name}: {line}"
     return dialogue
 
 
-def _bytes(text: str) -> bytes:
+def message_of(text: str) -> Message:
+    """The message of an M line."""
+    reverse_path, _, rest = text.partition(" > ")
+    paths, _, content = rest.partition(" :")
+    return Message(
+        reverse_path.removeprefix("<>"),
+        tuple(paths.split()),
+        _unescaped(content.removeprefix(" ")),
+    )
+
+
+def wire_form(text: str) -> bytes:
+    """The bytes of a C or S line."""
     if text.endswith("\\"):
         return _unescaped(text[:-1])
     return _unescaped(text) + b"\r\n"
