@@ -28,7 +28,7 @@ class Worker:
 
     What has just come is looked at by its id; the whole queue only now and then, for its retry
     times, and when a link or the configuration changed. `node` gives the node as it is now;
-    `on_failed` is called when mail failed, since a DSN may have been queued for another worker.
+    `on_failed` is called when mail failed or a DSN was queued, which may be for another worker.
     """
 
     def __init__(
@@ -89,5 +89,5 @@ class Worker:
         result = await node.links.run_due(self._link, queue_ids)
         for problem in result.problems:
             log.warning("%s", problem)
-        if result.failed:
+        if result.failed or result.notices:
             self._on_failed()

@@ -76,13 +76,15 @@ neither a thin line nor our memory is helped by calling all of them at once."""
 class RunResult:
     """What a run did, in recipients, but `sent_messages`. Kept up to date while it goes on.
 
-    `is_unreachable`: some next hop did not answer. `is_heard`: some other did, or the DNS.
+    `notices`: DSNs that were queued. `is_unreachable`: some next hop did not answer. `is_heard`:
+    some other did, or the DNS.
     """
 
     delivered: int = 0
     deferred: int = 0
     failed: int = 0
     in_doubt: int = 0
+    notices: int = 0
     is_unreachable: bool = False
     is_heard: bool = False
     sent_messages: set[str] = field(default_factory=set)
@@ -343,6 +345,7 @@ class QueueRun:
             self._tally(outcome)
             self._notices.log(attempt, outcome, leg, now)
         self._notices.log_queued(due)
+        self.result.notices += len(due.final) + len(due.warnings)
         self._on_progress(self.result)
 
     def _outcome(self, attempt: Attempt, host: str, now: float, *, is_attempt: bool) -> Outcome:
