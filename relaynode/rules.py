@@ -236,6 +236,11 @@ class Rules:
         )
 
     @property
+    def postmaster(self) -> str:
+        """Who gets what is for the postmaster: a local name or an address."""
+        return self._config.file.node.postmaster
+
+    @property
     def has_subdomains(self) -> bool:
         """May users have domains below ours?"""
         return bool(self._config.file.local.subdomains_of)

@@ -1,9 +1,10 @@
 """Three checks of an SMTP session: the client, the sender, each recipient.
 
 They are sendmail's rulesets check_relay, check_mail and check_rcpt with the access table, in its
-order and with its replies. Three things differ. A deferred delivery mode does not switch them off:
+order and with its replies. Four things differ. A deferred delivery mode does not switch them off:
 a node that waits for its line is no open relay. A QUARANTINE does not spare the recipient the relay
-check. And the DNS is asked only where a setting wants it.
+check. The DNS is asked only where a setting wants it. And mail for our postmaster is taken whatever
+the table says of recipients.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relaynode.policy.access_recipient import check_recipient, wants_further_checks
+from relaynode.policy.access_recipient import (
+    check_recipient,
+    is_always_taken,
+    wants_further_checks,
+)
 from relaynode.policy.access_rules import Delay, Inquiry
 from relaynode.policy.access_sender import check_client, check_sender
+from relaynode.policy.relay import may_ask_for
 from relaynode.policy.syntax import BadAddress
 from relaynode.policy.verdict import ACCEPTED, Verdict, refused
 
@@ -62,10 +68,17 @@ class Gate:
 
     def _check_rcpt(self, sender: str, recipient: str) -> Verdict:
         inquiry = self._inquiry()
-        verdict = _syntax(inquiry, recipient) or check_recipient(inquiry, sender, recipient)
+        verdict = _syntax(inquiry, recipient)
+        if verdict is None and is_always_taken(inquiry, recipient):
+            return _told(ACCEPTED, inquiry)
+        verdict = verdict or check_recipient(inquiry, sender, recipient)
         if self.is_delayed and not verdict.is_settled:
             verdict = self._delayed(inquiry, sender, recipient)
         return _told(verdict, inquiry)
+
+    def check_etrn(self, domain: str) -> bool:
+        """May it have the mail for a domain sent now?"""
+        return may_ask_for(self._inquiry(), domain)
 
     def _delayed(self, inquiry: Inquiry, sender: str, recipient: str) -> Verdict:
         """The checks that were put off until now."""

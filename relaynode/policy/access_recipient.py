@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.policy.access_lookup import SPAM, TO
 from relaynode.policy.access_rules import Delay
+from relaynode.policy.always import is_postmaster
 from relaynode.policy.canonify import Focus
 from relaynode.policy.relay import is_relayed_domain, is_served, may_relay
 from relaynode.policy.syntax import MAX_DEPTH, BadAddress
@@ -47,6 +48,19 @@ def check_recipient(inquiry: Inquiry, sender: str, recipient: str) -> Verdict:
     if permission is ACCEPTED:
         return verdict
     return permission or served or _DENIED
+
+
+def is_always_taken(inquiry: Inquiry, recipient: str) -> bool:
+    """Is it the postmaster of one of our domains (RFC 5321 4.5.1), or who hears of abuse?"""
+    address = inquiry.parsed(recipient)
+    if isinstance(address, BadAddress) or not is_postmaster(join(address.user)):
+        return False
+    host = address.host
+    is_virtual = host is not None and join(host).lower() in inquiry.names.virtual
+    if host is not None and not is_virtual and not inquiry.names.is_local(host):
+        return False
+    inquiry.trail.note(f"is {recipient} always taken", "yes")
+    return True
 
 
 def wants_further_checks(inquiry: Inquiry, recipient: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 
 class NameState(Enum):
@@ -38,13 +39,13 @@ class Client:
     @property
     def is_here(self) -> bool:
         """Is it this machine?"""
-        is_loopback = _parsed(self.address).is_loopback
+        is_loopback = parsed_address(self.address).is_loopback
         return self.is_local_user or (is_loopback and not self.is_called)
 
     @property
     def key(self) -> str:
         """The address as access tables and relay-domains write it."""
-        where = _parsed(self.address)
+        where = parsed_address(self.address)
         if isinstance(where, ipaddress.IPv4Address):
             return str(where)
         groups = (f"{int(group, 16):x}" for group in where.exploded.split(":"))
@@ -61,7 +62,8 @@ class Client:
         return self.name if self.name_state is NameState.VERIFIED else self.literal
 
 
-def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+@lru_cache(maxsize=1024)
+def parsed_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """An IPv4 address in IPv6 clothes (::ffff:192.0.2.1) without them."""
     where = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(where, ipaddress.IPv6Address) and where.ipv4_mapped is not None:

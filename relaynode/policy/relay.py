@@ -51,6 +51,19 @@ def is_relayed_domain(inquiry: Inquiry, host: Tokens) -> bool | Verdict:
     return _is_mx_served(inquiry, host) if value is None else _is_relay(value)
 
 
+def may_ask_for(inquiry: Inquiry, domain: str) -> bool:
+    """May the client have the mail for a domain sent that waits here (ETRN, RFC 1985)?
+
+    Anybody may, for a domain that we relay for: it goes where it would go anyhow, only sooner. For
+    others only who may relay. Mail that is for ourselves waits for nobody.
+    """
+    host = tokenise(domain)
+    if inquiry.names.is_local(host):
+        inquiry.trail.note(f"is {domain} ours", "yes: nothing of it waits for a link")
+        return False
+    return is_relayed_domain(inquiry, host) is True or may_relay(inquiry, "") is ACCEPTED
+
+
 def may_relay(inquiry: Inquiry, sender: str) -> Verdict | None:
     """May the client send to addresses that are not served here? None: nothing lets it."""
     if _may_address_relay(inquiry) or _may_sender_relay(inquiry, sender):

@@ -151,6 +151,15 @@ class MemoryStore:
         """Know mail no longer that was queued before then."""
         return await self._tables.write(lambda db: marks.forget(db, before))
 
+    async def sent_bytes(self, reverse_path: str, since: float) -> int:
+        """How much has been queued from a sender after that time."""
+        return sum(
+            entry.message.content.size_bytes
+            for entry in self._entries.values()
+            if entry.message.arrived_at > since
+            and entry.message.envelope.reverse_path.lower() == reverse_path.lower()
+        )
+
     async def waiting(
         self, now: float | None = None, queue_ids: Collection[str] | None = None
     ) -> list[QueuedMessage]:

@@ -211,6 +211,20 @@ class SqliteStore:
         """Know mail no longer that was queued before then."""
         return await self._committer.run(lambda db: marks.forget(db, before))
 
+    async def sent_bytes(self, reverse_path: str, since: float) -> int:
+        """How much has been queued from a sender after that time."""
+
+        def work(db: sqlite3.Connection) -> int:
+            found = db.execute(
+                "SELECT coalesce(sum(size_bytes), 0) FROM message"
+                " WHERE arrived_at > ? AND lower(reverse_path) = lower(?)",
+                (since, reverse_path),
+            )
+            total: int = found.fetchone()[0]
+            return total
+
+        return await self.read(work)
+
     # --- delivery
 
     async def waiting(

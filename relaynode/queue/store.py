@@ -78,6 +78,11 @@ class Store(Protocol):
         """Know mail no longer that was queued before then. The number of marks forgotten."""
         ...
 
+    async def sent_bytes(self, reverse_path: str, since: float) -> int:
+        """How much has been queued from a sender after that time, as far as it is remembered;
+        upper and lower case are the same."""
+        ...
+
     # --- delivery
 
     async def waiting(
