@@ -113,6 +113,7 @@ def make_node(
         max_hops=queue.max_hops,
         clock=clock,
         utc_offset_minutes=utc_offset_minutes,
+        sender_bytes_per_day=config.file.quota.sender_bytes_per_day,
     )
     dsns = DsnSource(
         rules,

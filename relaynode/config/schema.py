@@ -39,6 +39,7 @@ from relaynode.config.values import (
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
 SYSTEM_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 SystemName = Annotated[str, Meta(max_length=255, pattern=SYSTEM_NAME)]
 WORD = r"^\S+$"
@@ -133,6 +134,10 @@ class AccessSection(Section, frozen=True, kw_only=True):
     look_up_clients: bool = False
     look_up_dot_domain: bool = False
     relay_to_full_address: bool = False
+    vrfy: bool = False
+    expn: bool = False
+    etrn: bool = True
+    pop_before_smtp_minutes: Annotated[int, Meta(ge=0)] = 0
 
 
 class LinkSection(Section, frozen=True, kw_only=True):
@@ -232,6 +237,34 @@ class ListenSection(Section, frozen=True, kw_only=True):
     uucp: list[ListenAddress] = field(default_factory=list)
     uucp_tls: list[ListenAddress] = field(default_factory=list)
     networks: list[Network] = field(default_factory=list)
+    xclient_hosts: list[Network] = field(default_factory=list)
+    proxy_hosts: list[Network] = field(default_factory=list)
+
+
+class LimitsSection(Section, frozen=True, kw_only=True):
+    """[limits]: what SMTP clients may do; 0 is no limit, where it is allowed."""
+
+    connections: NotNegative = 450
+    connections_per_client: NotNegative = 50
+    connections_per_minute: NotNegative = 0
+    messages_per_minute: NotNegative = 0
+    recipients_per_minute: NotNegative = 0
+    messages_per_connection: NotNegative = 0
+    recipients_per_message: Positive = 1000
+    wrong_commands: Positive = 20
+    refused_commands: Positive = 200
+    idle_commands: Positive = 100
+    command_seconds: Positive = 300
+    slowest_bytes_per_second: NotNegative = 100
+    greeting_delay_seconds: NotNegative = 0
+    pipelining: Literal["strict", "lenient"] = "strict"
+    exempt_networks: bool = True
+
+
+class QuotaSection(Section, frozen=True, kw_only=True):
+    """[quota]: how much mail is taken from those whom this node serves."""
+
+    sender_bytes_per_day: NotNegative = 0
 
 
 class MilterSection(Section, frozen=True, kw_only=True):
@@ -398,6 +431,8 @@ class File(Section, frozen=True, kw_only=True):
     listen: dict[str, ListenSection] = field(default_factory=dict)
     milter: dict[str, MilterSection] = field(default_factory=dict)
     accounts: AccountsSection = AccountsSection()
+    limits: LimitsSection = LimitsSection()
+    quota: QuotaSection = QuotaSection()
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)
     modem: dict[str, ModemSection] = field(default_factory=dict)

@@ -20,8 +20,12 @@ from relaynode.daemon.doors import Doors, make_accounts
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
+from relaynode.links.etrn_server import EtrnServer
 from relaynode.node import Node, make_node
+from relaynode.sources.recent_logins import RecentLogins
+from relaynode.sources.smtp_settings import crowd_of, guard_of
 from relaynode.wire.listener import Listener
+from relaynode.wire.proxied import behind_proxies
 
 if TYPE_CHECKING:
     from relaynode.config.loader import Config
@@ -44,6 +48,7 @@ class Daemon:
     control: ControlServer | None = None
     workers: list[Worker] = field(default_factory=list)
     callers: list[LinkCaller] = field(default_factory=list)
+    etrn: EtrnServer | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -106,13 +111,18 @@ class Daemon:
     async def _open_listeners(self) -> None:
         config = self.node.config
         accounts = make_accounts(config)
+        crowd = crowd_of(config)
+        recent = RecentLogins(config.file.access.pop_before_smtp_minutes * 60, time.monotonic)
+        self.etrn = etrn = EtrnServer(config, self.node.store, self.node.links)
         for name, section in config.file.listen.items():
-            doors = Doors(self.node, name, section, accounts)
-            service = doors.pop3()
+            guard = guard_of(config, section, crowd, etrn.send_now)
+            doors = Doors(self.node, name, section, accounts, guard, recent)
+            service, proxies = doors.pop3(), section.proxy_hosts
+            submission, submissions = doors.submission(), doors.submission(is_private=True)
             for serve, addresses in (
-                (doors.smtp().serve, section.smtp),
-                (doors.smtp(demands_login=True).serve, section.submission),
-                (doors.smtp(demands_login=True, is_private=True).serve, section.submissions),
+                (behind_proxies(doors.smtp().serve, proxies), section.smtp),
+                (behind_proxies(submission.serve, proxies), section.submission),
+                (behind_proxies(submissions.serve, proxies), section.submissions),
                 (service.serve, section.pop3),
                 (service.serve_tls, section.pop3s),
             ):
@@ -127,6 +137,8 @@ class Daemon:
     async def _close_listeners(self) -> None:
         listeners, self.listeners = self.listeners, []
         await asyncio.gather(*(listener.close() for listener in listeners))
+        if self.etrn is not None:
+            await self.etrn.close()
 
     async def _reload(self) -> None:
         """Take a changed configuration, if it is right; the queue stays open."""

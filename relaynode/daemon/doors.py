@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from relaynode.config.loader import Config
     from relaynode.config.schema import ListenSection
     from relaynode.node import Node
+    from relaynode.sources.recent_logins import RecentLogins
+    from relaynode.sources.smtp_guard import Guard
 
 
 def make_accounts(config: Config) -> Accounts:
@@ -40,12 +42,15 @@ def make_accounts(config: Config) -> Accounts:
 
 @dataclass(slots=True)
 class Doors:
-    """The services of one section, [listen.`name`]."""
+    """The services of one section, [listen.`name`]. `guard`: what its SMTP clients are offered, and
+    what is borne from them. `recent`: addresses from which somebody has fetched mail lately."""
 
     node: Node
     name: str
     section: ListenSection
     accounts: Accounts
+    guard: Guard
+    recent: RecentLogins
     _certificate: ServerCertificate | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -54,8 +59,15 @@ class Doors:
             files = config.absolute(section.certificate), config.absolute(section.key)
             self._certificate = ServerCertificate(*files)
 
-    def smtp(self, *, demands_login: bool = False, is_private: bool = False) -> SmtpSource:
-        """For servers and clients of the LAN; or for submission by those who log in."""
+    def smtp(self) -> SmtpSource:
+        """For servers and clients of the LAN."""
+        return self._smtp(demands_login=False, is_private=False)
+
+    def submission(self, *, is_private: bool = False) -> SmtpSource:
+        """For those who log in; `is_private`: with TLS from the start."""
+        return self._smtp(demands_login=True, is_private=is_private)
+
+    def _smtp(self, *, demands_login: bool, is_private: bool) -> SmtpSource:
         node, file = self.node, self.node.config.file
         return SmtpSource(
             node.intake,
@@ -65,6 +77,8 @@ class Doors:
             max_size_bytes=file.queue.message_size_bytes,
             looks_up_clients=file.access.look_up_clients,
             knows_again=file.queue.remember_days > 0,
+            guard=self.guard,
+            recent=self.recent,
             filters=filters_of(node.config, self.name),
             door=Door(
                 accounts=self.accounts,
@@ -94,4 +108,5 @@ class Doors:
             hostname=self.node.config.hostname,
             certificate=self._certificate,
             plain_networks=self.section.plain_text_logins,
+            on_login=self.recent.note,
         )

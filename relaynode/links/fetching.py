@@ -10,6 +10,7 @@ from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.sources.odmr import OdmrAccount, OdmrPoller
 from relaynode.sources.pop3_poller import Account, Pop3Poller
+from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Fetching:
             knows_again=queue.remember_days > 0,
             common_id=f"odmr {result.account}",
             on_taken=taken,
-            command_seconds=section.timeout_seconds,
+            guard=Guard(command_seconds=section.timeout_seconds),
         )
         hop = self._hop("account", result.account, section, _ODMR_PORT, count)
         account = OdmrAccount(hop, tuple(section.domains))

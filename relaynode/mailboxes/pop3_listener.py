@@ -19,7 +19,7 @@ from relaynode.pop3 import events
 from relaynode.pop3.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from relaynode.accounts.accounts import Accounts, Login
     from relaynode.accounts.answers import Answer
@@ -33,7 +33,8 @@ IDLE_SECONDS = 600.0
 
 class Pop3Service:
     """Serves POP3 connections. `accounts`: who may log in. `certificate`: what TLS is spoken with.
-    `plain_networks`: whence people may log in without TLS, beside this machine."""
+    `plain_networks`: whence people may log in without TLS, beside this machine. `on_login`: told
+    from which address somebody has logged in."""
 
     def __init__(
         self,
@@ -43,12 +44,14 @@ class Pop3Service:
         hostname: str,
         certificate: ServerCertificate | None = None,
         plain_networks: Sequence[Container[Any]] = (),
+        on_login: Callable[[str], None] = lambda address: None,
     ) -> None:
         self._users = users
         self.accounts = accounts
         self._hostname = hostname
         self._certificate = certificate
         self._plain_networks = plain_networks
+        self.on_login = on_login
 
     async def serve(self, stream: Stream, client: str) -> None:
         """Talk to one client until it leaves. Never raises but CancelledError."""
@@ -183,6 +186,7 @@ class _Session:
             self._server.refuse_login("SYS/TEMP", f"the maildrop cannot be read: {error.strerror}")
             return
         self._maildir = maildir
+        self._service.on_login(self._visitor.address)
         self._server.accept_login(self._messages.entries)
 
     def unlock(self) -> None:

@@ -337,6 +337,8 @@ class Session:
 
     def _is_ahead(self, verb: _Verb) -> bool:
         """Has the client sent more than it may before it has this command's answer?"""
+        if verb.run is Session._ehlo and self._knows_again:
+            return False  # our own kind begins its mail behind EHLO where it knows the server
         may_not = verb.is_last_of_group or not self.is_extended
         return bool(self._buffer) and may_not and verb.run is not Session._quit
 

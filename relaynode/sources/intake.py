@@ -21,6 +21,7 @@ from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end, first_value
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import NewMessage, OnceMark, SeenMark
+from relaynode.sources.quota import Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +59,8 @@ class Arrival:
     it at least, whatever its header says. `is_submission`: its recipients stood on a command line.
     `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: lines that
     go above and below ours of Received; None: those that `Intake.lines_below` makes. `tls`: of the
-    line that it came by, as Received has it.
+    line that it came by, as Received has it. `is_from_us`: its sender is one whom this node serves,
+    and has a quota.
     """
 
     origin: str
@@ -75,6 +77,7 @@ class Arrival:
     above: bytes = b""
     below: bytes | None = None
     tls: str = ""
+    is_from_us: bool = False
 
     @property
     def via(self) -> str:
@@ -132,7 +135,10 @@ class Parcel:
 
 
 class Intake:
-    """The way into one queue. `on_queued` is called with the queue id after each commit."""
+    """The way into one queue. `on_queued` is called with the queue id after each commit.
+
+    `sender_bytes_per_day`: what each sender of ours may send, 0 for any.
+    """
 
     def __init__(
         self,
@@ -143,6 +149,7 @@ class Intake:
         max_hops: int,
         clock: Callable[[], float],
         utc_offset_minutes: Callable[[float], int],
+        sender_bytes_per_day: int = 0,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -151,6 +158,7 @@ class Intake:
         self._clock = clock
         self._utc_offset_minutes = utc_offset_minutes
         self.on_queued: Callable[[str], None] = lambda queue_id: None
+        self.quota = Quota(store, sender_bytes_per_day, clock)
 
     def collector(self, queue_id: str = "") -> Collector:
         """A place for the content of a new message. `queue_id`: if it has one already."""
@@ -215,8 +223,8 @@ class Intake:
         `announce`: told of each queue id, instead of the workers (`on_queued`). `settled`: UUCP
         work that this message is the end of, written down in the same commit. `once`: by what it
         would be known again.
-        Raises: Rejected (too many hops), StoreFull, TakenBefore, StoreError; the content is then
-        discarded.
+        Raises: Rejected (too many hops, over quota), StoreFull, TakenBefore, StoreError; the
+        content is then discarded.
         """
         parcel = Parcel(collector, envelope, arrival, tuple(given))
         queue_ids = await self.accept_all(
@@ -241,6 +249,7 @@ class Intake:
         messages: list[NewMessage] = []
         try:
             for parcel in parcels:
+                await self._check_quota(parcel)
                 await self._collect(messages, parcel)
             await self._store.add(messages, seen, settled, once=once)
         except (RelaynodeError, OSError):
@@ -273,6 +282,15 @@ class Intake:
             protocol=parcel.arrival.protocol,
         )
         log.info("%s", line)
+
+    async def _check_quota(self, parcel: Parcel) -> None:
+        """Raises: Rejected, StoreError."""
+        if not parcel.arrival.is_from_us:
+            return
+        size_bytes = parcel.collector.size_bytes
+        refusal = await self.quota.refusal(parcel.envelope.reverse_path, size_bytes)
+        if refusal is not None:
+            raise Rejected(refusal)
 
     async def _collect(self, messages: list[NewMessage], parcel: Parcel) -> None:
         """Append a message for each reverse-path to `messages`; they share their content."""

@@ -11,14 +11,14 @@ import asyncio
 import ipaddress
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relaynode.errors import ConnectFailed, TableError
 from relaynode.policy.access import Gate
 from relaynode.policy.access_rules import Existence
-from relaynode.policy.client import Client, NameState
-from relaynode.policy.verdict import Verdict, refused
+from relaynode.policy.client import Client, NameState, parsed_address
+from relaynode.policy.verdict import ACCEPTED, Verdict, refused
 from relaynode.wire.dns import Dns
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from relaynode.policy.access_rules import AccessRules, Domains
     from relaynode.rules import Rules
+    from relaynode.smtp.xclient import Identity
 
 T = TypeVar("T")
 
@@ -35,6 +36,9 @@ LOOK_UP_SECONDS = 20.0
 
 LOOK_UP_THREADS = 8
 """Questions under way at once; the next wait for their turn within LOOK_UP_SECONDS."""
+
+UNKNOWN = "0.0.0.0"
+"""Stands for the address of a client whose address a proxy does not know: nobody's."""
 
 log = logging.getLogger("relaynode")
 
@@ -79,13 +83,15 @@ class AskedDomains:
 class Gatekeeper:
     """Asks the policy for each step of a session. `networks`: who may relay, beside this machine.
 
-    `looks_up_clients`: whether clients' names are looked up.
+    `looks_up_clients`: whether clients' names are looked up. `recent`: addresses from which
+    somebody has just logged in to a mailbox, and may relay.
     """
 
     rules: Rules
     networks: Sequence[Container[Any]]
     looks_up_clients: bool = False
     dns: NameServer = field(default_factory=Dns)
+    recent: Container[str] = ()
     _threads: ThreadPoolExecutor = field(init=False)
     _domains: Domains = field(init=False)
 
@@ -97,8 +103,8 @@ class Gatekeeper:
         """What is known of a client, or of the local user who speaks SMTP on standard input."""
         if trusted_user:
             return Client(address=address, is_local_user=True)
-        where = ipaddress.ip_address(unmapped(address).partition("%")[0])
-        is_trusted = any(where in network for network in self.networks)
+        where = parsed_address(address)
+        is_trusted = self._is_trusted(str(where))
         name, state = "", NameState.NOT_ASKED
         if self.looks_up_clients:
             try:
@@ -106,6 +112,27 @@ class Gatekeeper:
             except TimeoutError:
                 state = NameState.UNRESOLVED
         return Client(address=str(where), name=name, name_state=state, is_trusted=is_trusted)
+
+    def serves(self, address: str) -> bool:
+        """Is the client this machine, or in a network that we serve?"""
+        where = parsed_address(address)
+        return where.is_loopback or any(where in network for network in self.networks)
+
+    def _is_trusted(self, address: str) -> bool:
+        where = parsed_address(address)
+        return any(where in network for network in self.networks) or address in self.recent
+
+    def introduced(self, proxy: Client, identity: Identity) -> Client:
+        """The client that a proxy speaks for; what it does not tell is as it was."""
+        address = proxy.address if identity.address is None else identity.address or UNKNOWN
+        client = replace(proxy, address=address, is_trusted=self._is_trusted(address))
+        if identity.name is not None:
+            state = NameState.VERIFIED if identity.name else NameState.NONE
+            state = NameState.UNRESOLVED if identity.is_name_unknown else state
+            client = replace(client, name=identity.name, name_state=state)
+        if identity.login is not None:
+            client = replace(client, is_authenticated=bool(identity.login))
+        return client
 
     async def check_relay(self, client: Client) -> Verdict:
         """See Gate."""
@@ -125,6 +152,17 @@ class Gatekeeper:
                 log.error("%s", error)
                 return _UNREADABLE
         return await self._check(client, lambda gate: gate.check_rcpt(sender, whose))
+
+    async def may_ask_for(self, client: Client, domain: str) -> bool:
+        """May the client have the mail for a domain sent now (ETRN)?"""
+        answers: list[bool] = []
+
+        def check(gate: Gate) -> Verdict:
+            answers.append(gate.check_etrn(domain))
+            return ACCEPTED
+
+        await self._check(client, check)
+        return answers == [True]
 
     async def _check(self, client: Client, check: Callable[[Gate], Verdict]) -> Verdict:
         try:

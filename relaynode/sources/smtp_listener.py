@@ -9,23 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from relaynode.errors import LineLost, RelaynodeError, StoreError, StoreFull, TableError, WireError
+from relaynode.errors import (
+    LineLost,
+    RelaynodeError,
+    StoreError,
+    StoreFull,
+    TableError,
+    TimedOut,
+    WireError,
+)
 from relaynode.mail import trace
 from relaynode.mail.status import Status, ok, temporary
+from relaynode.policy.always import is_our_postmaster
 from relaynode.policy.client import NameState
 from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import addressed, refusal_of
 from relaynode.queue.ids import new_queue_id
-from relaynode.smtp import events, server
+from relaynode.smtp import etrn, events, server
+from relaynode.smtp.reply import encode
+from relaynode.sources import smtp_questions
 from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
 from relaynode.sources.smtp_door import Door, Entering, cipher_of, tls_of
 from relaynode.sources.smtp_filtering import Filtering
 from relaynode.sources.smtp_gate import Gatekeeper
-from relaynode.sources.smtp_transaction import Transaction
+from relaynode.sources.smtp_guard import EARLY, LONG_HEADER, Guard, has_endless_header
+from relaynode.sources.smtp_transaction import Transaction, with_wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -39,9 +52,6 @@ if TYPE_CHECKING:
     from relaynode.sources.smtp_gate import NameServer
     from relaynode.wire.stream import Stream
 
-COMMAND_SECONDS = 300.0
-"""RFC 5321 4.5.3.2.7: how long a client may think."""
-
 log = logging.getLogger("relaynode")
 
 _FULL = Status(452, "4.3.1", "Insufficient disk space; try again later")
@@ -54,9 +64,9 @@ class SmtpSource:
     `looks_up_clients`: whether clients' names are looked up, in `dns` (the system's by default).
     `knows_again`: whether clients may mark a message so that it is queued once (smtp/once.py).
     `common_id`: the id of messages that come without one; see `Transaction`. `on_taken`: told the
-    size of each message that is queued. `command_seconds`: how long a client may think.
-    `filters`: who is asked about each step, None if nobody. `door`: TLS and logins; there are none
-    without.
+    size of each message that is queued. `guard`: what is offered, and borne. `recent`: addresses
+    from which somebody has just logged in to a mailbox. `filters`: who is asked about each step,
+    None if nobody. `door`: TLS and logins; there are none without.
     """
 
     def __init__(
@@ -72,7 +82,8 @@ class SmtpSource:
         knows_again: bool = False,
         common_id: str = "",
         on_taken: Callable[[int], None] = lambda size_bytes: None,
-        command_seconds: float = COMMAND_SECONDS,
+        guard: Guard | None = None,
+        recent: Container[str] = (),
         filters: Filters | None = None,
         door: Door | None = None,
     ) -> None:
@@ -84,23 +95,53 @@ class SmtpSource:
         self._knows_again = knows_again
         self._common_id = common_id
         self._on_taken = on_taken
-        self.command_seconds = command_seconds
         self._filters = filters
-        self.gate = Gatekeeper(rules, networks, looks_up_clients, *([dns] if dns else []))
+        self.guard = guard or Guard()
+        asked = {"dns": dns} if dns else {}
+        self.gate = Gatekeeper(rules, networks, looks_up_clients, recent=recent, **asked)
 
     async def serve(self, stream: Stream, client: str, *, trusted_user: str = "") -> None:
         """Talk to one client until it leaves. Never raises but CancelledError.
 
         `client`: its IP address. `trusted_user`: for SMTP on standard input, the user who calls.
         """
+        crowd = self.guard.crowd
+        is_exempt = bool(trusted_user) or self._is_near(client)
         try:
-            with contextlib.suppress(WireError):  # it went away; what it was told stays true
-                if self.door.is_private:  # before anything is waited for: the client speaks at once
-                    await self.door.start_tls(stream)
-                known = await self.gate.identify(client, trusted_user)
-                await self._talk(await self._meet(stream, known, trusted_user))
+            refusal = crowd.enter(client, is_exempt=is_exempt)
+            if refusal is not None:
+                await self._turn_away(stream, refusal)
+                return
+            try:
+                with contextlib.suppress(WireError):  # it went away; what it was told stays true
+                    if (
+                        self.door.is_private
+                    ):  # before anything is awaited: the client speaks at once
+                        await self.door.start_tls(stream)
+                    known = await self.gate.identify(client, trusted_user)
+                    if not (is_exempt or self.door.is_private) and await self.guard.is_early(
+                        stream
+                    ):
+                        await self._turn_away(stream, EARLY)
+                        return
+                    await self._talk(await self._meet(stream, known, trusted_user))
+            finally:
+                crowd.leave(client, is_exempt=is_exempt)
         finally:
             await stream.close()
+
+    def is_exempt(self, client: Client) -> bool:
+        """Is this client one that is not counted?"""
+        if client.is_local_user or client.is_called:
+            return True
+        return self._is_near(client.address)
+
+    def _is_near(self, address: str) -> bool:
+        return self.guard.is_exempt_network and self.gate.serves(address)
+
+    async def _turn_away(self, stream: Stream, status: Status) -> None:
+        with contextlib.suppress(WireError):
+            await stream.write(encode(status), timeout=1)
 
     async def serve_called(self, stream: Stream, server: Client) -> None:
         """Take what a server has for us that we have called, until it leaves.
@@ -118,12 +159,15 @@ class SmtpSource:
 
     async def _meet(self, stream: Stream, client: Client, trusted_user: str = "") -> _Dialogue:
         verdict = await self.gate.check_relay(client)
-        filters = None if verdict.status is not None else self._filters
-        filtering = Filtering.of(filters, self._intake, self._max_size_bytes)
+        filtering = self.filtering(verdict)
         denial = verdict.status or await filtering.connect(client, stream)
+        terms = self.guard.terms
+        if terms.takes_xclient and not self._is_proxy(client):
+            terms = replace(terms, takes_xclient=False)
         session = server.Session(
             self._hostname,
             max_size_bytes=self._max_size_bytes,
+            terms=terms,
             denial=denial,
             knows_again=self._knows_again,
             security=await self.door.security(client.address),
@@ -144,25 +188,63 @@ class SmtpSource:
             dialogue.entering.cancel()
             await dialogue.filtering.close()
 
+    def filtering(self, welcome: Verdict) -> Filtering:
+        """What the filters have to do with a session; nothing if the client is refused anyhow."""
+        filters = None if welcome.status is not None else self._filters
+        return Filtering.of(filters, self._intake, self._max_size_bytes)
+
+    def _is_proxy(self, client: Client) -> bool:
+        is_elsewhere = client.is_local_user or client.is_called
+        return not is_elsewhere and ipaddress.ip_address(client.address) in self.guard.xclient_hosts
+
+    def answer(self, asked: events.Verify) -> tuple[Status, tuple[str, ...]]:
+        """What is said to VRFY and EXPN."""
+        try:
+            return smtp_questions.answer(self._rules.expander, asked, self._hostname)
+        except TableError as error:
+            return temporary(str(error), "4.3.5"), ()
+
+    def has_no_room(self, mail: events.Mail) -> Status | None:
+        """Why a message of this size cannot be taken now."""
+        if mail.size_bytes is not None and not self.guard.has_room(mail.size_bytes):
+            return _FULL
+        return None
+
+    async def check_quota(self, mail: events.Mail) -> None:
+        """May the sender send a message of this size today? Raises: Rejected, StoreError."""
+        if mail.size_bytes is not None:
+            refusal = await self._intake.quota.refusal(mail.reverse_path, mail.size_bytes)
+            if refusal is not None:
+                raise Rejected(refusal)
+
     def begin(self, mail: events.Mail) -> Transaction:
         """A transaction that the client has been allowed."""
         once_id = mail.once_id or self._common_id
-        transaction = Transaction(mail.reverse_path, mail.body, mail.smtputf8)
+        transaction = Transaction(
+            mail.reverse_path, mail.body, mail.smtputf8, ret=mail.ret, envid=mail.envid
+        )
         transaction.once_id = once_id if self._knows_again else ""
         transaction.has_common_id = not mail.once_id
         return transaction
 
     def route(self, address: str) -> Route:
         """Where mail for an address would go now. Raises: Rejected (`error:`), TableError."""
-        route = known_route(self._rules.routing, address)
+        routing = self._rules.routing
+        route = known_route(routing, address)
         refusal = refusal_of(route)
-        if refusal is not None:
+        if refusal is not None and not is_our_postmaster(routing, address):
             raise Rejected(refusal)
         return route
 
     def expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
         """Whom an address stands for, by identity. Raises: Rejected, TableError."""
-        return {self._intake.identity(one): one for one in self._intake.expand([address])}
+        try:
+            found = self._intake.expand([address])
+        except Rejected:
+            if not is_our_postmaster(self._rules.routing, address):
+                raise
+            found = self._intake.expand([self._rules.postmaster])
+        return {self._intake.identity(one): one for one in found}
 
     def collector(self, queue_id: str = "") -> Collector:
         """A place for content. `queue_id`: if the message has one already."""
@@ -232,6 +314,16 @@ class _Dialogue:
     entering: Entering
     transaction: Transaction | None = None
     unconfirmed: str = ""
+    _is_exempt: bool = field(init=False)
+    _is_ours: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._look_at_client()
+
+    def _look_at_client(self) -> None:
+        client = self.client
+        self._is_exempt = self.source.is_exempt(client)
+        self._is_ours = client.is_here or client.is_trusted or client.is_authenticated
 
     @property
     def doubt(self) -> str:
@@ -241,6 +333,7 @@ class _Dialogue:
         return f"; it may not have heard that we have {self.unconfirmed}, which may come again"
 
     async def run(self) -> None:
+        patience = self.source.guard.patience()
         while True:
             event = self.session.next_event()
             if not isinstance(event, events.NeedData):
@@ -250,10 +343,17 @@ class _Dialogue:
             match event:
                 case events.NeedData():
                     await self._send()
-                    data = await self.stream.read(self.source.command_seconds)
+                    seconds = patience.seconds(self.session.commands, self.session.content_bytes)
+                    data = await self._read(seconds)
                     if not data:
                         return
                     self.session.receive(data)
+                case events.Verify():
+                    self.session.reply(*self.source.answer(event))
+                case events.SendNow():
+                    self.session.reply(await self._send_now(event))
+                case events.Introduced():
+                    await self._introduce(event)
                 case events.Mail():
                     await self._mail(event)
                 case events.Rcpt():
@@ -292,6 +392,7 @@ class _Dialogue:
     def _note_login(self) -> None:
         if self.entering.user:
             self.client = replace(self.client, is_authenticated=True)
+            self._look_at_client()
 
     async def _answer_content(self) -> None:
         """A commit cannot be called off: a daemon that ends still tells the client how it went,
@@ -316,8 +417,37 @@ class _Dialogue:
         if status.is_success:
             self.unconfirmed = status.text.partition(" ")[0]
 
+    async def _read(self, seconds: float) -> bytes:
+        """What the client sends. Raises: TimedOut, when it has been told so; LineLost."""
+        try:
+            return await self.stream.read(seconds)
+        except TimedOut:
+            self.session.shut_down("timeout exceeded", "4.4.2")
+            await self.stream.write(self.session.data_to_send(), timeout=1)
+            raise
+
     async def _send(self) -> None:
-        await self.stream.write(self.session.data_to_send(), self.source.command_seconds)
+        await self.stream.write(self.session.data_to_send(), self.source.guard.command_seconds)
+
+    async def _send_now(self, asked: events.SendNow) -> Status:
+        if not await self.source.gate.may_ask_for(self.client, asked.domain):
+            return etrn.not_allowed(asked.domain)
+        try:
+            return await self.source.guard.send_now(asked)
+        except StoreError as error:
+            log.error("ETRN %s: %s", asked.domain, error)
+            return etrn.unable(asked.domain)
+
+    async def _introduce(self, event: events.Introduced) -> None:
+        """From now on it is the client that the proxy speaks for."""
+        self.reset()
+        self.client = self.source.gate.introduced(self.client, event.identity)
+        self._look_at_client()
+        self.welcome = await self.source.gate.check_relay(self.client)
+        await self.filtering.close()
+        self.filtering = self.source.filtering(self.welcome)
+        denial = self.welcome.status or await self.filtering.connect(self.client, self.stream)
+        self.session.introduce(denial)
 
     def reset(self) -> None:
         if self.transaction is not None:
@@ -328,13 +458,23 @@ class _Dialogue:
     async def _mail(self, event: events.Mail) -> None:
         self.reset()
         path = event.reverse_path
+        refusal = self._too_often(self.source.guard.crowd.may_send)
+        refusal = refusal or self.source.has_no_room(event)
+        if refusal is not None:
+            self.session.reply(refusal)
+            return
         try:
             # Whom nobody may write to may not write either.
             route = self.source.route(path) if path else None
             self._check_own_sender(path)
             verdict = _accepted(await self.source.gate.check_mail(self.client, path))
+            if self._is_ours:
+                await self.source.check_quota(event)
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
+            return
+        except StoreError:
+            self.session.reply(_OUR_FAULT)
             return
         self.transaction = transaction = self.source.begin(event)
         transaction.note(self.welcome)
@@ -363,12 +503,16 @@ class _Dialogue:
         if not path.isascii() and not transaction.smtputf8:
             self.session.reply(Status(553, "5.6.7", "Address outside ASCII without SMTPUTF8"))
             return
+        if (refusal := self._too_often(self.source.guard.crowd.may_name)) is not None:
+            self.session.reply(refusal)
+            return
         try:
             route = self.source.route(path)
             gate, sender = self.source.gate, transaction.reverse_path
             transaction.note(_accepted(await gate.check_rcpt(self.client, sender, path)))
             if not transaction.is_discarded:
-                transaction.expansions[path] = self.source.expand(path)
+                found = self.source.expand(path)
+                transaction.expansions[path] = with_wishes(found, event.notify, event.orcpt)
         except (Rejected, TableError) as error:
             self.session.reply(_refusal(error, path, event.given))
             return
@@ -379,6 +523,9 @@ class _Dialogue:
         transaction.given.append(path)
         shown = transaction.shown.setdefault(_sameness(route), event.given)
         self.session.reply(ok(f"{shown}... Recipient ok", "2.1.5"))
+
+    def _too_often(self, ask: Callable[[str], Status | None]) -> Status | None:
+        return None if self._is_exempt else ask(self.client.address)
 
     async def _content_start(self) -> None:
         transaction = self.transaction
@@ -405,6 +552,9 @@ class _Dialogue:
         if transaction.failure is not None:
             self.reset()
             return transaction.failure
+        if transaction.collector is not None and has_endless_header(transaction.collector.head):
+            self.reset()
+            return LONG_HEADER
         try:
             arrival = self._arrival(transaction.quarantine)
             arrival = replace(arrival, above=transaction.above, below=transaction.below)
@@ -443,6 +593,7 @@ class _Dialogue:
             warnings=warnings,
             hold_reason=hold_reason,
             tls=tls_of(self.stream),
+            is_from_us=self._is_ours,
         )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import AddressError
@@ -30,14 +30,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("relaynode")
 
 
+def with_wishes(
+    expansion: dict[tuple[str, ...], Recipient], notify: str, orcpt: str
+) -> dict[tuple[str, ...], Recipient]:
+    """Whom a recipient stands for, with what the client wants to be told of it (RFC 3461 5.2)."""
+    if not notify and not orcpt:
+        return expansion
+    return {
+        identity: replace(one, notify=notify, orcpt=orcpt) for identity, one in expansion.items()
+    }
+
+
 @dataclass(slots=True)
 class Transaction:
     """`given`: the forward-paths accepted, as they were given; `expansions`: whom each stands for,
     by identity. `shown`: how each recipient was written first, by the route it has.
     `is_discarded`, `quarantine`: see policy/verdict.py; what holds for one recipient holds for the
-    message. `once_id`: what the client calls the message in all its tries, "" if nothing.
-    `has_common_id`: it calls all its messages so; then only the content tells two of them apart.
-    `queue_id`: the one that filters were told, "" if none were. `above`, `below`: see Arrival."""
+    message. `ret`, `envid`: what is wanted of DSNs. `once_id`: what the client calls the message in
+    all its tries, "" if nothing. `has_common_id`: it calls all its messages so; then only the
+    content tells two of them apart. `queue_id`: the one that filters were told, "" if none were.
+    `above`, `below`: see Arrival."""
 
     reverse_path: str
     body: str
@@ -54,6 +66,8 @@ class Transaction:
     queue_id: str = ""
     above: bytes = b""
     below: bytes | None = None
+    ret: str = ""
+    envid: str = ""
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def note(self, verdict: Verdict) -> None:
@@ -74,7 +88,14 @@ class Transaction:
         for expansion in self.expansions.values():
             for identity, recipient in expansion.items():
                 recipients.setdefault(identity, recipient)
-        return Envelope(self.reverse_path, tuple(recipients.values()), self.body, self.smtputf8)
+        return Envelope(
+            self.reverse_path,
+            tuple(recipients.values()),
+            self.body,
+            self.smtputf8,
+            self.ret,
+            self.envid,
+        )
 
     def mark(self) -> OnceMark | None:
         """By what the message would be known again, once its content is whole.

@@ -277,6 +277,7 @@ def _arrival(
         warnings=warnings,
         hops=options.hops,
         is_submission=True,
+        is_from_us=True,
     )
 
 
