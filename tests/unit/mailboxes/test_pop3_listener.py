@@ -414,3 +414,13 @@ def test_without_tls_only_this_machine_and_named_networks_may_log_in(tmp_path):
     assert b"USER\r\nSASL SCRAM-SHA-256 " in said["192.0.2.1", True]
     assert b"+OK send the password" in said["192.0.2.1", True]
     assert b"+OK send the password" in said["::1", False]
+
+
+def test_a_login_that_opens_a_mailbox_is_told_of_and_no_other(tmp_path):
+    box, told = Box(tmp_path), []
+    box.put("1")
+    box.service.on_login = told.append
+    box.says(b"USER alice\r\nPASS wrong\r\nQUIT\r\n")
+    assert told == []
+    box.says(LOGIN + b"QUIT\r\n")
+    assert told == ["127.0.0.1"]
