@@ -375,11 +375,11 @@ class Session:
             "8BITMIME",
             "SMTPUTF8",
             f"SIZE {self.max_size_bytes}",
-            *self.security.keywords,
             "DSN",
             self.terms.limits,
             *(("ETRN",) if self.terms.takes_etrn else ()),
             *((xclient.KEYWORD,) if self.terms.takes_xclient else ()),
+            *self.security.keywords,
             *((once.KEYWORD,) if self._knows_again else ()),
         )
 
@@ -543,8 +543,12 @@ class Session:
             return None
 
     def _help(self, rest: str) -> Event | None:
-        offered = " ".join(word for word, verb in _VERBS.items() if verb.is_offered(self.terms))
-        self._say_idly(Status(214, "2.0.0", offered))
+        offered = (
+            word
+            for word, verb in _VERBS.items()
+            if self._knows(word) and verb.is_offered(self.terms)
+        )
+        self._say_idly(Status(214, "2.0.0", " ".join(offered)))
         return None
 
     def _quit(self, rest: str) -> Event | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relaynode.mail.status import Status, ok
-from relaynode.smtp.events import Closed, Introduced, Mail, Rcpt, SendNow, Verify
+from relaynode.smtp.events import Closed, Hello, Introduced, Mail, Rcpt, SendNow, Verify
 from relaynode.smtp.server import Phase, Session
 from relaynode.smtp.terms import MAX_ERRORS, Terms
 from relaynode.smtp.xclient import Identity, parse_xclient
@@ -159,3 +159,16 @@ def test_a_strict_session_lets_a_client_wait_for_each_answer() -> None:
     for command in (HELLO, MAIL, RCPT, b"DATA\r\n"):
         assert desk.says(command)[:1] in (b"2", b"3")
     assert desk.says(b"hi\r\n.\r\n").startswith(b"250 ")
+
+
+@pytest.mark.parametrize(("knows_again", "code"), [(True, b"250 "), (False, b"554 ")])
+def test_our_own_kind_may_begin_its_mail_behind_ehlo(knows_again: bool, code: bytes) -> None:
+    terms = Terms(is_strict=True)
+    session = Session("mx.example.net", max_size_bytes=9, terms=terms, knows_again=knows_again)
+    session.receive(b"EHLO pc.lan\r\nMAIL FROM:<a@b.example>\r\n")
+    event = session.next_event()
+    said = session.data_to_send().splitlines()
+    assert said[-1].startswith(code)
+    assert isinstance(event, Hello) is knows_again
+    if knows_again:
+        assert isinstance(session.next_event(), Mail)
