@@ -108,11 +108,11 @@ def _folder_for(maildir: Path, detail: str) -> Path:
 def _was_delivered(folder: Path, unique: str) -> bool:
     """A reader may have moved it to cur/ and added flags behind a colon meanwhile."""
     begins = (f"{unique},", f"{unique}:")
-    return any(
-        entry.name.startswith(begins) or entry.name == unique
-        for part in ("new", "cur")
-        for entry in os.scandir(folder / part)
-    )
+    for part in ("new", "cur"):
+        with os.scandir(folder / part) as entries:
+            if any(entry.name.startswith(begins) or entry.name == unique for entry in entries):
+                return True
+    return False
 
 
 def _write_file(path: Path, pieces: Iterable[bytes]) -> str:

@@ -202,8 +202,6 @@ class Session:
         """
         pending = self._answered()
         self._say(status, more)
-        if status.code == 421:  # RFC 5321 3.8: with this the session is over
-            self.phase = Phase.CLOSED
         if not status.is_success:
             self._count_refusal()
         if isinstance(pending, ContentEnd):
@@ -254,6 +252,10 @@ class Session:
         self.hello_name, self.is_extended = "", False
         self._end_transaction()
         self._greet()
+
+    def hang_up(self) -> None:
+        """The last reply was the last word; `next_event` then gives Closed."""
+        self.phase = Phase.CLOSED
 
     def shut_down(self, text: str, enhanced: str = "4.3.2") -> None:
         """End the session from our side: 421 (RFC 5321 3.8). `next_event` then gives Closed."""

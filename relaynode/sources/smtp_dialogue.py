@@ -143,7 +143,7 @@ class Dialogue:
         )
         if refusal is not None:
             self.reset()
-            self.session.reply(refusal)
+            self._refuse(refusal)
             return
         commit = asyncio.ensure_future(self._content_end())
         try:
@@ -206,7 +206,7 @@ class Dialogue:
         refusal = self._too_often(self.source.guard.crowd.may_send)
         refusal = refusal or self.source.has_no_room(event)
         if refusal is not None:
-            self.session.reply(refusal)
+            self._refuse(refusal)
             return
         try:
             # Whom nobody may write to may not write either.
@@ -229,7 +229,7 @@ class Dialogue:
         )
         if refusal is not None:
             self.reset()
-            self.session.reply(refusal)
+            self._refuse(refusal)
             return
         self.session.reply(ok(f"{event.given}... Sender ok", "2.1.0"))
 
@@ -249,7 +249,7 @@ class Dialogue:
             self.session.reply(Status(553, "5.6.7", "Address outside ASCII without SMTPUTF8"))
             return
         if (refusal := self._too_often(self.source.guard.crowd.may_name)) is not None:
-            self.session.reply(refusal)
+            self._refuse(refusal)
             return
         try:
             route = self.source.route(path)
@@ -263,11 +263,18 @@ class Dialogue:
             return
         refusal = await self.filtering.rcpt(path, route, transaction)
         if refusal is not None:
-            self.session.reply(refusal)
+            self._refuse(refusal)
             return
         transaction.given.append(path)
         shown = transaction.shown.setdefault(_sameness(route), event.given)
         self.session.reply(ok(f"{shown}... Recipient ok", "2.1.5"))
+
+    def _refuse(self, status: Status) -> None:
+        """What a filter or a limit says; with 421 it means the whole session (RFC 5321 3.8). An
+        entry of the access table means the one command, as in sendmail."""
+        self.session.reply(status)
+        if status.code == 421:
+            self.session.hang_up()
 
     def _too_often(self, ask: Callable[[str], Status | None]) -> Status | None:
         return None if self._is_exempt else ask(self.client.address)
