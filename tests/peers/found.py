@@ -109,6 +109,8 @@ PEERS = {
             packages=("libmilter-dev",),
             files=("usr/include/libmilter/mfapi.h", "usr/lib/*/libmilter.a"),
         ),
+        # Watches what the daemon asks of the kernel, and in which order.
+        Peer("strace", programs=("strace",), packages=("strace", "libunwind8")),
         # Programs that fetch mail, and one that mail is handed to.
         Peer("fetchmail", programs=("fetchmail",), packages=("fetchmail",)),
         Peer("mpop", programs=("mpop",), packages=("mpop",)),
