@@ -80,7 +80,7 @@ class QueuingOpenSmtpd(OpenSmtpd):
         path = self.home / "smtpd.conf"
         lines = [line for line in path.read_text().splitlines() if not line.startswith("action")]
         lines.insert(-1, 'action keep relay host "smtp://127.0.0.1:9"')
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(["smtp limit max-mails 100000", *lines]) + "\n")
         return command
 
     @property
