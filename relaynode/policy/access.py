@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from relaynode.policy.client import Client
 
 
-MAX_KNOWN = 4096
-"""Verdicts that are kept in mind."""
-
-
 @dataclass(frozen=True, slots=True)
 class Gate:
     """The checks for one client. Paths come without brackets, the null path as ""."""
@@ -92,12 +88,7 @@ class Gate:
         if self.rules.settings.needs_dns:
             return check()
         known, key = self.rules.known, (self.client, sender, recipient)
-        verdict = known.get(key)
-        if verdict is None:
-            if len(known) >= MAX_KNOWN:
-                known.clear()
-            verdict = known[key] = check()
-        return verdict
+        return known.get(key) or known.note(key, check())
 
     def _inquiry(self) -> Inquiry:
         return Inquiry(self.rules, self.client)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relaynode.policy.access_lookup import AccessLookup
 from relaynode.policy.canonify import Focus, canonify_text, final
+from relaynode.policy.known import Known
 from relaynode.policy.syntax import BadAddress, resolve_local
 from relaynode.policy.tokens import dequote, join
 from relaynode.policy.trail import Trail
@@ -100,8 +101,8 @@ class AccessRules:
     relay_domains: RelayDomains
     settings: AccessSettings = AccessSettings()
     domains: Domains | None = None
-    known: dict[tuple[Client, str, str | None], Verdict] = field(
-        default_factory=dict, compare=False, repr=False
+    known: Known[tuple[Client, str, str | None], Verdict] = field(
+        default_factory=lambda: Known(4096), compare=False, repr=False
     )
 
 

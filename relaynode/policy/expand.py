@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from relaynode.tables.aliases import Aliases
 
 
-MAX_KNOWN = 4096
-"""So many routes are kept in mind."""
-
 _LEAVE_US = frozenset(("smtp", "esmtp", "smtp8", "dsmtp", "relay"))
 
 
@@ -246,7 +243,7 @@ def known_route(routing: Routing, address: str) -> Route:
     """`routing.route(address).route`. What was asked for lately is known."""
     key = "\0" + address  # apart from what holds for queued recipients
     known = routing.known.get(key) or _by_domain(routing, address)
-    return known or _noted(routing, key, routing.route(address).route)
+    return known or routing.known.note(key, routing.route(address).route)
 
 
 def final_route(routing: Routing, recipient: Recipient) -> Route:
@@ -260,15 +257,8 @@ def final_route(routing: Routing, recipient: Recipient) -> Route:
     # A queue is looked through more than once in a run.
     known = routing.known.get(recipient.address) or _by_domain(routing, recipient.address)
     if known is None:
-        known = _noted(routing, recipient.address, decide(routing, recipient).route)
+        known = routing.known.note(recipient.address, decide(routing, recipient).route)
     return known
-
-
-def _noted(routing: Routing, key: str, route: Route) -> Route:
-    if len(routing.known) >= MAX_KNOWN:
-        routing.known.clear()
-    routing.known[key] = route
-    return route
 
 
 def _by_domain(routing: Routing, address: str) -> Route | None:
@@ -279,7 +269,7 @@ def _by_domain(routing: Routing, address: str) -> Route | None:
     probe = f"{PROBE}@{domain}"
     route = routing.known.get("@" + domain)
     if route is None:
-        route = _noted(routing, "@" + domain, _for_anybody(routing.route(probe)).route)
+        route = routing.known.note("@" + domain, _for_anybody(routing.route(probe)).route)
     return replace(route, user=address) if route.user == probe else None
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.policy.canonify import LOCAL, Focus, canonify
+from relaynode.policy.known import Known
 from relaynode.policy.names import Names, ends_in
 from relaynode.policy.tokens import Tokens, join, key_of, tokenise
 from relaynode.tables.genericstable import Genericstable
@@ -46,11 +47,11 @@ class Masquerade:
     genericstable: Genericstable = field(default_factory=lambda: Genericstable("genericstable", {}))
     always_add_domain: bool = False
     uucp_relay: str = ""
-    known: dict[tuple[str, Role, str, str], str] = field(
-        default_factory=dict, compare=False, repr=False
+    known: Known[tuple[str, Role, str, str], str] = field(
+        default_factory=lambda: Known(1024), compare=False, repr=False
     )
-    known_fields: dict[tuple[bytes, Role, str, str], bytes] = field(
-        default_factory=dict, compare=False, repr=False
+    known_fields: Known[tuple[bytes, Role, str, str], bytes] = field(
+        default_factory=lambda: Known(1024), compare=False, repr=False
     )
 
 

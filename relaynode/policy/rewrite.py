@@ -26,12 +26,11 @@ from relaynode.policy.ordinary import PROBE, ordinary
 from relaynode.policy.tokens import MAX_ADDRESS_CHARS, join, tokenise
 from relaynode.policy.trail import Passage, Step, Trail
 
+MAX_KNOWN_FIELD_BYTES = 256
+"""Longer fields are not kept in mind."""
+
 # The fields that sendmail marks as naming senders and recipients. Return-Path is not among them:
 # it is a trace field, written by the final mailer.
-MAX_KNOWN = 1024
-MAX_KNOWN_FIELD_BYTES = 256
-"""So many results are kept in mind, and of fields no longer than that."""
-
 _ROLE_OF_FIELD = {
     b"from": Role.HEADER_SENDER,
     b"sender": Role.HEADER_SENDER,
@@ -94,15 +93,8 @@ def rewritten(
     if known is None:
         if _stays(masq, address, role, mailer, host):
             return address
-        known = _noted(masq, key, rewrite(masq, address, role, mailer=mailer, host=host).result)
+        known = masq.known.note(key, rewrite(masq, address, role, mailer=mailer, host=host).result)
     return known
-
-
-def _noted(masq: Masquerade, key: tuple[str, Role, str, str], result: str) -> str:
-    if len(masq.known) >= MAX_KNOWN:
-        masq.known.clear()
-    masq.known[key] = result
-    return result
 
 
 def _stays(masq: Masquerade, address: str, role: Role, mailer: str, host: str) -> bool:
@@ -118,7 +110,7 @@ def _stays(masq: Masquerade, address: str, role: Role, mailer: str, host: str) -
     known = masq.known.get(key)
     if known is None:
         probe = f"{PROBE}@{found}"
-        known = _noted(masq, key, rewrite(masq, probe, role, mailer=mailer, host=host).result)
+        known = masq.known.note(key, rewrite(masq, probe, role, mailer=mailer, host=host).result)
     return known == f"{PROBE}@{found}"
 
 
@@ -153,9 +145,7 @@ def _field(masq: Masquerade, value: bytes, role: Role, mailer: str, host: str) -
     if known is None:
         known = _rewritten_field(masq, value, role, mailer, host)
         if len(value) <= MAX_KNOWN_FIELD_BYTES:
-            if len(masq.known_fields) >= MAX_KNOWN:
-                masq.known_fields.clear()
-            masq.known_fields[key] = known
+            masq.known_fields.note(key, known)
     return known
 
 

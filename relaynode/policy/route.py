@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from relaynode.mail.status import Status
 from relaynode.policy.canonify import Focus, canonify, final
 from relaynode.policy.forms import Place, written
+from relaynode.policy.known import Known
 from relaynode.policy.mailer_forms import KINDS
 from relaynode.policy.parsing import Parsing
 from relaynode.policy.refusal import status_of
@@ -102,7 +103,7 @@ class Routing:
     uucp_mailer: bool = False
     local_users: Set[str] = frozenset()
     stickyhost: bool = False
-    known: dict[str, Route] = field(default_factory=dict, compare=False, repr=False)
+    known: Known[str, Route] = field(default_factory=lambda: Known(4096), compare=False, repr=False)
 
     def is_local(self, domain: str) -> bool:
         """Is the domain ours ("" is)?"""
