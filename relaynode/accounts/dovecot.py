@@ -14,18 +14,16 @@ nothing of one can be taken for another's.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import contextlib
 import logging
 import secrets
-import socket
 from typing import TYPE_CHECKING
 
 from relaynode.accounts.answers import Denied, Later, More, Passed
 from relaynode.errors import RemoteProtocolError, WireError
-from relaynode.wire.unix import UnixStream
+from relaynode.wire import unix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +67,7 @@ class DovecotChecker:
                 self._known = tuple(name for name in _ORDER if name in line.mechanisms)
                 self._stamp = stamp
             except (WireError, RemoteProtocolError) as error:
-                log.error("%s: %s", self._path, error)
+                log.error("dovecot's auth socket: %s", error)
         return self._known
 
     def open(self, mechanism: str, visitor: Visitor) -> _Passing:
@@ -81,14 +79,7 @@ class DovecotChecker:
 
         Raises: WireError, RemoteProtocolError.
         """
-        connection = socket.socket(socket.AF_UNIX)
-        connection.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_connect(connection, str(self._path))
-        except OSError as error:
-            connection.close()
-            raise WireError(f"{error.strerror or error}") from error
-        line = _Line(UnixStream(connection))
+        line = _Line(await unix.connect(self._path, timeout=HELLO_SECONDS))
         try:
             await line.introduce()
         except BaseException:
@@ -107,7 +98,7 @@ class DovecotChecker:
 class _Line:
     """One connection. `mechanisms`: what it has named, of those that we can carry."""
 
-    def __init__(self, stream: UnixStream) -> None:
+    def __init__(self, stream: unix.UnixStream) -> None:
         self._stream = stream
         self._buffer = b""
         self.mechanisms: set[str] = set()
