@@ -7,39 +7,37 @@ Unix line ends. What its exit code means is told in `process.py`.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
 from relaynode.mail.status import ok
-from relaynode.mailers.in_threads import InThreads
-from relaynode.mailers.mailer import Attempt, Consignment
-from relaynode.mailers.outgoing import compose
+from relaynode.mailers.by_program import ByProgram, home_of
 from relaynode.mailers.process import Ended, Program
 from relaynode.mailers.run_as import deliverer
-from relaynode.mailers.stored import from_line, stored
 from relaynode.mailers.users import unknown
 from relaynode.policy.route import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
-    from relaynode.queue.model import Delivery
+    from relaynode.queue.model import Delivery, QueuedRecipient
 
 _NAMES = re.compile(r"\{user\}|\{detail\}|\{sender\}")
 
 
-class CommandMailer(InThreads):
+class CommandMailer(ByProgram):
     """A `Mailer` whose next hop is the program that delivers local mail.
 
     `command`: the program and its arguments, in which `{user}` stands for the user's name,
     `{detail}` for what stands behind a plus, `{sender}` for the reverse-path. `default_user`: who
     runs it for root's mail, or "" for the usual one. `timeout_seconds`: for one message.
     """
+
+    _mailer = "local"
+    _has_return_path = True
 
     def __init__(
         self,
@@ -50,31 +48,16 @@ class CommandMailer(InThreads):
         timeout_seconds: float,
         default_user: str = "",
     ) -> None:
+        super().__init__(
+            users,
+            masquerade=masquerade,
+            timeout_seconds=timeout_seconds,
+            default_user=default_user,
+        )
         self._command = command
-        self._users = users
-        self._masquerade = masquerade
-        self._timeout_seconds = timeout_seconds
-        self._default_user = default_user
 
-    async def _deliver_all(self, consignment: Consignment, report: Report) -> None:
-        delivery = consignment.delivery
-        for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
-            ended = await asyncio.to_thread(self._run, delivery, unquote(name))
-            status, lines = ended.status, ended.lines
-            await report(
-                [
-                    Attempt(
-                        delivery,
-                        recipient,
-                        status,
-                        "local",
-                        dialogue=lines,
-                        reason=ended.reason,
-                    )
-                ]
-            )
-
-    def _run(self, delivery: Delivery, name: str) -> Ended:
+    def _run(self, delivery: Delivery, recipient: QueuedRecipient, address: str) -> Ended:
+        name = unquote(address)
         user, detail = self._users.find_with_detail(name)
         if user is None:
             return Ended(unknown(name), reason="")
@@ -84,20 +67,14 @@ class CommandMailer(InThreads):
             return Ended(error.status, reason=error.reason)
         sender = delivery.message.envelope.reverse_path or "MAILER-DAEMON"
         known = {"{user}": user.name, "{detail}": detail, "{sender}": sender}
-        home = runner.home
         program = Program(
             [_filled_in(word, known) for word in self._command],
-            mailer="local",
+            mailer=self._mailer,
             taken=ok(f"delivered to {user.name} by program"),
             timeout_seconds=self._timeout_seconds,
-            folder=str(home) if home is not None and home.is_dir() else "/",
+            folder=home_of(runner),
         )
         return program.run(runner, self._pieces(delivery))
-
-    def _pieces(self, delivery: Delivery) -> Iterator[bytes]:
-        outgoing = compose(delivery, self._masquerade, mailer="local")
-        yield from_line(delivery).encode("utf-8", "surrogateescape") + b"\n"
-        yield from stored(delivery, outgoing)
 
 
 def _filled_in(word: str, known: dict[str, str]) -> str:

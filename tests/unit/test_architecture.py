@@ -90,6 +90,7 @@ def test_two_mailers_or_sources_never_import_each_other(room):
             "users",
             "mailbox",
             "as_user",
+            "by_program",
             "run_as",
             "process",
             "stored",
