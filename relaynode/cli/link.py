@@ -13,7 +13,8 @@ from relaynode.cli.client import DaemonClient
 from relaynode.cli.progress import Screen
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
-from relaynode.links.linkrun import ALL, Summary, Wish, lock_holder
+from relaynode.links.line_lock import holders
+from relaynode.links.linkrun import ALL, Summary, Wish
 from relaynode.node import make_node
 
 if TYPE_CHECKING:
@@ -176,8 +177,7 @@ def link_down(config: Config, link: str) -> int:
             await node.close()
 
     asyncio.run(remember())
-    holder = lock_holder(config.spool, link)
-    if holder is not None:
+    for holder in holders(config.spool, link):
         with contextlib.suppress(ProcessLookupError):
             os.kill(holder, signal.SIGTERM)
     return EX_OK

@@ -1,16 +1,13 @@
 """The run that a link-up starts: flush, poll and call at the same time, then deliver what came.
 
-One run a link at a time, whoever starts it: the hook, cron and the daemon share a lock that the
-kernel drops when its holder dies.
+One run a link at a time, whoever starts it: the hook, cron and the daemon (see line_lock.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
-import os
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,13 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
 from relaynode.links.calling import Called, CallRun
 from relaynode.links.fetching import Fetching
+from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.sources.poll import Poll
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Coroutine
 
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
@@ -178,24 +175,30 @@ class LinkRun:
             if over == link:
                 task.cancel()
 
-    async def _over(self, link: str, work: Coroutine[Any, Any, T]) -> T:
-        """Work over a link, under its lock, that `call_off` can end.
+    async def _over(self, link: str, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
+        """Work over a link, under its locks, that `call_off` can end, while it waits too.
 
         Raises: BusyError, CalledOff, and what the work raises.
         """
-        async with self._locks[link]:
-            with contextlib.closing(work), link_lock(self._config.spool, link):
-                task = asyncio.ensure_future(work)
-                self._tasks[task] = link
-                try:
-                    await asyncio.wait((task,))
-                finally:
-                    del self._tasks[task]
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
+        task = asyncio.ensure_future(self._locked(link, work, is_ordered=is_ordered))
+        self._tasks[task] = link
+        with contextlib.closing(work):
+            try:
+                await asyncio.wait((task,))
+            finally:
+                del self._tasks[task]
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if task.cancelled():
             raise CalledOff(f"the run over link {link} was called off")
         return task.result()
+
+    async def _locked(self, link: str, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
+        async with (
+            self._locks[link],
+            line_lock(self._config.spool, link, is_ordered=is_ordered),
+        ):
+            return await work
 
     async def run_due(
         self, link: str | None, queue_ids: Collection[str] | None = None
@@ -215,7 +218,7 @@ class LinkRun:
         await self._note_links(link)
         if self._locks[link].locked() or not await run.has_work():
             return run.result
-        result = await self._over(link, run.run())
+        result = await self._over(link, run.run(), is_ordered=False)
         if result.is_unreachable and not result.is_heard:
             await self._doubt(link, result)
         return result
@@ -248,7 +251,7 @@ class LinkRun:
             raise BusyError(f"a run over link {link} is under way")
         self._running.add(link)
         try:
-            return await self._over(link, self._run(link, wish, on_progress))
+            return await self._over(link, self._run(link, wish, on_progress), is_ordered=True)
         finally:
             self._running.discard(link)
 
@@ -384,32 +387,3 @@ async def _all(work: list[Coroutine[Any, Any, None]]) -> None:
     for end in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(end, BaseException):
             raise end
-
-
-@contextlib.contextmanager
-def link_lock(spool: Path, link: str) -> Iterator[None]:
-    """Hold the link's lock. Raises: BusyError when somebody else does."""
-    folder = spool / "links"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{link}.lock"
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BusyError(f"a run over link {link} is under way") from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)  # for `linkdown`
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def lock_holder(spool: Path, link: str) -> int | None:
-    """The process that runs over a link, None if none does."""
-    try:
-        with link_lock(spool, link):
-            return None
-    except BusyError:
-        text = (spool / "links" / f"{link}.lock").read_text().strip()
-        return int(text) if text.isdigit() else None
