@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from relaynode.links import etrn
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
-from relaynode.sources.odmr import OdmrAccount, OdmrPoller
-from relaynode.sources.pop3_poller import Account, Pop3Poller
+from relaynode.polls.account import Account
+from relaynode.polls.odmr import OdmrAccount, OdmrPoller
+from relaynode.polls.pop3 import Pop3Poller
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from relaynode.config.loader import Config
     from relaynode.config.schema import AccountSection, RemoteSection
     from relaynode.links.queuerun import RunParts
+    from relaynode.polls.poll import Poll
     from relaynode.sources.intake import Intake
-    from relaynode.sources.poll import Poll
     from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 

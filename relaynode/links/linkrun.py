@@ -17,7 +17,7 @@ from relaynode.links.calling import Called, CallRun
 from relaynode.links.fetching import Fetching
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
-from relaynode.sources.poll import Poll
+from relaynode.polls.poll import Poll
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:

@@ -18,34 +18,27 @@ from typing import TYPE_CHECKING
 
 from relaynode import sasl
 from relaynode.errors import (
-    AddressError,
     LineLost,
     LoginRefused,
     RefusedError,
     RemoteProtocolError,
     TlsFailed,
 )
-from relaynode.mail import trace
-from relaynode.mail.address import addresses, parse_path
-from relaynode.mail.envelope import NULL_PATH, Envelope
-from relaynode.mail.header import find_header_end, first_value
 from relaynode.mail.lines import ToCrlf
 from relaynode.mail.status import temporary
+from relaynode.polls.fetched import Fetched
 from relaynode.pop3 import events as pop3
 from relaynode.pop3.client import Client
 from relaynode.pop3.states import State
-from relaynode.queue.finish import finish
-from relaynode.queue.model import SeenMark
-from relaynode.sources.intake import Arrival, Collector, Intake, Rejected
+from relaynode.sources.intake import Rejected
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from relaynode.logins import Login
-    from relaynode.mail.envelope import Recipient
+    from relaynode.polls.account import Account
+    from relaynode.polls.poll import Poll
     from relaynode.queue.store import Store
-    from relaynode.sources.poll import Poll
+    from relaynode.sources.intake import Collector, Intake
     from relaynode.wire.stream import Stream
 
 WINDOW_BYTES = 64 * 1024
@@ -54,22 +47,6 @@ WINDOW_BYTES = 64 * 1024
 MIN_WINDOW_MESSAGES = 4
 MAX_WINDOW_COMMANDS = 100
 """Servers read commands into a buffer; 100 RETR fit the smallest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name."""
-
-    name: str
-    server: str
-    open: Callable[[], Awaitable[Stream]]
-    login: Login
-    deliver_to: str
-    tls: str = "tls"
-    tls_context: Callable[[], ssl.SSLContext] | None = None
-    keep: bool = False
-    timeout_seconds: float = 300.0
-    max_message_bytes: int = 50 * 1024 * 1024
 
 
 class Pop3Poller:
@@ -94,11 +71,10 @@ class Pop3Poller:
         Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected. Whatever
         happens, what `result` counts as fetched is queued, and the rest is still at the server.
         """
-        recipients = self._intake.expand([self._account.deliver_to])
+        fetched = Fetched(self._account, self._intake, "POP3")
+        fetched.prepare()
         stream = await self._account.open()
-        visit = _Visit(
-            self._account, self._store, self._intake, stream, recipients, result, self._on_progress
-        )
+        visit = _Visit(self._account, self._store, fetched, stream, result, self._on_progress)
         try:
             await visit.log_in()
             await visit.choose()
@@ -113,9 +89,8 @@ class Pop3Poller:
 class _Visit:
     account: Account
     store: Store
-    intake: Intake
+    fetched: Fetched
     stream: Stream
-    recipients: list[Recipient]
     result: Poll
     on_progress: Callable[[Poll], None]
     client: Client = field(default_factory=Client)
@@ -320,7 +295,7 @@ class _Visit:
     async def _act_on(self, event: pop3.Event) -> None:
         match event:
             case pop3.MessageStart():
-                self.collector, self.line_ends = self.intake.collector(), ToCrlf()
+                self.collector, self.line_ends = self.fetched.collector(), ToCrlf()
             case pop3.MessageData():
                 self._take(event)
             case pop3.MessageEnd():
@@ -350,16 +325,9 @@ class _Visit:
         collector, self.collector = self.collector, None
         assert collector is not None
         uid = self.uids[number]
-        marks = [] if uid in self.repeated else [SeenMark(self.account.name, uid)]
         try:
-            await finish(
-                self.intake.accept(
-                    collector,
-                    Envelope(_reverse_path(collector.head), tuple(self.recipients)),
-                    self._arrival(),
-                    given=[self.account.deliver_to],
-                    seen=marks,
-                )
+            await self.fetched.queue(
+                collector, uid=None if uid in self.repeated else uid, peer=self.stream.peer
             )
         except Rejected as error:
             self._problem(number, str(error.status))
@@ -368,12 +336,6 @@ class _Visit:
         self.result.fetched_bytes += collector.size_bytes
         if not self.account.keep:
             self.client.dele(number)
-
-    def _arrival(self) -> Arrival:
-        address = self.stream.peer.partition("[")[2].removesuffix("]")
-        origin = trace.poll_origin(self.account.server, address)
-        source = f"pop3 {self.account.name}"
-        return Arrival(origin, "POP3", source, fix_header=False)
 
     def _problem(self, number: int, text: str) -> None:
         """A message that stays at the server, and why."""
@@ -391,19 +353,3 @@ class _Visit:
         if self.collector is not None:
             self.collector.discard()
             self.collector = None
-
-
-def _reverse_path(head: bytes) -> str:
-    """Whom to tell if the mail cannot be delivered here: Return-Path, else From, else nobody."""
-    header = head[: find_header_end(head)]
-    path = first_value(header, b"return-path")
-    if path is not None:
-        try:
-            return parse_path(path.decode("ascii", "replace"))
-        except AddressError:
-            return NULL_PATH
-    senders = addresses(first_value(header, b"from") or b"")
-    try:
-        return parse_path(senders[0]) if senders else NULL_PATH
-    except AddressError:
-        return NULL_PATH
