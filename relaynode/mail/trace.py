@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from relaynode.mail.header import count
 
@@ -117,7 +118,12 @@ def rfc5322_date(now: float, utc_offset_minutes: int = 0) -> str:
 
     `utc_offset_minutes`: local time less UTC, between -1439 and 1439.
     """
-    local = moment(now, utc_offset_minutes)
+    return _date(int(now), utc_offset_minutes)
+
+
+@lru_cache(maxsize=16)  # many messages come in one second
+def _date(seconds: int, utc_offset_minutes: int) -> str:
+    local = moment(seconds, utc_offset_minutes)
     sign = "-" if utc_offset_minutes < 0 else "+"
     hours, minutes = divmod(abs(utc_offset_minutes), 60)
     return (

@@ -44,6 +44,9 @@ class Gate:
 
     def check_relay(self) -> Verdict:
         """May the client talk to us at all?"""
+        return self._known(None, None, self._check_relay)
+
+    def _check_relay(self) -> Verdict:
         inquiry = self._inquiry()
         return ACCEPTED if self.is_delayed else _told(check_client(inquiry), inquiry)
 
@@ -83,8 +86,11 @@ class Gate:
         verdict = check_sender(inquiry, sender, inquiry.outside(sender) if sender else "")
         return verdict if verdict.is_settled else check_client(inquiry)
 
-    def _known(self, sender: str, recipient: str | None, check: Callable[[], Verdict]) -> Verdict:
-        """Who writes once writes again, mostly to the same people. What the DNS says may change."""
+    def _known(
+        self, sender: str | None, recipient: str | None, check: Callable[[], Verdict]
+    ) -> Verdict:
+        """Who comes and writes once does so again, mostly to the same people. What the DNS says may
+        change."""
         if self.rules.settings.needs_dns:
             return check()
         known, key = self.rules.known, (self.client, sender, recipient)

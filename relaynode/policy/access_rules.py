@@ -101,7 +101,7 @@ class AccessRules:
     relay_domains: RelayDomains
     settings: AccessSettings = AccessSettings()
     domains: Domains | None = None
-    known: Known[tuple[Client, str, str | None], Verdict] = field(
+    known: Known[tuple[Client, str | None, str | None], Verdict] = field(
         default_factory=lambda: Known(4096), compare=False, repr=False
     )
 

@@ -7,7 +7,7 @@ trail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.mail.address import normalise_domain, split
@@ -270,7 +270,7 @@ def _by_domain(routing: Routing, address: str) -> Route | None:
     route = routing.known.get("@" + domain)
     if route is None:
         route = routing.known.note("@" + domain, _for_anybody(routing.route(probe)).route)
-    return replace(route, user=address) if route.user == probe else None
+    return route.for_user(address) if route.user == probe else None
 
 
 def decide(routing: Routing, recipient: Recipient) -> Decision:

@@ -54,6 +54,12 @@ class Route:
     stays: bool = False
     by: str = field(default="", compare=False)
 
+    def for_user(self, user: str) -> Route:
+        """The same way for another recipient."""
+        return Route(
+            self.mailer, self.host, user, self.smart_host, self.status, self.stays, self.by
+        )
+
     def __str__(self) -> str:
         mailer = "*error*" if self.mailer == "error" else self.mailer
         host = f", host {self.host}" if self.host else ""

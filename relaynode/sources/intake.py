@@ -387,6 +387,8 @@ def _message_id(content: bytes) -> str:
 
 def by_reverse_path(envelope: Envelope, hostname: str) -> list[Envelope]:
     """An envelope for the sender's own recipients, and one for those of each list's owner."""
+    if envelope.recipients and not any(one.owner for one in envelope.recipients):
+        return [envelope]
     groups: dict[str, list[Recipient]] = {}
     for recipient in sorted(envelope.recipients, key=lambda one: bool(one.owner)):
         path = _owner_path(recipient.owner, hostname, envelope.reverse_path)

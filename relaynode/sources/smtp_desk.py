@@ -5,13 +5,13 @@ known here (`smtp_dialogue.py`).
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import TableError
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.always import is_our_postmaster
+from relaynode.policy.client import parsed_address
 from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import refusal_of
 from relaynode.queue.ids import new_queue_id
@@ -101,7 +101,8 @@ class SmtpDesk:
     def is_proxy(self, client: Client) -> bool:
         """May this client say for whom it speaks (XCLIENT)?"""
         is_elsewhere = client.is_local_user or client.is_called
-        return not is_elsewhere and ipaddress.ip_address(client.address) in self.guard.xclient_hosts
+        hosts = self.guard.xclient_hosts
+        return not is_elsewhere and parsed_address(client.address) in hosts
 
     def answer(self, asked: events.Verify) -> tuple[Status, tuple[str, ...]]:
         """What is said to VRFY and EXPN."""

@@ -7,13 +7,14 @@ import socket
 from typing import TYPE_CHECKING
 
 from relaynode.errors import ConnectFailed
-from relaynode.wire.stream import READ_BYTES
+from relaynode.wire.connection import start_server
 from relaynode.wire.tcp import TcpStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from relaynode.config.values import ListenAddress
+    from relaynode.wire.connection import Connection
     from relaynode.wire.stream import Stream
 
 BACKLOG = 256
@@ -27,7 +28,7 @@ class Listener:
     def __init__(self, serve: Callable[[Stream, str], Awaitable[None]]) -> None:
         self._serve = serve
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(
@@ -40,26 +41,24 @@ class Listener:
         listener = cls(serve)
         family = socket.AF_INET6 if where.address.version == 6 else socket.AF_INET
         try:
-            listener._server = await asyncio.start_server(
+            listener._server = await start_server(
                 listener._accepted,
                 str(where.address),
                 where.port,
                 family=family,
                 backlog=BACKLOG,
-                limit=READ_BYTES,
             )
         except OSError as error:
             raise ConnectFailed(f"cannot listen on {where}: {error.strerror}") from error
         return listener
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
-            writer.transport.abort()
+    def _accepted(self, connection: Connection) -> None:
+        if len(self._tasks) >= MAX_CONNECTIONS:
+            connection.transport.abort()
             return
-        stream = TcpStream(reader, writer)
-        connection = asyncio.ensure_future(self._run(stream))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        task = asyncio.ensure_future(self._run(TcpStream(connection)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, stream: TcpStream) -> None:
         await self._serve(stream, stream.address)
@@ -68,7 +67,7 @@ class Listener:
         """Stop listening and end the connections: their services say goodbye."""
         if self._server is not None:
             self._server.close()
-        connections = list(self._connections)
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -112,6 +112,9 @@ def behind_proxies(
 ) -> Callable[[Stream, str], Awaitable[None]]:
     """`serve`, told the address that a balancer speaks for. `proxies`: networks of balancers."""
 
+    if not proxies:
+        return serve
+
     async def serve_client(stream: Stream, address: str) -> None:
         where = ipaddress.ip_address(address.partition("%")[0])
         if not any(where in network for network in proxies):

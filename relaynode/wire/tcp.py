@@ -11,17 +11,17 @@ import re
 import socket
 import ssl
 import sys
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire.client_context import ClientContext
-from relaynode.wire.last_words import LastWords, open_connection
-from relaynode.wire.stream import READ_BYTES
+from relaynode.wire.connection import open_connection
 from relaynode.wire.tls import PeerCertificate, peer_certificate, shown_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from relaynode.wire.connection import Connection
     from relaynode.wire.meter import ByteCount
 
 WRITE_BUFFER_BYTES = 16 * 1024
@@ -64,7 +64,7 @@ async def connect(
             found = await asyncio.get_running_loop().getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, family=_FAMILIES[version]
             )
-            reader, writer, protocol = await _first_of(found, timeout, sources)
+            connection = await _first_of(found, timeout, sources)
     except TimeoutError:
         text = f"{what}: no answer within {timeout:g} s"
         raise ConnectFailed(text, reason="connect-timeout") from None
@@ -75,13 +75,10 @@ async def connect(
     except OSError as error:
         code = _connect_reason(error)
         raise ConnectFailed(f"{what}: {_reason(error)}", reason=code) from error
-    return TcpStream(reader, writer, name=name or host, count=count, protocol=protocol)
+    return TcpStream(connection, name=name or host, count=count)
 
 
-_Connection: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter, LastWords]
-
-
-async def _first_of(found: Sequence[Any], seconds: float, sources: Sequence[str]) -> _Connection:
+async def _first_of(found: Sequence[Any], seconds: float, sources: Sequence[str]) -> Connection:
     """A connection to the first address that takes one. Raises: OSError, the last one's."""
     for family, _, _, _, where in found[:-1]:
         with contextlib.suppress(OSError):  # TimeoutError is one, too
@@ -91,81 +88,62 @@ async def _first_of(found: Sequence[Any], seconds: float, sources: Sequence[str]
     return await _open(family, where, sources)
 
 
-async def _open(family: int, where: tuple[Any, ...], sources: Sequence[str]) -> _Connection:
+async def _open(family: int, where: tuple[Any, ...], sources: Sequence[str]) -> Connection:
     is_six = family == socket.AF_INET6
     source = next(((own, 0) for own in sources if (":" in own) == is_six), None)
-    return await open_connection(where[0], where[1], limit=READ_BYTES, source=source)
+    return await open_connection(where[0], where[1], source=source)
 
 
 class TcpStream:
-    """A `Stream` on an asyncio connection. `count`, when given, sees every byte. With its
-    `protocol` what came before the line was lost is read to the end."""
+    """A `Stream` on a TCP connection. `count`, when given, sees every byte."""
 
     def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        name: str = "",
-        count: ByteCount | None = None,
-        protocol: LastWords | None = None,
+        self, connection: Connection, *, name: str = "", count: ByteCount | None = None
     ) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._protocol = protocol
+        self._connection = connection
         self._count = count
         self._client_context: ClientContext | None = None
         self._has_failed_tls = False
-        self.address = _address(writer.get_extra_info("peername"))
+        self.address = _address(self._told("peername"))
         self.peer = f"{name} [{self.address}]" if name else f"[{self.address}]"
-        writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        connection.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    def _told(self, what: str) -> Any:
+        return self._connection.transport.get_extra_info(what)
 
     async def read(self, timeout: float | None = None) -> bytes:
         """See Stream."""
         try:
-            async with asyncio.timeout(timeout):
-                data = await self._reader.read(READ_BYTES)
-        except OSError as error:  # ssl.SSLError is one too
-            if _is_ours(error):
-                raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
-            raise LineLost(f"{self.peer}: {_reason(error)}") from error
+            data = await self._connection.read(timeout)
+        except TimeoutError:
+            raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
         if self._count is not None:
             self._count.received(len(data))
-        if not data and self._lost_with is not None:
-            raise LineLost(f"{self.peer}: {_reason(self._lost_with)}")
+        if not data and self._connection.lost_with is not None:
+            lost_with = self._connection.lost_with
+            raise LineLost(f"{self.peer}: {_reason(lost_with)}") from lost_with
         return data
-
-    @property
-    def _lost_with(self) -> Exception | None:
-        return None if self._protocol is None else self._protocol.lost_with
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """See Stream."""
         if not data:
             return
+        connection = self._connection
         try:
-            self._writer.write(data)
+            connection.transport.write(data)
             if self._count is not None:
                 self._count.sent(len(data))
-            if self._is_crowded:
-                async with asyncio.timeout(timeout):
-                    await self._writer.drain()
+            if connection.is_crowded:
+                await connection.room(timeout)
         except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
-            raise LineLost(f"{self.peer}: {_reason(self._lost_with or error)}") from error
-
-    @property
-    def _is_crowded(self) -> bool:
-        """Is there something to wait for, or to be told of?"""
-        transport = self._writer.transport
-        is_full = transport.get_write_buffer_size() > WRITE_BUFFER_BYTES
-        return is_full or transport.is_closing() or self._reader.exception() is not None
+            raise LineLost(f"{self.peer}: {_reason(connection.lost_with or error)}") from error
 
     def backlog(self) -> int:
         """See Stream: our buffer, and what the kernel holds until the peer acknowledges it."""
-        waiting = self._writer.transport.get_write_buffer_size()
-        connection = self._writer.get_extra_info("socket")
+        waiting = self._connection.transport.get_write_buffer_size()
+        connection = self._told("socket")
         if connection is None:  # a TLS transport that is closed
             return waiting
         with contextlib.suppress(OSError, ValueError):
@@ -179,14 +157,8 @@ class TcpStream:
         """See Stream. Nothing but TLS may have come in and not been read."""
         try:
             self._insist_on_silence()
-            if self._protocol is not None:
-                self._protocol.is_plain = False
             async with asyncio.timeout(timeout):
-                await self._writer.start_tls(
-                    context,
-                    server_hostname=server_hostname,
-                    ssl_handshake_timeout=HANDSHAKE_SECONDS,
-                )
+                await self._connection.start_tls(context, server_hostname, HANDSHAKE_SECONDS)
         except (OSError, RuntimeError) as error:
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
@@ -200,46 +172,42 @@ class TcpStream:
         if isinstance(context, ClientContext):
             self._client_context = context
             self._insist_on_pin(context)
-        self._writer.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._connection.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
 
     def _insist_on_pin(self, context: ClientContext) -> None:
-        why = context.pin_trouble(self._writer.get_extra_info("ssl_object"))
+        why = context.pin_trouble(self._told("ssl_object"))
         if why:
             raise TlsFailed(f"{self.peer}: {why}", reason="tls-certificate")
 
     def _insist_on_silence(self) -> None:
-        """Refuse what came in the clear: asyncio would give it out as if it had come under TLS.
+        """Refuse what came in the clear: it would be read as if it had come under TLS.
 
         That is how commands and replies are injected in front of a handshake (CVE-2011-0411).
         """
-        read = self._reader.read(1)
-        try:
-            read.send(None)  # one step: it waits, unless there is something to give
-        except StopIteration as ended:
-            what = "spoke before TLS was up" if ended.value else "closed the connection"
-            raise TlsFailed(f"{self.peer}: {what}") from None
-        finally:
-            read.close()
+        if self._connection.has_spoken:
+            raise TlsFailed(f"{self.peer}: spoke before TLS was up")
+        if self._connection.has_ended:
+            raise TlsFailed(f"{self.peer}: closed the connection")
 
     def peer_certificate(self) -> PeerCertificate:
         """What the peer has shown under TLS; nothing without TLS."""
-        connection = self._writer.get_extra_info("ssl_object")
+        connection = self._told("ssl_object")
         return PeerCertificate() if connection is None else peer_certificate(connection)
 
     @property
     def port(self) -> int:
         """The peer's port; 0 if it has none."""
-        return _port(self._writer.get_extra_info("peername"))
+        return _port(self._told("peername"))
 
     @property
     def own_address(self) -> str:
         """The address of ours that the peer is connected to."""
-        return _address(self._writer.get_extra_info("sockname"))
+        return _address(self._told("sockname"))
 
     @property
     def cipher(self) -> tuple[str, str, int] | None:
         """Name, version of TLS and secret bits of what the line is encrypted with, if it is."""
-        connection = self._writer.get_extra_info("ssl_object")
+        connection = self._told("ssl_object")
         found = None if connection is None else connection.cipher()
         # The name of a cipher comes with the version that first had it.
         return None if found is None else (found[0], connection.version(), found[2])
@@ -247,36 +215,32 @@ class TcpStream:
     @property
     def is_resumed(self) -> bool:
         """Was TLS taken up where an earlier connection had left it?"""
-        connection = self._writer.get_extra_info("ssl_object")
+        connection = self._told("ssl_object")
         return connection is not None and bool(connection.session_reused)
 
     def _keep_session(self) -> None:
         """With TLS 1.3 what resumes a session comes behind the handshake, so it is taken late."""
         if self._client_context is not None:
             context, self._client_context = self._client_context, None
-            context.keep_session(self._writer.get_extra_info("ssl_object"))
+            context.keep_session(self._told("ssl_object"))
 
     def shown_certificates(self) -> tuple[bytes, ...]:
         """What the peer has sent of certificates, its own first, verified or not; DER."""
-        connection = self._writer.get_extra_info("ssl_object")
+        connection = self._told("ssl_object")
         return () if connection is None else shown_chain(connection)
 
     async def close(self) -> None:
         """See Stream."""
         self._keep_session()
-        if self._has_failed_tls:  # asyncio would never tell that such a transport has closed
-            self._writer.transport.abort()
-            return
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._writer.wait_closed()
-        self._writer.transport.abort()
+        if not self._has_failed_tls:  # asyncio would never tell that such a transport has closed
+            with contextlib.suppress(TimeoutError):
+                await self._connection.closed(CLOSE_SECONDS)
+        self._connection.transport.abort()
 
     def abort(self) -> None:
         """See Stream."""
         self._keep_session()
-        self._writer.transport.abort()
+        self._connection.transport.abort()
 
 
 def _is_ours(error: Exception) -> bool:

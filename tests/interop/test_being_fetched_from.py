@@ -10,6 +10,7 @@ from nodes import TestNode
 from peers.odmr import PASSWORD, Mail, OdmrServer
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until
+from relaynode.wire.connection import start_server
 from relaynode.wire.tcp import TcpStream
 
 SECONDARY = {
@@ -72,8 +73,11 @@ def test_fetch_turns_an_odmr_session_and_a_lost_answer_brings_no_second_copy(tmp
     odmr = OdmrServer(letters, step="final", way="lose", nth=2)
 
     async def run():
-        async with await asyncio.start_server(
-            lambda reader, writer: odmr.serve(TcpStream(reader, writer)), "127.0.0.1", 0
+        serving = []
+        async with await start_server(
+            lambda made: serving.append(asyncio.ensure_future(odmr.serve(TcpStream(made)))),
+            "127.0.0.1",
+            0,
         ) as listening:
             port = listening.sockets[0].getsockname()[1]
             node = TestNode(tmp_path, ODMR.format(port=port), node_keys=DOMAINS)

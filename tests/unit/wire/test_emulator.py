@@ -11,6 +11,7 @@ import pytest
 
 from relaynode.errors import ConnectFailed, LineLost
 from relaynode.wire import emulator
+from relaynode.wire.connection import Connection, open_connection, over, start_server
 from relaynode.wire.emulator import Line
 from relaynode.wire.tcp import TcpStream, connect
 
@@ -38,21 +39,24 @@ class Far:
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Far]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        tasks = set()
+        server = await start_server(
+            lambda made: tasks.add(asyncio.ensure_future(self._serve(made))), "127.0.0.1", 0
+        )
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
             server.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, connection: Connection) -> None:
         number = len(self.heard)
         self.heard.append(b"")
-        stream = TcpStream(reader, writer)
+        stream = TcpStream(connection)
         try:
             await stream.write(self.sends)
             if self.sends:
-                writer.write_eof()
+                connection.transport.write_eof()
             while data := await stream.read():
                 self.heard[number] += data
             await stream.close()
@@ -88,11 +92,11 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 async def call(port: int, sends: bytes) -> bytes:
     """Send it, close our side, and read all there is."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    stream = TcpStream(reader, writer)
+    connection = await open_connection("127.0.0.1", port)
+    stream = TcpStream(connection)
     reading = asyncio.ensure_future(read_all(stream))
     await stream.write(sends)
-    writer.write_eof()
+    connection.transport.write_eof()
     heard = await reading
     await stream.close()
     return heard
@@ -154,13 +158,13 @@ def test_a_reader_that_is_late_gets_all_that_was_carried(monkeypatch: pytest.Mon
             near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             near.setblocking(False)
             await asyncio.get_running_loop().sock_connect(near, ("127.0.0.1", port))
-            reader, writer = await asyncio.open_connection(sock=near)
-            writer.write_eof()
+            connection = await over(near)
+            connection.transport.write_eof()
             await until(lambda: line.down.bytes_carried == len(far.sends))
             for _ in range(100):
                 await asyncio.sleep(0)
-            assert await read_all(TcpStream(reader, writer)) == far.sends
-            writer.close()
+            assert await read_all(TcpStream(connection)) == far.sends
+            connection.transport.close()
 
     asyncio.run(play())
 
@@ -238,12 +242,12 @@ def test_a_call_just_before_the_cut_does_not_outlive_it(turns: int) -> None:
                 await asyncio.sleep(0)
             await line.cut()
             carried = line.up.bytes_carried + line.down.bytes_carried
-            reader, writer = await asyncio.open_connection(sock=near)
-            assert await is_lost(TcpStream(reader, writer))
+            connection = await over(near)
+            assert await is_lost(TcpStream(connection))
             for _ in range(20):
                 await asyncio.sleep(0)
             assert line.up.bytes_carried + line.down.bytes_carried == carried
-            writer.transport.abort()
+            connection.transport.abort()
 
     asyncio.run(play())
 

@@ -15,6 +15,7 @@ import trustme
 
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire import tcp, tls
+from relaynode.wire.connection import Connection, start_server
 from relaynode.wire.meter import ByteCount
 from relaynode.wire.stream import READ_BYTES
 from relaynode.wire.tcp import TcpStream, connect
@@ -34,9 +35,9 @@ async def served(
     """A server on loopback that hands each client's stream to `serve`; its port."""
     clients: list[asyncio.Task[None]] = []
 
-    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accepted(connection: Connection) -> None:
         async def run() -> None:
-            stream = TcpStream(reader, writer)
+            stream = TcpStream(connection)
             try:
                 await serve(stream)
             finally:
@@ -44,7 +45,7 @@ async def served(
 
         clients.append(asyncio.ensure_future(run()))
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=context)
+    server = await start_server(accepted, "127.0.0.1", 0, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -209,7 +210,7 @@ def test_a_peer_that_takes_nothing_is_a_time_out() -> None:
 def test_a_reset_is_a_lost_line() -> None:
     async def reset(stream: TcpStream) -> None:
         await stream.read()
-        connection = stream._writer.get_extra_info("socket")
+        connection = stream._connection.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         stream.abort()
 
@@ -233,7 +234,7 @@ def test_the_kernels_time_out_is_a_lost_line() -> None:
             for timeout in (None, LONG):
                 stream = await connect("127.0.0.1", port, timeout=LONG)
                 gone = TimeoutError(errno.ETIMEDOUT, "Connection timed out")
-                stream._reader.set_exception(gone)
+                stream._connection.connection_lost(gone)
                 with pytest.raises(LineLost, match="Connection timed out"):
                     await stream.read(timeout)
                 with pytest.raises(LineLost, match="Connection timed out"):
@@ -313,7 +314,7 @@ def test_the_backlog_is_what_the_peer_has_not_taken() -> None:
                 while True:
                     written += 1 << 20
                     await stream.write(bytes(1 << 20), 0.01)
-            waiting = stream._writer.transport.get_write_buffer_size()
+            waiting = stream._connection.transport.get_write_buffer_size()
             assert waiting > tcp.WRITE_BUFFER_BYTES
             assert stream.backlog() > waiting  # the kernel's part is in it
             before = stream.backlog()
@@ -334,7 +335,7 @@ def test_little_waits_in_our_own_memory() -> None:
             with pytest.raises(TimedOut):
                 while True:
                     await stream.write(piece, 0.01)
-            waiting = stream._writer.transport.get_write_buffer_size()
+            waiting = stream._connection.transport.get_write_buffer_size()
             assert waiting <= tcp.WRITE_BUFFER_BYTES + len(piece)
             stream.abort()
 
@@ -405,7 +406,7 @@ def test_little_waits_in_our_own_memory_under_tls_too(
             with pytest.raises(TimedOut):
                 while True:
                     await stream.write(piece, 0.01)
-            waiting = stream._writer.transport.get_write_buffer_size()
+            waiting = stream._connection.transport.get_write_buffer_size()
             assert waiting <= 2 * tcp.WRITE_BUFFER_BYTES
             stream.abort()
 
@@ -510,7 +511,7 @@ def test_what_came_before_tls_is_never_read_as_if_it_came_under_it(
             stream = await connect("127.0.0.1", port, timeout=LONG)
             assert await stream.read(LONG) == b"220 go\r\n"
             await stream.write(b"?")
-            await until(lambda: bool(stream._reader._buffer))  # type: ignore[attr-defined]
+            await until(lambda: stream._connection.has_spoken)
             with pytest.raises(TlsFailed, match="spoke before TLS was up"):
                 await stream.start_tls(trusting, "relay.example.net", LONG)
             stream.abort()

@@ -12,6 +12,7 @@ from relaynode.errors import ConnectFailed, LineLost, TlsFailed
 from relaynode.neighbours.neighbour import Neighbour, Tls, fingerprint
 from relaynode.wire import tls
 from relaynode.wire.calling import open_call
+from relaynode.wire.connection import start_server
 from relaynode.wire.tcp import TcpStream
 
 
@@ -51,9 +52,10 @@ def call(server_context, client_context):
 
     async def scenario():
         seen = asyncio.get_running_loop().create_future()
+        serving = []
 
-        async def serve(reader, writer):
-            stream = TcpStream(reader, writer)
+        async def serve(connection):
+            stream = TcpStream(connection)
             try:
                 await stream.start_tls(server_context, None, 10)
                 assert await stream.read(10) == b"Shere"
@@ -64,7 +66,9 @@ def call(server_context, client_context):
                 seen.set_exception(error)
                 stream.abort()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await start_server(
+            lambda made: serving.append(asyncio.ensure_future(serve(made))), "127.0.0.1", 0
+        )
         port = server.sockets[0].getsockname()[1]
         try:
             stream = await open_call(

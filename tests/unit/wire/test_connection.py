@@ -1,4 +1,4 @@
-"""What the peer said before it broke the connection is read, whatever our writes met meanwhile."""
+"""A TCP connection: what the peer said before it broke the line is read, waits end in time."""
 
 import asyncio
 import socket
