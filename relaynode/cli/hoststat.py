@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from relaynode.cli.queue import in_node
+from relaynode.cli.opened import in_store
 from relaynode.errors import EX_OK
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _DAY = 24 * 60 * 60
 
 def run(config: Config, *, is_long: bool) -> int:
     """Print the table; nothing at all if it is empty. Raises: StoreError."""
-    found = in_node(config, lambda node: node.store.host_status())
+    found = in_store(config, lambda store: store.host_status())
     if found:
         print("\n".join(table(found, time.time(), is_long=is_long)))
     return EX_OK
@@ -40,7 +40,7 @@ def run(config: Config, *, is_long: bool) -> int:
 
 def purge(config: Config) -> int:
     """Forget what is old. Raises: StoreError."""
-    in_node(config, lambda node: node.store.forget_host_status(node.clock() - KEPT_SECONDS))
+    in_store(config, lambda store: store.forget_host_status(time.time() - KEPT_SECONDS))
     return EX_OK
 
 

@@ -7,15 +7,16 @@ import contextlib
 import json
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 from relaynode.cli.client import DaemonClient
+from relaynode.cli.opened import in_store
 from relaynode.cli.progress import Screen
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
 from relaynode.links.line_lock import holders
-from relaynode.links.linkrun import ALL, Summary, Wish
-from relaynode.node import make_node
+from relaynode.links.wish import ALL, Wish
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import RemoteSection
+    from relaynode.links.linkrun import Summary
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -145,6 +147,8 @@ class _Told(CalledOff):
 async def _by_ourselves(
     config: Config, link: str, wish: Wish, is_up: bool, screen: Screen
 ) -> dict[str, Any]:
+    from relaynode.node import make_node
+
     node = make_node(config)
     try:
         loop = asyncio.get_running_loop()
@@ -169,14 +173,7 @@ def link_down(config: Config, link: str) -> int:
             raise _Told(answer["exit"], answer["text"])
         return EX_OK
 
-    async def remember() -> None:
-        node = make_node(config)
-        try:
-            await node.store.set_link(link, False, node.clock())
-        finally:
-            await node.close()
-
-    asyncio.run(remember())
+    in_store(config, lambda store: store.set_link(link, False, time.time()))
     for holder in holders(config.spool, link):
         with contextlib.suppress(ProcessLookupError):
             os.kill(holder, signal.SIGTERM)

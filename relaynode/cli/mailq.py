@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relaynode.cli.client import DaemonClient
-from relaynode.cli.queue import in_node
+from relaynode.cli.opened import in_store
 from relaynode.errors import EX_OK
 from relaynode.links.queuelist import queue_text
 
@@ -25,7 +25,7 @@ def run(config: Config, options: SendmailOptions) -> int:
     if not os.access(config.spool / "queue.db", os.R_OK | os.W_OK):
         daemon = DaemonClient.connect(config.control_socket)
     if daemon is None:
-        text = in_node(config, lambda node: queue_text(node.store, config.spool, options))
+        text = in_store(config, lambda store: queue_text(store, config.spool, options))
     else:
         text = daemon.ask("mailq", options.words)["text"]
     sys.stdout.write(text)

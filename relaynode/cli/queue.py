@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from relaynode.cli.client import DaemonClient
+from relaynode.cli.opened import in_store
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_DATAERR, EX_OK
-from relaynode.node import Node, make_node
 from relaynode.queue.model import MessageState, QueuedMessage, RecipientState, Verb
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
 
     from relaynode.config.loader import Config
     from relaynode.queue.model import QueuedRecipient
-
-T = TypeVar("T")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         return operate(config, Verb(arguments.command), arguments.ids)
     if arguments.id is not None:
         return _show(config, arguments.id, as_json=arguments.json)
-    messages = in_node(config, lambda node: node.store.messages(finished=arguments.all))
+    messages = in_store(config, lambda store: store.messages(finished=arguments.all))
     if arguments.json:
         print(json.dumps([as_json(message) for message in messages], indent=2))
     else:
@@ -39,22 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
-def in_node(config: Config, work: Callable[[Node], Awaitable[T]]) -> T:
-    """What `work` gives, done with a node of our own."""
-
-    async def play() -> T:
-        node = make_node(config)
-        try:
-            return await work(node)
-        finally:
-            await node.close()
-
-    return asyncio.run(play())
-
-
 def operate(config: Config, verb: Verb, ids: list[str]) -> int:
     """Hold, release or remove messages; 65 if one could not be."""
-    moved = in_node(config, lambda node: node.store.operate(verb, ids, node.clock()))
+    moved = in_store(config, lambda store: store.operate(verb, ids, time.time()))
     for queue_id in ids:
         if queue_id not in moved:
             print(f"relaynode: {queue_id}: not in a state to {verb}", file=sys.stderr)
@@ -122,7 +105,7 @@ def _recipient(recipient: QueuedRecipient) -> str:
 
 
 def _show(config: Config, queue_id: str, *, as_json: bool) -> int:
-    events = in_node(config, lambda node: node.store.history(queue_id))
+    events = in_store(config, lambda store: store.history(queue_id))
     if not events:
         print(f"relaynode: {queue_id}: not known", file=sys.stderr)
         return EX_DATAERR

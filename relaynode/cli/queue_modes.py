@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.link import flush_wishes, run_links
+from relaynode.cli.opened import in_store
 from relaynode.cli.progress import Screen
-from relaynode.cli.queue import in_node
 from relaynode.errors import EX_OK
 from relaynode.links.queuelist import chosen
 from relaynode.queue.model import Verb
 
 if TYPE_CHECKING:
     from relaynode.config.loader import Config
-    from relaynode.node import Node
+    from relaynode.queue.store import Store
     from relaynode.sources.sendmail_options import SendmailOptions
 
 
@@ -36,12 +37,12 @@ def quarantine(config: Config, options: SendmailOptions) -> int:
     # Seen: without a reason and without -qQ there is nothing to do.
     verb = Verb.HOLD if reason else Verb.RELEASE
 
-    async def work(node: Node) -> None:
-        found = chosen(await node.store.messages(), options)
+    async def work(store: Store) -> None:
+        found = chosen(await store.messages(), options)
         ids = [message.queue_id for message in found]
-        await node.store.operate(verb, ids, node.clock(), *([reason] if reason else []))
+        await store.operate(verb, ids, time.time(), *([reason] if reason else []))
 
-    in_node(config, work)
+    in_store(config, work)
     daemon = DaemonClient.connect(config.control_socket) if verb is Verb.RELEASE else None
     if daemon is not None:
         daemon.ask("wake", [])

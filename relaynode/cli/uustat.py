@@ -17,7 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from relaynode.cli.queue import in_node
+from relaynode.cli.opened import in_node
 from relaynode.cli.uu_options import Given, Option, Parser, Refused, ended, number_of, own_user
 from relaynode.cli.uu_waiting import Waiting, lines, waiting
 from relaynode.errors import EX_OK

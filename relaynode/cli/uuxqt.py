@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relaynode.cli.deliver import start_in_background
-from relaynode.cli.queue import in_node
+from relaynode.cli.opened import in_node
 from relaynode.cli.uu_options import Option, Parser, Refused, ended
 from relaynode.errors import EX_OK
 

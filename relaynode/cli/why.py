@@ -21,7 +21,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from relaynode.cli.queue import in_node
+from relaynode.cli.opened import in_node
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_DATAERR, EX_OK
 from relaynode.links.why import Why

@@ -23,8 +23,8 @@ from relaynode.errors import (
     UsageError,
     WireError,
 )
-from relaynode.links.linkrun import Wish
 from relaynode.links.queuelist import queue_text
+from relaynode.links.wish import Wish
 from relaynode.node import deliver_here
 from relaynode.queue.model import RecipientState
 from relaynode.sources.filters import local_filters_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.errors import BusyError, RelaynodeError
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.mail.address import normalise_domain, split
 from relaynode.smtp import etrn
 

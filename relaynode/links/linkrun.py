@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
 from relaynode.links.calling import Called, CallRun
-from relaynode.links.fetching import Fetching
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.wish import ALL, Wish
 from relaynode.polls.poll import Poll
 from relaynode.wire.meter import ByteCount
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
     from relaynode.links.etrn import Asked
+    from relaynode.links.fetching import Fetching
     from relaynode.links.queuerun import RunParts
-    from relaynode.queue.model import QueuedMessage, QueuedRecipient
     from relaynode.sources.intake import Intake
 
 T = TypeVar("T")
@@ -96,58 +96,6 @@ class Summary:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a run shall do: flush, poll, or both.
-
-    `only`: (kind, text) pairs, kind being "I" (queue id), "R" (a recipient) or "S" (sender): the
-    messages in which the text occurs, case-blind, as sendmail's -qI, -qR and -qS have it; pairs of
-    one kind are alternatives. With "!I" and so on, the messages in which it does not occur; of
-    several such pairs, none may. `accounts`: which to poll, and which servers of [etrn] to ask; all
-    of the link if None.
-    """
-
-    flush: bool = True
-    poll: bool = True
-    only: tuple[tuple[str, str], ...] = ()
-    accounts: tuple[str, ...] | None = None
-
-    @property
-    def names_recipients(self) -> bool:
-        """Is it mail for certain recipients that is asked for (-qR, ETRN)?"""
-        return any(kind == "R" for kind, _ in self.only)
-
-    def takes(self, message: QueuedMessage, recipient: QueuedRecipient | None = None) -> bool:
-        """Is this message to be tried? With one recipient that fits, all of them are."""
-        fields = {
-            "I": [message.queue_id],
-            "R": [one.forward_path.address for one in message.recipients],
-            "S": [message.envelope.reverse_path],
-        }
-        fits: dict[str, bool] = {}
-        for kind, text in self.only:
-            occurs = any(text.lower() in value.lower() for value in fields[kind[-1]])
-            if kind.startswith("!"):
-                fits[kind] = fits.get(kind, True) and not occurs
-            else:
-                fits[kind] = fits.get(kind, False) or occurs
-        return all(fits.values())
-
-    def to_json(self) -> str:
-        """For the control socket."""
-        return json.dumps([self.flush, self.poll, self.only, self.accounts])
-
-    @classmethod
-    def from_json(cls, text: str) -> Wish:
-        """What `to_json` made."""
-        flush, poll, only, accounts = json.loads(text)
-        pairs = tuple((kind, one) for kind, one in only)
-        return cls(flush, poll, pairs, None if accounts is None else tuple(accounts))
-
-
-ALL = Wish()
-
-
 class LinkRun:
     """Runs over one link. `monotonic`: seconds for measuring."""
 
@@ -162,12 +110,18 @@ class LinkRun:
     ) -> None:
         self._config = config
         self._parts = parts
-        self._fetching = Fetching(config, parts, intake, monotonic)
+        self._intake = intake
         self._calling = calling
         self._monotonic = monotonic
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
+
+    @cached_property
+    def _fetching(self) -> Fetching:
+        from relaynode.links.fetching import Fetching  # most runs of most nodes fetch nothing
+
+        return Fetching(self._config, self._parts, self._intake, self._monotonic)
 
     def call_off(self, link: str) -> None:
         """The line went down: end what is under way over it. Its runs raise CalledOff."""
@@ -238,7 +192,7 @@ class LinkRun:
     async def run(
         self,
         link: str,
-        wish: Wish = Wish(),
+        wish: Wish = ALL,
         *,
         on_progress: Callable[[Summary], None] = lambda summary: None,
     ) -> Summary:

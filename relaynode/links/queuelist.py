@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.queue.listing import listing
 from relaynode.queue.model import MessageState, Verb
 

@@ -6,7 +6,7 @@ import re
 
 from nodes import TestNode
 from peers.processes import free_port, wait_until
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 
 KILLS = 2
 MAILS = 3

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from nodes import TestNode
 from relaynode.errors import LineLost
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue.content import Content
 from relaynode.queue.ids import new_queue_id

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from nodes import TestNode
-from relaynode.links.linkrun import ALL, Wish
+from relaynode.links.wish import ALL, Wish
 from relaynode.queue.memory import MemoryStore
 from relaynode.wire import tcp
 from relaynode.wire.memory import pair

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from nodes import TestNode
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.queue.memory import MemoryStore
 
 CA = trustme.CA()

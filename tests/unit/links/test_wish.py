@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue.model import MessageState, QueuedMessage, QueuedRecipient
 

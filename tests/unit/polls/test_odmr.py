@@ -7,7 +7,7 @@ import pytest
 
 from nodes import TestNode
 from peers.odmr import PASSWORD, Mail, OdmrServer
-from relaynode.links.linkrun import Wish
+from relaynode.links.wish import Wish
 from relaynode.queue.memory import MemoryStore
 from relaynode.wire import tcp
 from relaynode.wire.memory import pair
