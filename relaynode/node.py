@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from relaynode.queue.store import Store
 
 
+KEEP_RUNS_DAYS = 100
+"""How long it is known what runs over links cost: three months, for the bills."""
+
+
 def utc_offset_minutes(now: float) -> int:
     """The local time zone's distance from UTC at `now`."""
     return (time.localtime(now).tm_gmtoff or 0) // 60
@@ -72,6 +76,7 @@ class Node:
         await self.store.forget_taken(self.clock() - queue.remember_days * DAY)
         await self.store.prune(self.clock() - keep_seconds)
         await self.store.uucp.prune(self.clock() - keep_seconds)
+        await self.store.link_runs.forget(self.clock() - KEEP_RUNS_DAYS * DAY)
 
 
 async def is_up(node: Node, link: str) -> bool:

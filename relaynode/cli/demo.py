@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from relaynode.demo.plays import Play
-    from relaynode.links.linkrun import Summary
+    from relaynode.links.summary import Summary
 
 SETTLE_SECONDS = 30.0
 

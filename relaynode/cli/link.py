@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import RemoteSection
-    from relaynode.links.linkrun import Summary
+    from relaynode.links.summary import Summary
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("linkdown", "link", "A link went down: stop what is under way over it.")
     link_option(sub)
 
+    sub = command("links", "links", "Show the links, and what the last runs over them cost.")
+    sub.add_argument("link", nargs="?", metavar="LINK", help="only this one")
+    sub.add_argument("--last", type=int, default=10, help="how many runs of each (10)", metavar="N")
+    json_option(sub)
+
     sub = command("flush", "link", "Send what waits, over one link, or over all that it waits for.")
     sub.add_argument(
         "--to", action="append", default=[], metavar="TEXT", help="recipients with TEXT"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from relaynode.links.linkrun import Summary
+    from relaynode.links.summary import Summary
     from relaynode.node import Node
     from relaynode.queue.model import QueuedMessage
 

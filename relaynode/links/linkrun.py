@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
-from relaynode.links.calling import Called, CallRun
+from relaynode.links.calling import CallRun
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.recorder import Recorder
+from relaynode.links.summary import Summary
 from relaynode.links.wish import ALL, Wish
 from relaynode.polls.poll import Poll
-from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -28,72 +28,10 @@ if TYPE_CHECKING:
     from relaynode.links.etrn import Asked
     from relaynode.links.fetching import Fetching
     from relaynode.links.queuerun import RunParts
+    from relaynode.neighbours import Neighbour
     from relaynode.sources.intake import Intake
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Summary:
-    """What a link's run did: for a person's screen, for `--json`, and while it goes on."""
-
-    link: str
-    flush: RunResult = field(default_factory=RunResult)
-    polls: list[Poll] = field(default_factory=list)
-    calls: list[Called] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
-    count: ByteCount = field(default_factory=ByteCount)
-    seconds: float = 0.0
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """Everything that was tried worked."""
-        has_problem = any(call.problem for call in self.calls)
-        return not (self.problems or self.flush.problems or self.flush.deferred or has_problem)
-
-    @property
-    def bytes_out(self) -> int:
-        """What went out over all lines so far."""
-        return self.count.bytes_out + sum(call.record.sent_bytes for call in self.calls)
-
-    @property
-    def bytes_in(self) -> int:
-        """What came in."""
-        return self.count.bytes_in + sum(call.record.received_bytes for call in self.calls)
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "link": self.link,
-            "sent": self.flush.delivered,
-            "deferred": self.flush.deferred,
-            "failed": self.flush.failed,
-            "in_doubt": self.flush.in_doubt,
-            "received": sum(poll.fetched for poll in self.polls),
-            "deleted": sum(poll.deleted for poll in self.polls),
-            "bytes_out": self.bytes_out,
-            "bytes_in": self.bytes_in,
-            "seconds": round(self.seconds, 3),
-            "polls": [
-                {
-                    "account": poll.account,
-                    "waiting": poll.waiting,
-                    "waiting_bytes": poll.waiting_bytes,
-                    "fetched": poll.fetched,
-                    "fetched_bytes": poll.fetched_bytes,
-                }
-                for poll in self.polls
-            ],
-            "asked": [one.as_json() for one in self.asked],
-            "calls": [call.as_json() for call in self.calls],
-            "problems": [
-                *self.problems,
-                *self.flush.problems,
-                *(f"{call.neighbour}: {call.problem}" for call in self.calls if call.problem),
-                *(problem for poll in self.polls for problem in poll.problems),
-            ],
-        }
 
 
 class LinkRun:
@@ -113,6 +51,7 @@ class LinkRun:
         self._intake = intake
         self._calling = calling
         self._monotonic = monotonic
+        self._recorder = Recorder(parts.store.link_runs, parts.clock, monotonic)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
@@ -129,12 +68,13 @@ class LinkRun:
             if over == link:
                 task.cancel()
 
-    async def _over(self, link: str, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
+    async def _over(self, summary: Summary, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
         """Work over a link, under its locks, that `call_off` can end, while it waits too.
 
         Raises: BusyError, CalledOff, and what the work raises.
         """
-        task = asyncio.ensure_future(self._locked(link, work, is_ordered=is_ordered))
+        link = summary.link
+        task = asyncio.ensure_future(self._locked(summary, work, is_ordered=is_ordered))
         self._tasks[task] = link
         with contextlib.closing(work):
             try:
@@ -147,10 +87,14 @@ class LinkRun:
             raise CalledOff(f"the run over link {link} was called off")
         return task.result()
 
-    async def _locked(self, link: str, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
+    async def _locked(
+        self, summary: Summary, work: Coroutine[Any, Any, T], *, is_ordered: bool
+    ) -> T:
+        link = summary.link
         async with (
             self._locks[link],
             line_lock(self._config.spool, link, is_ordered=is_ordered),
+            self._recorder.recorded(summary, is_ordered=is_ordered),
         ):
             return await work
 
@@ -172,7 +116,8 @@ class LinkRun:
         await self._note_links(link)
         if self._locks[link].locked() or not await run.has_work():
             return run.result
-        result = await self._over(link, run.run(), is_ordered=False)
+        summary.flush = run.result
+        result = await self._over(summary, run.run(), is_ordered=False)
         if result.is_unreachable and not result.is_heard:
             await self._doubt(link, result)
         return result
@@ -205,12 +150,16 @@ class LinkRun:
             raise BusyError(f"a run over link {link} is under way")
         self._running.add(link)
         try:
-            return await self._over(link, self._run(link, wish, on_progress), is_ordered=True)
+            summary = Summary(link)
+            work = self._run(summary, wish, on_progress)
+            return await self._over(summary, work, is_ordered=True)
         finally:
             self._running.discard(link)
 
-    async def _run(self, link: str, wish: Wish, on_progress: Callable[[Summary], None]) -> Summary:
-        summary = Summary(link)
+    async def _run(
+        self, summary: Summary, wish: Wish, on_progress: Callable[[Summary], None]
+    ) -> Summary:
+        link = summary.link
         started = self._monotonic()
         await self._note_links(link)
 
@@ -256,8 +205,8 @@ class LinkRun:
         neighbour = self._calling.find(name)
         if neighbour is None:
             return summary
-        over = CallRun(summary.flush, summary.calls)
-        task = asyncio.ensure_future(self._calling.call(neighbour, over))
+        summary.link = neighbour.link
+        task = asyncio.ensure_future(self._call(neighbour, summary))
         self._tasks[task] = neighbour.link
         try:
             await asyncio.wait((task,))
@@ -269,6 +218,10 @@ class LinkRun:
             raise CalledOff(f"the call to {name} was called off")
         task.result()
         return summary
+
+    async def _call(self, neighbour: Neighbour, summary: Summary) -> None:
+        async with self._recorder.recorded(summary, is_ordered=False):
+            await self._calling.call(neighbour, CallRun(summary.flush, summary.calls))
 
     def _queue_run(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from relaynode.errors import NotClaimed
 from relaynode.queue import once as marks
 from relaynode.queue.content import ContentSpool, Draft
+from relaynode.queue.link_runs import MemoryLinkRuns
 from relaynode.queue.model import (
     MAX_STRIKES,
     OPERATOR_MOVES,
@@ -106,6 +107,7 @@ class MemoryStore:
         self._tables = _TablesInMemory(self._spool)
         self.uucp = SqlUucpStore(self._tables, clock)
         self.servers = MemoryServers()
+        self.link_runs = MemoryLinkRuns()
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""

@@ -142,6 +142,27 @@ ONCE: tuple[str, ...] = (
 )
 """Mail that would be known again (`once.py`). It outlives the message."""
 
+LINK_RUNS: tuple[str, ...] = (
+    """CREATE TABLE link_run (
+        id INTEGER PRIMARY KEY,
+        link TEXT NOT NULL,
+        began_at REAL NOT NULL,
+        is_ordered INTEGER NOT NULL,
+        seconds REAL NOT NULL,
+        bytes_out INTEGER NOT NULL,
+        bytes_in INTEGER NOT NULL,
+        sent INTEGER NOT NULL,
+        deferred INTEGER NOT NULL,
+        failed INTEGER NOT NULL,
+        received INTEGER NOT NULL,
+        deleted INTEGER NOT NULL,
+        ended TEXT NOT NULL,
+        problems TEXT NOT NULL
+    )""",
+    "CREATE INDEX link_run_began ON link_run (began_at)",
+)
+"""What runs over links cost and carried (`link_runs.py`)."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -251,4 +272,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE message ADD COLUMN told_at REAL NOT NULL DEFAULT 0",
         "CREATE INDEX message_poison ON message (id) WHERE held_for = 'poison' AND told_at = 0",
     ),
+    LINK_RUNS,
 )

@@ -22,6 +22,7 @@ from relaynode.queue import once as marks
 from relaynode.queue import statements
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
+from relaynode.queue.link_runs import SqlLinkRuns
 from relaynode.queue.model import (
     Delivery,
     Event,
@@ -103,6 +104,7 @@ class SqliteStore:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="queue-reader")
         self.uucp = SqlUucpStore(self, clock)
         self.servers = SqlServers(self.read, self.write)
+        self.link_runs = SqlLinkRuns(self.read, self.write)
 
     # --- connections
 

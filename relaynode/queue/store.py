@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from relaynode.queue.content import Content, Draft
+    from relaynode.queue.link_runs import LinkRuns
     from relaynode.queue.model import (
         Delivery,
         Event,
@@ -42,6 +43,11 @@ class Store(Protocol):
     @property
     def servers(self) -> Servers:
         """What is known of the servers that mail goes to."""
+        ...
+
+    @property
+    def link_runs(self) -> LinkRuns:
+        """What runs over links cost and carried."""
         ...
 
     # --- intake

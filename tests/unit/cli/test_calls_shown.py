@@ -4,7 +4,7 @@ import json
 
 from relaynode.cli.progress import Screen
 from relaynode.links.calling import Called
-from relaynode.links.linkrun import Summary
+from relaynode.links.summary import Summary
 from relaynode.uucp.call import Record, Status
 
 COMPLETE = Record(

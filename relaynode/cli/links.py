@@ -1,0 +1,100 @@
+"""`links`: which links there are, whether they are up, and what the last runs over them cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from relaynode.cli.link import the_link
+from relaynode.cli.opened import in_store
+from relaynode.config.loader import find, load
+from relaynode.errors import EX_OK
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from relaynode.config.loader import Config
+    from relaynode.queue.link_runs import LinkRunRecord
+    from relaynode.queue.store import Store
+
+_TITLE = f"  {'began':<16} {'seconds':>9} {'out':>11} {'in':>11} {'sent':>5} {'fetched':>7}  ended"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Raises: ConfigError, UsageError, StoreError."""
+    config = load(find(arguments.config))
+    names = [the_link(config, arguments.link)] if arguments.link else list(config.links)
+    now = datetime.now().astimezone()
+    shown = in_store(config, lambda store: _look(config, store, names, arguments.last, now))
+    if arguments.json:
+        print(json.dumps(shown, indent=2))
+    else:
+        print("\n\n".join("\n".join(_lines(one)) for one in shown))
+    return EX_OK
+
+
+async def _look(
+    config: Config, store: Store, names: Sequence[str], count: int, now: datetime
+) -> list[dict[str, Any]]:
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    up = await store.links_up()
+    shown = []
+    for name in names:
+        kind = config.links[name].kind
+        month = await store.link_runs.since(day.replace(day=1).timestamp(), name)
+        runs = await store.link_runs.last(count, name)
+        if not runs and name not in config.file.link and len(names) > 1:
+            continue  # the one that is always there, and that nothing uses
+        shown.append(
+            {
+                "link": name,
+                "kind": kind,
+                "is_up": kind == "always" or name in up,
+                "runs": [asdict(one) for one in runs],
+                "today": totals([one for one in month if one.began_at >= day.timestamp()]),
+                "month": totals(month),
+            }
+        )
+    return shown
+
+
+def totals(runs: Sequence[LinkRunRecord]) -> dict[str, Any]:
+    """What runs cost and carried together."""
+    return {
+        "runs": len(runs),
+        "seconds": round(sum(one.seconds for one in runs), 3),
+        "bytes_out": sum(one.bytes_out for one in runs),
+        "bytes_in": sum(one.bytes_in for one in runs),
+        "sent": sum(one.sent for one in runs),
+        "received": sum(one.received for one in runs),
+    }
+
+
+def _lines(shown: dict[str, Any]) -> list[str]:
+    state = "up" if shown["is_up"] else "down"
+    lines = [f"{shown['link']}  {shown['kind']}, {state}"]
+    if not shown["runs"]:
+        return [*lines, "  nothing has gone over it lately"]
+    lines.append(_TITLE)
+    for one in shown["runs"]:
+        began = datetime.fromtimestamp(one["began_at"]).strftime("%Y-%m-%d %H:%M")
+        lines.append(
+            f"  {began} {one['seconds']:>9.1f} {one['bytes_out']:>11,} {one['bytes_in']:>11,}"
+            f" {one['sent']:>5} {one['received']:>7}  {_end(one)}"
+        )
+    for name, when in (("today", "today"), ("month", "this month")):
+        sums = shown[name]
+        lines.append(
+            f"  {when}: {sums['runs']} runs, {sums['seconds'] / 60:,.1f} min,"
+            f" {sums['bytes_out']:,} bytes out, {sums['bytes_in']:,} in,"
+            f" {sums['sent']} sent, {sums['received']} fetched"
+        )
+    return lines
+
+
+def _end(one: dict[str, Any]) -> str:
+    ended: str = one["ended"] or "no end is known"
+    return f"{ended}; {one['problems'][0]}" if one["problems"] else ended

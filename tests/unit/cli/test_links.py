@@ -1,0 +1,60 @@
+"""`relaynode links`: states, the last runs, and their sums."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from nodes import TestNode
+from relaynode.cli import main
+from relaynode.queue.link_runs import LinkRunRecord
+
+LINKS = '[link.isp]\nkind = "event"\n[link.lan]\nkind = "always"\n'
+
+
+@pytest.fixture
+def node(tmp_path):
+    made = TestNode(tmp_path, LINKS)
+    now = time.time()
+
+    async def fill():
+        opened = made.open()
+        runs = opened.store.link_runs
+        await runs.begin(LinkRunRecord("isp", now - 100 * 86400, seconds=9, ended="done"))
+        for number in range(3):
+            run = LinkRunRecord("isp", now, seconds=60, bytes_out=1000, sent=number, ended="done")
+            await runs.begin(run)
+        await runs.begin(LinkRunRecord("isp", now, problems=("relay: no answer",)))
+        await opened.store.set_link("isp", True, now)
+        await opened.close()
+
+    asyncio.run(fill())
+    return made
+
+
+def shown(node, capsys, *words):
+    assert main.main(["--config", str(node.path), "links", *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_shows_the_last_runs_and_what_they_cost_together(node, capsys):
+    text = shown(node, capsys, "isp", "--last", "2")
+    first, title, *lines = text.splitlines()
+    assert first == "isp  event, up"
+    assert title.split() == ["began", "seconds", "out", "in", "sent", "fetched", "ended"]
+    assert lines[0].split()[2:] == ["60.0", "1,000", "0", "2", "0", "done"]
+    assert lines[1].endswith("no end is known; relay: no answer")
+    assert lines[2] == "  today: 4 runs, 3.0 min, 3,000 bytes out, 0 in, 3 sent, 0 fetched"
+    assert lines[3].startswith("  this month: 4 runs")
+
+
+def test_a_link_that_was_never_used_says_so(node, capsys):
+    assert shown(node, capsys).endswith("lan  always, up\n  nothing has gone over it lately\n")
+
+
+def test_json_has_it_all(node, capsys):
+    isp, lan = json.loads(shown(node, capsys, "--json"))
+    assert (isp["link"], isp["is_up"], len(isp["runs"])) == ("isp", True, 5)
+    assert isp["today"]["bytes_out"] == 3000
+    assert lan["runs"] == []
