@@ -14,6 +14,7 @@ from relaynode.policy.access_rules import AccessRules, AccessSettings, Delay, Re
 from relaynode.policy.expand import Expander, LocalNameRules
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
+from relaynode.policy.order import Order, OrderRule
 from relaynode.policy.route import Relays, Routing
 from relaynode.tables.loader import Tables
 from relaynode.tables.relay_domains import RelayDomains
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.config.loader import Config
+    from relaynode.config.schema import OrderSection
     from relaynode.mailers.users import Users
     from relaynode.policy.access_rules import Domains
 
@@ -38,6 +40,7 @@ class Rules:
         self._config = config
         self._users = users
         self.tables = Tables(config.tables, config.aliases)
+        self._order = order_of(config.file.order)
         self._made: dict[str, tuple[tuple[Any, ...], Any]] = {}
         self._held: dict[object, tuple[float, Any]] = {}
 
@@ -62,6 +65,11 @@ class Rules:
         made = make()
         self._made[what] = parts, made
         return made
+
+    @property
+    def order(self) -> Order:
+        """In which order mail goes."""
+        return self._order
 
     @property
     def local_domains(self) -> frozenset[str]:
@@ -269,3 +277,20 @@ class Rules:
                 uucp_relay=self._config.file.routing.uucp_relay or "",
             ),
         )
+
+
+def order_of(section: OrderSection) -> Order:
+    """The order that [order] asks for."""
+    rules = [
+        OrderRule(
+            one.grade,
+            one.sender.lower(),
+            one.to.lower(),
+            one.larger_than_bytes,
+            one.smaller_than_bytes,
+            None if one.within_hours is None else one.within_hours * 3600,
+        )
+        for one in section.rules
+    ]
+    ageing = section.ageing_hours * 3600 if section.ageing_hours else None
+    return Order(tuple(rules), section.use_header, ageing)

@@ -57,6 +57,7 @@ def as_json(message: QueuedMessage) -> dict[str, Any]:
         "sender": message.envelope.reverse_path,
         "size_bytes": message.size_bytes,
         "held_for": message.held_for,
+        "grade": message.grade,
         "recipients": [
             {
                 "address": recipient.forward_path.address,

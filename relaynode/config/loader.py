@@ -516,6 +516,7 @@ _PATTERNS = {
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
     schema.MAIL_DOMAIN: "wants a domain",
     schema.ETRN_NAME: "wants a domain, @domain (with all below it) or #queue",
+    schema.GRADE: "wants a grade: one of 0-9 (the best), A-Z, a-z",
     schema.WORD: "wants one word without blanks",
     schema.FILE_NAME: "wants a name of letters, digits and . _ : @ + -",
 }

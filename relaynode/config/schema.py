@@ -40,6 +40,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
+GRADE = "^[0-9A-Za-z]$"
+Grade = Annotated[str, Meta(pattern=GRADE)]
 SYSTEM_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 SystemName = Annotated[str, Meta(max_length=255, pattern=SYSTEM_NAME)]
 WORD = r"^\S+$"
@@ -414,6 +416,25 @@ class QueueSection(Section, frozen=True, kw_only=True):
     max_hops: Positive = 25
 
 
+class OrderRuleSection(Section, frozen=True, kw_only=True):
+    """One of [[order.rules]]: mail that all of this fits. `sender`, `to`: patterns with `*`."""
+
+    grade: Grade
+    sender: str = ""
+    to: str = ""
+    larger_than_bytes: NotNegative = 0
+    smaller_than_bytes: Positive | None = None
+    within_hours: Annotated[float, Meta(gt=0)] | None = None
+
+
+class OrderSection(Section, frozen=True, kw_only=True):
+    """[order]: in which order mail goes over a line."""
+
+    use_header: bool = True
+    ageing_hours: NotNegative = 24
+    rules: list[OrderRuleSection] = field(default_factory=list)
+
+
 class File(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -433,6 +454,7 @@ class File(Section, frozen=True, kw_only=True):
     accounts: AccountsSection = AccountsSection()
     limits: LimitsSection = LimitsSection()
     quota: QuotaSection = QuotaSection()
+    order: OrderSection = OrderSection()
     uucp: UucpSection = UucpSection()
     neighbour: dict[str, NeighbourSection] = field(default_factory=dict)
     modem: dict[str, ModemSection] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import BusyError, ConnectFailed
-from relaynode.links.neighbour_mail import NeighbourMail, defer_all, tried_to_call
+from relaynode.links.neighbour_mail import NeighbourMail, defer_all, grade_of, tried_to_call
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.verdict import counts
 from relaynode.queue.uucp.model import WorkState
@@ -148,10 +148,10 @@ class Calling:
             due_only=due_only,
         )
         grades: dict[str, str] = {}
-        for way, size_bytes in (await run.ways()).items():
+        for way, messages in (await run.ways()).items():
             neighbour = self._neighbours.find(way.name)
             assert neighbour is not None
-            grade = neighbour.mail.grade_of(size_bytes)
+            grade = min(grade_of(neighbour, message) for message in messages)
             grades[way.name] = min(grade, grades.get(way.name, grade))
         return grades
 

@@ -20,6 +20,7 @@ from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
 from relaynode.mailers.neighbour_jobs import OWN_COMMAND, JobMaker
 from relaynode.mailers.uucp_form import UucpForm
+from relaynode.policy.order import USUAL_GRADE
 from relaynode.queue.uucp.model import Settled, WorkOutcome, WorkState
 from relaynode.uucp.call import Status as CallStatus
 from relaynode.uucp.commands import Code
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from relaynode.links.ways import Way
     from relaynode.mailers.neighbour_jobs import Load
     from relaynode.neighbours import Neighbour
-    from relaynode.queue.model import Delivery, QueuedRecipient
+    from relaynode.queue.model import Delivery, QueuedMessage, QueuedRecipient
     from relaynode.queue.uucp.model import ClaimedJob, Job
     from relaynode.uucp.call import Record
     from relaynode.uucp.work import Outcome
@@ -78,10 +79,13 @@ class _Next:
     wanted: Wanted
     grade: str
 
-    @property
-    def place(self) -> tuple[str, int, float]:
-        message = self.wanted.message
-        return self.grade, message.size_bytes, message.arrived_at
+
+def grade_of(neighbour: Neighbour, message: QueuedMessage) -> str:
+    """The grade of the job for a message: its own, or, if it is like most, what the neighbour's
+    configuration says of its size."""
+    if message.grade != USUAL_GRADE:
+        return message.grade
+    return neighbour.mail.grade_of(message.size_bytes)
 
 
 class NeighbourMail:
@@ -170,10 +174,12 @@ class NeighbourMail:
     async def _look(self) -> None:
         """Add what has come since the last look, in its place."""
         self._is_news = False
-        grade_of = self._neighbour.mail.grade_of
         for way, found in (await self._run.choose()).items():
-            self._waiting += [_Next(way, one, grade_of(one.message.size_bytes)) for one in found]
-        self._waiting.sort(key=lambda one: one.place)
+            self._waiting += [
+                _Next(way, one, grade_of(self._neighbour, one.message)) for one in found
+            ]
+        now = self._parts.clock()
+        self._waiting.sort(key=lambda one: (one.grade, self._run.place(one.wanted.message, now)))
 
     async def _choose(self, worst_grade: str) -> list[_Next]:
         """The next ones, of one way and grade, enough for a few jobs."""

@@ -36,6 +36,7 @@ from relaynode.links.verdict import (
 from relaynode.mail.status import temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.policy.expand import final_route
+from relaynode.policy.order import Urgency
 from relaynode.queue.finish import finish
 from relaynode.queue.model import Outcome, QueuedMessage, QueuedRecipient, Result
 
@@ -207,12 +208,12 @@ class QueueRun:
         """Is there anything for this run to try?"""
         return any(by_way for _, by_way in self._routed(await self._waiting()))
 
-    async def ways(self) -> dict[Way, int]:
-        """The ways there is something for, with the size of the smallest message."""
-        found: dict[Way, int] = {}
+    async def ways(self) -> dict[Way, list[QueuedMessage]]:
+        """The ways there is something for, with the messages."""
+        found: dict[Way, list[QueuedMessage]] = defaultdict(list)
         for message, by_way in self._routed(await self._waiting()):
             for way in by_way:
-                found[way] = min(found.get(way, message.size_bytes), message.size_bytes)
+                found[way].append(message)
         return found
 
     def forget(self, recipient_ids: Iterable[int]) -> None:
@@ -233,7 +234,15 @@ class QueueRun:
                 if only in (None, way):
                     work[way].append(wanted)
                     self._tried.update(recipient.id for recipient in wanted.recipients)
+        now = self._parts.clock()
+        for some in work.values():
+            some.sort(key=lambda one: self.place(one.message, now))
         return work
+
+    def place(self, message: QueuedMessage, now: float) -> tuple[bool, float, str, int, float]:
+        """To sort messages by, those that go first first."""
+        urgency = Urgency(message.grade, message.within_seconds)
+        return self._parts.rules.order.place(urgency, message.size_bytes, message.arrived_at, now)
 
     def _routed(
         self, messages: Iterable[QueuedMessage]

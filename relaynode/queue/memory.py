@@ -80,6 +80,8 @@ class _Entry:
             message.body_bytes,
             self.held_for,
             self.warned_at,
+            message.grade,
+            message.within_seconds,
         )
 
     def free(self, now: float, job_id: str | None = None) -> list[QueuedRecipient]:

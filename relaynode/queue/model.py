@@ -129,6 +129,7 @@ class NewMessage:
     `lines`: how many lines the content has, so many bytes fewer it is with Unix line ends.
     `body_bytes`: the length of what follows the header, with Unix line ends, as mailq shows it.
     `hold_reason`: why it is held from the start (quarantined), "" if it is not.
+    `grade`: UUCP's, for the order in which mail goes. `within_seconds`: how soon it should go.
     """
 
     queue_id: str
@@ -140,6 +141,8 @@ class NewMessage:
     lines: int = 0
     body_bytes: int = 0
     hold_reason: str = ""
+    grade: str = "C"
+    within_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,7 @@ class QueuedMessage:
 
     `size_bytes` counts the content. `lines`, `body_bytes`: see NewMessage. `held_for`: a key of
     HELD_FOR. `warned_at`: when its sender was told that it still waits, epoch seconds, 0 for never.
+    `grade`, `within_seconds`: see NewMessage.
     """
 
     queue_id: str
@@ -210,6 +214,8 @@ class QueuedMessage:
     body_bytes: int = 0
     held_for: str = ""
     warned_at: float = 0.0
+    grade: str = "C"
+    within_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

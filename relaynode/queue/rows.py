@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 MESSAGE = (
     "m.queue_id, m.state, m.arrived_at, m.source, m.reverse_path, m.body, m.smtputf8, m.ret,"
-    " m.envid, m.size_bytes, m.lines, m.body_bytes, m.held_for, m.warned_at"
+    " m.envid, m.size_bytes, m.lines, m.body_bytes, m.held_for, m.warned_at, m.grade,"
+    " m.within_seconds"
 )
 RECIPIENT = (
     "r.id, r.address, r.notify, r.orcpt, r.expanded_from, r.state, r.attempts, r.next_attempt_at,"
     " r.claim, r.in_doubt, r.status_code, r.status_enhanced, r.status_text, r.relay, r.mailer,"
     " r.host, r.run_as, r.reason, r.aged_seconds, r.last_attempt_at"
 )
-MESSAGE_COLUMNS = 14
+MESSAGE_COLUMNS = 16
 
 
 def grouped(rows: Iterable[tuple[Any, ...]]) -> list[QueuedMessage]:
@@ -49,6 +50,8 @@ def _message(
     body_bytes: int,
     held_for: str,
     warned_at: float,
+    grade: str,
+    within_seconds: float | None,
 ) -> QueuedMessage:
     paths = tuple(recipient.forward_path for recipient in recipients)
     envelope = Envelope(reverse_path, paths, body, bool(smtputf8), ret, envid)
@@ -64,6 +67,8 @@ def _message(
         body_bytes,
         held_for,
         warned_at,
+        grade,
+        within_seconds,
     )
 
 

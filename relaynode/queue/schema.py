@@ -273,4 +273,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX message_poison ON message (id) WHERE held_for = 'poison' AND told_at = 0",
     ),
     LINK_RUNS,
+    (
+        # In which order it goes (policy/order.py).
+        "ALTER TABLE message ADD COLUMN grade TEXT NOT NULL DEFAULT 'C'",
+        "ALTER TABLE message ADD COLUMN within_seconds REAL",
+    ),
 )

@@ -33,8 +33,9 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
         envelope, content = message.envelope, message.content
         db.execute(
             "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body,"
-            " smtputf8, ret, envid, trace, size_bytes, content, content_file, lines, body_bytes)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " smtputf8, ret, envid, trace, size_bytes, content, content_file, lines, body_bytes,"
+            " grade, within_seconds)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message.queue_id,
                 MessageState.QUEUED,
@@ -51,6 +52,8 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
                 content.path.name if content.path is not None else None,
                 message.lines,
                 message.body_bytes,
+                message.grade,
+                message.within_seconds,
             ),
         )
         db.executemany(

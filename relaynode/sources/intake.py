@@ -60,7 +60,7 @@ class Arrival:
     `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: lines that
     go above and below ours of Received; None: those that `Intake.lines_below` makes. `tls`: of the
     line that it came by, as Received has it. `is_from_us`: its sender is one whom this node serves,
-    and has a quota.
+    and has a quota. `grade`: that it came with by UUCP, "" if it has none.
     """
 
     origin: str
@@ -78,6 +78,7 @@ class Arrival:
     below: bytes | None = None
     tls: str = ""
     is_from_us: bool = False
+    grade: str = ""
 
     @property
     def via(self) -> str:
@@ -306,6 +307,13 @@ class Intake:
         content = await collector.finish()
         body_bytes = content.size_bytes - collector.lines - (len(header) - header.count(b"\n"))
         parts = by_reverse_path(envelope, self._hostname)
+        urgency = self._rules.order.urgency(
+            header,
+            envelope.reverse_path,
+            [one.address for one in envelope.recipients],
+            content.size_bytes,
+            came_with=arrival.grade,
+        )
         for number, part in enumerate(parts):
             queue_id = new_queue_id() if number else collector.queue_id
             if number:
@@ -321,6 +329,8 @@ class Intake:
                     lines=collector.lines,
                     body_bytes=body_bytes,
                     hold_reason=arrival.hold_reason,
+                    grade=urgency.grade,
+                    within_seconds=urgency.within_seconds,
                 )
             )
 

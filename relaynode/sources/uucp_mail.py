@@ -65,6 +65,9 @@ RMAIL = "rmail"
 COMMANDS = (RMAIL, *BATCH_COMMANDS, "rfsmtp")
 """All of them; what a batch is packed with is seen in it, whatever the name says."""
 
+UUX_GRADE = "N"
+"""What uux gives a job that nobody gave a grade: no wish of the sender's."""
+
 NOBODY_NAMED = "unspecified-recipient"
 """Stands in a DSN where no recipient was given."""
 
@@ -105,7 +108,12 @@ class UucpMail:
         """See Builtin."""
         new = claimed.execution.new
         content = claimed.files.get(new.input_name)
-        arrival = Arrival(trace.uucp_origin(new.neighbour), "UUCP", f"uucp {new.neighbour}")
+        arrival = Arrival(
+            trace.uucp_origin(new.neighbour),
+            "UUCP",
+            f"uucp {new.neighbour}",
+            grade="" if new.grade == UUX_GRADE else new.grade,
+        )
         ran = await self._take(new.command, content, new.neighbour, arrival, done)
         return None if ran.code == EX_OK else ran
 
