@@ -24,6 +24,7 @@ def check_doors(file: File, absolute: Callable[[Path], Path]) -> Iterator[Wrong]
         yield from _certificate(("listen", name), listen, absolute)
         yield from _logins(("listen", name), listen, file)
     yield from _accounts(file.accounts, absolute)
+    yield from _odmr(file)
 
 
 def _certificate(
@@ -46,15 +47,30 @@ def _certificate(
 def _logins(where: tuple[str, ...], listen: ListenSection, file: File) -> Iterator[Wrong]:
     """People must be able to log in where a login is all that counts."""
     has_accounts = bool(file.user or file.accounts.password_file or file.accounts.dovecot_socket)
-    for key in ("submission", "submissions"):
+    for key in ("submission", "submissions", "odmr"):
         addresses: list[ListenAddress] = getattr(listen, key)
         if addresses and not has_accounts:
             text = f"nobody can log in at {key} of [{'.'.join(where)}]: there are no accounts"
             yield Wrong((*where, key), text, "add [accounts] password_file or a [user.NAME]")
     is_safe = listen.certificate is not None or bool(listen.plain_text_logins)
-    if not is_safe and any(not one.address.is_loopback for one in listen.submission):
-        text = f"[{'.'.join(where)}] has no certificate: nobody could log in at submission"
-        yield Wrong((*where, "submission"), text, "add certificate and key")
+    for key in ("submission", "odmr"):
+        addresses = getattr(listen, key)
+        if not is_safe and any(not one.address.is_loopback for one in addresses):
+            text = f"[{'.'.join(where)}] has no certificate: nobody could log in at {key}"
+            yield Wrong((*where, key), text, "add certificate and key")
+    if listen.odmr and not file.odmr:
+        text = f"nobody has mail to fetch at odmr of [{'.'.join(where)}]"
+        yield Wrong((*where, "odmr"), text, "add an [odmr.NAME] with user and domains")
+
+
+def _odmr(file: File) -> Iterator[Wrong]:
+    """Mail for our own people goes into their mailboxes, and waits for no site."""
+    ours = {domain.lower() for domain in file.node.local_domains}
+    for name, section in file.odmr.items():
+        for domain in section.domains:
+            if domain.lower() in ours:
+                text = f'"{domain}" is one of [node] local_domains: its mail is delivered here'
+                yield Wrong(("odmr", name, "domains"), text)
 
 
 def _accounts(section: AccountsSection, absolute: Callable[[Path], Path]) -> Iterator[Wrong]:

@@ -229,6 +229,7 @@ class ListenSection(Section, frozen=True, kw_only=True):
     smtp: list[ListenAddress] = field(default_factory=list)
     submission: list[ListenAddress] = field(default_factory=list)
     submissions: list[ListenAddress] = field(default_factory=list)
+    odmr: list[ListenAddress] = field(default_factory=list)
     pop3s: list[ListenAddress] = field(default_factory=list)
     certificate: Path | None = None
     key: Path | None = None
@@ -239,6 +240,13 @@ class ListenSection(Section, frozen=True, kw_only=True):
     networks: list[Network] = field(default_factory=list)
     xclient_hosts: list[Network] = field(default_factory=list)
     proxy_hosts: list[Network] = field(default_factory=list)
+
+
+class OdmrSection(Section, frozen=True, kw_only=True):
+    """[odmr.NAME]: a site that calls us for the mail of its domains, which we keep until then."""
+
+    user: Word
+    domains: Annotated[list[MailDomain], Meta(min_length=1)]
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
@@ -429,6 +437,7 @@ class File(Section, frozen=True, kw_only=True):
     oauth: dict[str, OauthSection] = field(default_factory=dict)
     etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
+    odmr: dict[str, OdmrSection] = field(default_factory=dict)
     milter: dict[str, MilterSection] = field(default_factory=dict)
     accounts: AccountsSection = AccountsSection()
     limits: LimitsSection = LimitsSection()

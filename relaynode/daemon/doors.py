@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.accounts.accounts import Accounts
@@ -67,7 +67,14 @@ class Doors:
         """For those who log in; `is_private`: with TLS from the start."""
         return self._smtp(demands_login=True, is_private=is_private)
 
-    def _smtp(self, *, demands_login: bool, is_private: bool) -> SmtpSource:
+    def odmr(self) -> SmtpSource:
+        """For sites that come for the mail of their domains."""
+        guard = replace(self.guard, terms=replace(self.guard.terms, takes_atrn=True))
+        return self._smtp(demands_login=True, is_private=False, guard=guard)
+
+    def _smtp(
+        self, *, demands_login: bool, is_private: bool, guard: Guard | None = None
+    ) -> SmtpSource:
         node, file = self.node, self.node.config.file
         return SmtpSource(
             node.intake,
@@ -77,7 +84,7 @@ class Doors:
             max_size_bytes=file.queue.message_size_bytes,
             looks_up_clients=file.access.look_up_clients,
             knows_again=file.queue.remember_days > 0,
-            guard=self.guard,
+            guard=guard or self.guard,
             recent=self.recent,
             filters=filters_of(node.config, self.name),
             door=Door(

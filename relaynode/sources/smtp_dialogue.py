@@ -15,7 +15,7 @@ from relaynode.mail import trace
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
 from relaynode.policy.verdict import addressed
-from relaynode.smtp import etrn, events
+from relaynode.smtp import atrn, etrn, events
 from relaynode.sources.intake import Arrival, Rejected
 from relaynode.sources.smtp_desk import FULL
 from relaynode.sources.smtp_door import Entering, cipher_of, tls_of
@@ -92,6 +92,9 @@ class Dialogue:
                     self.session.reply(*self.source.answer(event))
                 case events.SendNow():
                     self.session.reply(await self._send_now(event))
+                case events.TurnWanted():
+                    if await self._turn(event):
+                        return
                 case events.Introduced():
                     await self._introduce(event)
                 case events.Mail():
@@ -168,6 +171,22 @@ class Dialogue:
 
     async def _send(self) -> None:
         await self.stream.write(self.session.data_to_send(), self.source.guard.command_seconds)
+
+    async def _turn(self, asked: events.TurnWanted) -> bool:
+        """Has it come to that, and is it over?"""
+        user = self.entering.user
+        try:
+            found = await self.source.guard.turn(user, asked.domains)
+        except StoreError as error:
+            log.error("ATRN: %s", error)
+            found = atrn.UNABLE
+        self.session.reply(found if isinstance(found, Status) else atrn.TURNING)
+        if isinstance(found, Status):
+            return False
+        await self._send()
+        await self.filtering.close()
+        await found(self.stream)
+        return True
 
     async def _send_now(self, asked: events.SendNow) -> Status:
         if not await self.source.gate.may_ask_for(self.client, asked.domain):

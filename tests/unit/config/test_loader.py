@@ -691,6 +691,16 @@ def test_pop3_wants_maildirs(complaints, write):
             ":2: [listen.l] has no certificate: nobody could log in at submission; ",
         ),
         (
+            "[listen.l]\nodmr = ['127.0.0.1:366']\n[accounts]\npassword_file = 'a'",
+            ":2: nobody has mail to fetch at odmr of [listen.l]; add an [odmr.NAME] with user and ",
+        ),
+        (
+            "[node]\nlocal_domains = ['x.example']\n[odmr.a]\nuser = 'a'\n"
+            "domains = ['X.example', 'y.example']",
+            ':5: "X.example" is one of [node] local_domains: its mail is delivered here',
+        ),
+        ("[odmr.a]\nuser = 'a'\ndomains = []", ":3: odmr.a.domains: "),
+        (
             "[accounts]\npassword_file = 'a'\ndovecot_socket = 'b'",
             ":3: [accounts] has password_file and dovecot_socket; one of them says who may log in",
         ),
