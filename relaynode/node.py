@@ -23,6 +23,7 @@ from relaynode.queue.sqlite import SqliteStore
 from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
+from relaynode.sources.quota import Limits, Quota
 from relaynode.sources.uucp_letters import UucpLetters
 from relaynode.sources.uucp_mail import RMAIL, UucpMail
 from relaynode.uucico.calls import Calls, Desk
@@ -118,7 +119,12 @@ def make_node(
         max_hops=queue.max_hops,
         clock=clock,
         utc_offset_minutes=utc_offset_minutes,
-        sender_bytes_per_day=config.file.quota.sender_bytes_per_day,
+        quota=Quota(
+            store,
+            Limits.of(config.file.quota),
+            clock,
+            lambda envelope: ways.links_of(envelope, rules.routing),
+        ),
     )
     dsns = DsnSource(
         rules,

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from relaynode.config.milter_values import MilterSocket
+from relaynode.config.quota_values import Allowance
 from relaynode.config.uucp_values import (
     MAIL_GRADE,
     CallText,
@@ -273,6 +274,9 @@ class QuotaSection(Section, frozen=True, kw_only=True):
     """[quota]: how much mail is taken from those whom this node serves."""
 
     sender_bytes_per_day: NotNegative = 0
+    senders: list[Allowance] = field(default_factory=list)
+    link_bytes_per_day: NotNegative = 0
+    links: list[Allowance] = field(default_factory=list)
 
 
 class MilterSection(Section, frozen=True, kw_only=True):

@@ -273,4 +273,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX message_poison ON message (id) WHERE held_for = 'poison' AND told_at = 0",
     ),
     LINK_RUNS,
+    (
+        # Links that a message counts for, where they have a quota.
+        """CREATE TABLE message_link (
+            queue_id TEXT NOT NULL REFERENCES message (queue_id) ON DELETE CASCADE,
+            link TEXT NOT NULL,
+            PRIMARY KEY (queue_id, link)
+        ) WITHOUT ROWID""",
+    ),
 )

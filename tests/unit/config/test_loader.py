@@ -700,6 +700,9 @@ def test_pop3_wants_maildirs(complaints, write):
             ':5: "X.example" is one of [node] local_domains: its mail is delivered here',
         ),
         ("[odmr.a]\nuser = 'a'\ndomains = []", ":3: odmr.a.domains: "),
+        ("[quota]\nlinks = ['isp 5']", ':2: there is no link "isp" (links: none is defined); add '),
+        ("[quota]\nlinks = ['isp']", ':2: quota.links: "isp" is no name and number: write '),
+        ("[quota]\nsenders = ['@ 5']", ':2: "x@" is no address: '),
         (
             "[accounts]\npassword_file = 'a'\ndovecot_socket = 'b'",
             ":3: [accounts] has password_file and dovecot_socket; one of them says who may log in",
