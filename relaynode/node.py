@@ -22,6 +22,7 @@ from relaynode.queue.retry import DAY, HOUR, RetryPolicy
 from relaynode.queue.sqlite import SqliteStore
 from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
+from relaynode.sources.filters import source_filters_of
 from relaynode.sources.intake import Intake
 from relaynode.sources.quota import Limits, Quota
 from relaynode.sources.uucp_letters import UucpLetters
@@ -160,6 +161,7 @@ def make_node(
         our_names=_our_names(neighbours),
         letter=letters.parcel,
         max_message_bytes=queue.message_size_bytes,
+        filters=source_filters_of(config, "uucp"),
     )
     executor = Executor(
         store,

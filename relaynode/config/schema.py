@@ -281,7 +281,8 @@ class QuotaSection(Section, frozen=True, kw_only=True):
 
 class MilterSection(Section, frozen=True, kw_only=True):
     """[milter.NAME]: a filter that is asked about mail. `listeners`: those of [listen.NAME], all
-    if none is named. `local`: it is asked about the mail of this machine's programs too."""
+    if none is named. `local`: it is asked about the mail of this machine's programs too. `sources`:
+    and about what else comes in: by UUCP, fetched from mailboxes, fetched by ODMR."""
 
     socket: MilterSocket
     default_action: Literal["accept", "tempfail", "reject", "quarantine"] = "tempfail"
@@ -290,6 +291,7 @@ class MilterSection(Section, frozen=True, kw_only=True):
     content_timeout_seconds: Positive = 300
     listeners: list[Name] = field(default_factory=list)
     local: bool = False
+    sources: list[Literal["uucp", "poll", "odmr"]] = field(default_factory=list)
 
 
 class AccountsSection(Section, frozen=True, kw_only=True):
