@@ -16,6 +16,7 @@ from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
 from relaynode.policy.verdict import addressed
 from relaynode.smtp import atrn, etrn, events
+from relaynode.smtp.xclient import Identity
 from relaynode.sources.intake import Arrival, Rejected
 from relaynode.sources.smtp_desk import FULL
 from relaynode.sources.smtp_door import Entering, cipher_of, tls_of
@@ -40,9 +41,9 @@ _OUR_FAULT = temporary("Local error; try again later", "4.3.0")
 
 @dataclass(slots=True)
 class Dialogue:
-    """One client. `welcome`: what the access table said of it. `entering`: its logins.
-    `unconfirmed`: the queue id of what was accepted last, until a command shows that the client has
-    heard of it."""
+    """One client. `welcome`: what the access table said of it. `entering`: its logins. `told`: what
+    a proxy says of it. `unconfirmed`: the queue id of what was accepted last, until a command shows
+    that the client has heard of it."""
 
     source: SmtpDesk
     session: server.Session
@@ -54,6 +55,7 @@ class Dialogue:
     entering: Entering
     transaction: Transaction | None = None
     unconfirmed: str = ""
+    told: Identity = field(default_factory=Identity)
     _is_exempt: bool = field(init=False)
     _is_ours: bool = field(init=False)
 
@@ -109,7 +111,9 @@ class Dialogue:
                     await self._answer_content()
                 case events.Hello():
                     self.reset()
-                    await self.filtering.hello(event.name, self.session, cipher_of(self.stream))
+                    await self.filtering.hello(
+                        self._hello_name, self.session, cipher_of(self.stream)
+                    )
                 case events.TransactionReset() | events.ContentRefused():
                     self.reset()
                 case events.StartTls():
@@ -200,6 +204,7 @@ class Dialogue:
     async def _introduce(self, event: events.Introduced) -> None:
         """From now on it is the client that the proxy speaks for."""
         self.reset()
+        self.told = self.told.later(event.identity)
         self.client = self.source.gate.introduced(self.client, event.identity)
         self._look_at_client()
         door, was_private = self.source.door, self.session.security.is_private
@@ -341,7 +346,7 @@ class Dialogue:
             self.filtering.end_message()
 
     def _arrival(self, hold_reason: str) -> Arrival:
-        client, hello = self.client, self.session.hello_name
+        client, hello = self.client, self._hello_name
         warnings: tuple[str, ...] = ()
         if user := self.trusted_user:
             origin, source = trace.user_origin(user, hello), f"local {user}"
@@ -368,9 +373,15 @@ class Dialogue:
         )
 
     @property
+    def _hello_name(self) -> str:
+        """What the client calls itself."""
+        return self.told.helo or self.session.hello_name
+
+    @property
     def _protocol(self) -> str:
-        """RFC 3848."""
-        if not self.session.is_extended:
+        """RFC 3848; what a proxy says of its client goes before what the proxy speaks itself."""
+        own = "ESMTP" if self.session.is_extended else "SMTP"
+        if (self.told.protocol or own) == "SMTP":
             return "SMTP"
         tls = "S" if self.session.security.is_private else ""
         return f"ESMTP{tls}{'A' if self.client.is_authenticated else ''}"
