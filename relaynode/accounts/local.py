@@ -60,15 +60,21 @@ class LocalChecker:
     """A `Checker` on some books; where two have a name, the first one's counts.
 
     `hostname`: our name. `domains`: those behind an @ that say nothing, since they are ours.
+    `threads`: so many passwords are checked at once.
     """
 
     def __init__(
-        self, books: Sequence[Book], *, hostname: str, domains: Container[str] = ()
+        self,
+        books: Sequence[Book],
+        *,
+        hostname: str,
+        domains: Container[str] = (),
+        threads: int = THREADS,
     ) -> None:
         self.hostname = hostname
         self._books = books
         self._domains = domains
-        self._threads = ThreadPoolExecutor(THREADS, "logins")
+        self._threads = ThreadPoolExecutor(threads, "logins")
         self._waiting = 0
         self._common: tuple[list[Mapping[str, Secret]], tuple[str, ...]] | None = None
         self._decoy: Secret | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from relaynode.config.uucp_checks import Wrong
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from relaynode.config.schema import AccountsSection, File, ListenSection
     from relaynode.config.values import ListenAddress
+
+_KEEPERS = ("password_file", "dovecot_socket", "pam_service")
+"""Keys of [accounts] that say who may log in."""
 
 _TLS_FIRST = ("submissions", "pop3s")
 """Keys whose clients speak TLS before anything else."""
@@ -46,7 +50,9 @@ def _certificate(
 
 def _logins(where: tuple[str, ...], listen: ListenSection, file: File) -> Iterator[Wrong]:
     """People must be able to log in where a login is all that counts."""
-    has_accounts = bool(file.user or file.accounts.password_file or file.accounts.dovecot_socket)
+    known = file.accounts
+    others = known.password_file or known.dovecot_socket or known.pam_service
+    has_accounts = bool(file.user or others)
     for key in ("submission", "submissions", "odmr"):
         addresses: list[ListenAddress] = getattr(listen, key)
         if addresses and not has_accounts:
@@ -74,9 +80,13 @@ def _odmr(file: File) -> Iterator[Wrong]:
 
 
 def _accounts(section: AccountsSection, absolute: Callable[[Path], Path]) -> Iterator[Wrong]:
-    if section.password_file is not None and section.dovecot_socket is not None:
-        text = "[accounts] has password_file and dovecot_socket"
-        yield Wrong(("accounts", "dovecot_socket"), text, "one of them says who may log in")
+    keys = [key for key in _KEEPERS if getattr(section, key) is not None]
+    if len(keys) > 1:
+        text = f"[accounts] has {' and '.join(keys)}"
+        yield Wrong(("accounts", keys[-1]), text, "one of them says who may log in")
+    if section.pam_service is not None and find_spec("pamela") is None:
+        text = "pam_service needs the package pamela"
+        yield Wrong(("accounts", "pam_service"), text, "pip install 'relaynode[pam]'")
     path = section.password_file
     if path is not None and not os.access(absolute(path).parent, os.R_OK | os.X_OK):
         yield Wrong(("accounts", "password_file"), f"the folder of {path} cannot be read")

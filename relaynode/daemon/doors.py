@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from relaynode.accounts.accounts import Accounts
 from relaynode.accounts.dovecot import DovecotChecker
 from relaynode.accounts.local import LocalChecker, NamedUsers
+from relaynode.accounts.pam import PamChecker
 from relaynode.accounts.password_file import PasswordFile
 from relaynode.mail.status import Status
 from relaynode.mailboxes.pop3_listener import Pop3Service
@@ -31,6 +32,9 @@ def make_accounts(config: Config) -> Accounts:
     section = config.file.accounts
     if section.dovecot_socket is not None:
         return Accounts(DovecotChecker(config.absolute(section.dovecot_socket)))
+    if section.pam_service is not None:
+        domains = config.local_domains
+        return Accounts(PamChecker(section.pam_service, hostname=config.hostname, domains=domains))
     passwords = {name: one for (table, name), one in config.passwords.items() if table == "user"}
     books: list[Book] = [NamedUsers(passwords)] if passwords else []
     if section.password_file is not None:
