@@ -14,9 +14,10 @@ from relaynode.accounts.local import LocalChecker
 from relaynode.errors import TableError
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from relaynode.accounts.hashes import Secret
+    from relaynode.sasl.asked import Acceptor
 
 THREADS = 8
 """Logins at once. A failure takes two seconds in pam_unix."""
@@ -31,14 +32,21 @@ _BROKEN = frozenset({1, 2, 3, 5} | ({9, 26, 28} if sys.platform == "linux" else 
 
 
 class PamChecker(LocalChecker):
-    """A `Checker` on the PAM service of that name. `hostname`, `domains`: see LocalChecker."""
+    """A `Checker` on the PAM service of that name. `hostname`, `domains`, `tickets`: see
+    LocalChecker."""
 
-    def __init__(self, service: str, *, hostname: str, domains: Container[str] = ()) -> None:
-        super().__init__((), hostname=hostname, domains=domains, threads=THREADS)
+    def __init__(
+        self,
+        service: str,
+        *,
+        hostname: str,
+        domains: Container[str] = (),
+        tickets: Callable[[], Acceptor] | None = None,
+    ) -> None:
+        super().__init__((), hostname=hostname, domains=domains, threads=THREADS, tickets=tickets)
         self._service = service
 
-    async def mechanisms(self) -> tuple[str, ...]:
-        """See Checker."""
+    def _with_passwords(self) -> tuple[str, ...]:
         return MECHANISMS
 
     def find(self, user: str) -> tuple[str, Secret | None]:

@@ -51,8 +51,8 @@ def _certificate(
 def _logins(where: tuple[str, ...], listen: ListenSection, file: File) -> Iterator[Wrong]:
     """People must be able to log in where a login is all that counts."""
     known = file.accounts
-    others = known.password_file or known.dovecot_socket or known.pam_service
-    has_accounts = bool(file.user or others)
+    keys = (*_KEEPERS, "keytab")
+    has_accounts = bool(file.user) or any(getattr(known, key) is not None for key in keys)
     for key in ("submission", "submissions", "odmr"):
         addresses: list[ListenAddress] = getattr(listen, key)
         if addresses and not has_accounts:
@@ -84,6 +84,14 @@ def _accounts(section: AccountsSection, absolute: Callable[[Path], Path]) -> Ite
     if len(keys) > 1:
         text = f"[accounts] has {' and '.join(keys)}"
         yield Wrong(("accounts", keys[-1]), text, "one of them says who may log in")
+    if section.dovecot_socket is not None and section.keytab is not None:
+        text = "[accounts] has dovecot_socket and keytab"
+        yield Wrong(("accounts", "keytab"), text, "Dovecot has a setting of its own for it")
+    if section.keytab is not None and find_spec("gssapi") is None:
+        text = "keytab needs the package gssapi"
+        yield Wrong(("accounts", "keytab"), text, "pip install 'relaynode[gssapi]'")
+    if section.keytab is not None and not os.access(absolute(section.keytab), os.R_OK):
+        yield Wrong(("accounts", "keytab"), f"{section.keytab} cannot be read")
     if section.pam_service is not None and find_spec("pamela") is None:
         text = "pam_service needs the package pamela"
         yield Wrong(("accounts", "pam_service"), text, "pip install 'relaynode[pam]'")

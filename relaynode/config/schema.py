@@ -300,6 +300,7 @@ class AccountsSection(Section, frozen=True, kw_only=True):
     password_file: Path | None = None
     dovecot_socket: Path | None = None
     pam_service: FileName | None = None
+    keytab: Path | None = None
     senders: Literal["any", "domain", "own"] = "any"
     sender_domains: list[Name] = field(default_factory=list)
     sender_refusal: ReplyText = ReplyText(553, "5.7.1", "Sender address is not yours")

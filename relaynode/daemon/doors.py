@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relaynode.accounts.accounts import Accounts
 from relaynode.accounts.dovecot import DovecotChecker
+from relaynode.accounts.kerberos import Keytab
 from relaynode.accounts.local import LocalChecker, NamedUsers
 from relaynode.accounts.pam import PamChecker
 from relaynode.accounts.password_file import PasswordFile
@@ -32,16 +33,18 @@ def make_accounts(config: Config) -> Accounts:
     section = config.file.accounts
     if section.dovecot_socket is not None:
         return Accounts(DovecotChecker(config.absolute(section.dovecot_socket)))
+    ours: dict[str, Any] = {"hostname": config.hostname, "domains": config.local_domains}
+    if section.keytab is not None:
+        ours["tickets"] = Keytab(config.absolute(section.keytab)).context
     if section.pam_service is not None:
-        domains = config.local_domains
-        return Accounts(PamChecker(section.pam_service, hostname=config.hostname, domains=domains))
+        return Accounts(PamChecker(section.pam_service, **ours))
     passwords = {name: one for (table, name), one in config.passwords.items() if table == "user"}
     books: list[Book] = [NamedUsers(passwords)] if passwords else []
     if section.password_file is not None:
         books.append(PasswordFile(config.absolute(section.password_file)))
-    if not books:
+    if not books and section.keytab is None:
         return Accounts(None)
-    return Accounts(LocalChecker(books, hostname=config.hostname, domains=config.local_domains))
+    return Accounts(LocalChecker(books, **ours))
 
 
 @dataclass(slots=True)

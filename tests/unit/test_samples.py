@@ -34,7 +34,7 @@ REPEATED = {
 
 ALTERNATIVE = re.compile(
     r"^(?:password_command|password_credential|password_keyring|oauth|token_command"
-    r"|dovecot_socket|pam_service) = .*\n",
+    r"|dovecot_socket|pam_service|keytab) = .*\n",
     re.MULTILINE,
 )
 """Settings that exclude others that are shown."""

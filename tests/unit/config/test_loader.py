@@ -707,6 +707,10 @@ def test_pop3_wants_maildirs(complaints, write):
             "[accounts]\npassword_file = 'a'\ndovecot_socket = 'b'",
             ":3: [accounts] has password_file and dovecot_socket; one of them says who may log in",
         ),
+        (
+            "[accounts]\ndovecot_socket = 'b'\npam_service = 'x'",
+            ":3: [accounts] has dovecot_socket and pam_service; one of them says who may log in",
+        ),
         ("[accounts]\nsenders = 'all'", ":2: accounts.senders: 'all' is not accepted; accepted: "),
         (
             "[accounts]\nsender_refusal = 'go away'",
