@@ -281,6 +281,28 @@ def test_a_site_that_is_no_server_leaves_the_mail_untried(tmp_path, monkeypatch,
     assert play(tmp_path, monkeypatch, scenario) == 0
 
 
+def test_a_daemon_that_ends_in_the_middle_gives_back_what_it_had(tmp_path, monkeypatch):
+    async def scenario(site):
+        await site.keep(*(message(one, f"user+{one}@home.example") for one in "ABC"))
+        ours, theirs = pair("isp", "home")
+        serving = asyncio.ensure_future(site.source.serve(theirs, "127.0.0.1"))
+        await ours.read(5)
+        lines = (b"EHLO home", b"AUTH PLAIN " + plain("ann"), b"ATRN", b"220 home", b"250 home")
+        for line in (*lines, b"250 ok", b"250 ok", b"354 go"):
+            await ours.write(line + b"\r\n")
+            said = await ours.read(5)
+        assert said.endswith(b"the body\r\n.\r\n"), said
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        waiting = [one for each in await site.isp.store.waiting() for one in each.recipients]
+        return [(one.forward_path.address[5:6], one.attempts, one.in_doubt) for one in waiting]
+
+    # The first was sent and not answered: it may have been taken, so that it is marked.
+    found = play(tmp_path, monkeypatch, scenario)
+    assert [(name, doubt) for name, _, doubt in found] == [("A", True), ("B", False), ("C", False)]
+    assert [attempts for _, attempts, _ in found] == [0, 0, 0]
+
+
 def test_two_visits_at_once_bring_each_message_once(tmp_path, monkeypatch):
     async def scenario(site):
         await site.keep(*(message(str(n), f"user+{n}@home.example") for n in range(40)))

@@ -187,3 +187,11 @@ def test_each_filter_sees_the_sources_that_it_names(tmp_path):
         return None if found is None else [one.name for one in found.filters]
 
     assert [names(one) for one in ("uucp", "poll", "odmr")] == [["a"], ["a", "b"], None]
+
+
+@pytest.mark.parametrize(("sources", "asked"), [('["uucp"]', ["a"]), ('["poll"]', None)])
+def test_a_node_asks_the_filters_that_name_uucp_about_neighbours_mail(tmp_path, sources, asked):
+    milter = f'[milter.a]\nsocket = "unix:/a"\nsources = {sources}\n'
+    node = TestNode(tmp_path, SECTIONS + milter).open(store=MemoryStore(tmp_path / "scratch"))
+    found = node.uucp_mail._filters
+    assert (found and [one.name for one in found.filters]) == asked
