@@ -77,7 +77,9 @@ class OdmrServer:
             takes=lambda message, recipient: _is_for(recipient, wanted),
         )
         if not await run.has_work():
-            return atrn.NO_MAIL
+            for problem in run.result.problems:  # tables that cannot be read, so that mail waits
+                log.warning("ODMR: %s: %s", user, problem)
+            return atrn.UNABLE if run.result.problems else atrn.NO_MAIL
 
         async def bring(stream: Stream) -> None:
             ways.mailer_there = self._mailer(stream)

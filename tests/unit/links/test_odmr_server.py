@@ -218,6 +218,17 @@ def test_what_may_not_be_is_told_and_no_mail_goes(tmp_path, monkeypatch, user, l
     play(tmp_path, monkeypatch, scenario)
 
 
+def test_while_a_table_cannot_be_read_nobody_is_told_that_there_is_no_mail(tmp_path, monkeypatch):
+    async def scenario(site):
+        await site.keep(message("A", "user@home.example"))
+        table = tmp_path / "isp" / "tables" / "mailertable"
+        table.unlink()
+        table.mkdir()
+        return (await site.talk(b"ATRN home.example"))[0]
+
+    assert play(tmp_path, monkeypatch, scenario).startswith(b"451 4.3.0 ")
+
+
 def test_a_port_for_others_offers_no_atrn(tmp_path, monkeypatch):
     async def scenario(site):
         site.source.guard.terms = site.source.guard.terms.__class__()
