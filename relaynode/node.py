@@ -23,6 +23,7 @@ from relaynode.queue.sqlite import SqliteStore
 from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
+from relaynode.sources.quota import Limits, Quota
 from relaynode.sources.uucp_letters import UucpLetters
 from relaynode.sources.uucp_mail import RMAIL, UucpMail
 from relaynode.uucico.calls import Calls, Desk
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from relaynode.neighbours import Neighbours, Terms
     from relaynode.queue.model import QueuedMessage
     from relaynode.queue.store import Store
+    from relaynode.sources.filters import Filters
 
 
 KEEP_RUNS_DAYS = 100
@@ -118,7 +120,12 @@ def make_node(
         max_hops=queue.max_hops,
         clock=clock,
         utc_offset_minutes=utc_offset_minutes,
-        sender_bytes_per_day=config.file.quota.sender_bytes_per_day,
+        quota=Quota(
+            store,
+            Limits.of(config.file.quota),
+            clock,
+            lambda envelope: ways.links_of(envelope, rules.routing),
+        ),
     )
     dsns = DsnSource(
         rules,
@@ -154,6 +161,7 @@ def make_node(
         our_names=_our_names(neighbours),
         letter=letters.parcel,
         max_message_bytes=queue.message_size_bytes,
+        filters=_uucp_filters(config),
     )
     executor = Executor(
         store,
@@ -182,6 +190,15 @@ def make_node(
         uucp_mail,
         clock,
     )
+
+
+def _uucp_filters(config: Config) -> Filters | None:
+    """Who is asked about neighbours' mail; where nobody is, nothing of it is imported."""
+    if not any("uucp" in one.sources for one in config.file.milter.values()):
+        return None
+    from relaynode.sources.filters import source_filters_of
+
+    return source_filters_of(config, "uucp")
 
 
 def _our_names(neighbours: Neighbours) -> frozenset[str]:

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relaynode.accounts.answers import Denied, Later, More, Nonsense, Passed
 from relaynode.accounts.hashes import SHOWN, Plain, hash_password, parse_secret
 from relaynode.errors import RemoteProtocolError, TableError
-from relaynode.sasl.asked import Challenge, CheckPassword, WantKeys, WantPassword
-from relaynode.sasl.serving import SERVED, serve
+from relaynode.sasl.asked import (
+    Challenge,
+    CheckPassword,
+    WantAcceptor,
+    WantKeys,
+    WantPassword,
+)
+from relaynode.sasl.serving import SERVED, TICKETS, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
     from relaynode.accounts.answers import Answer, Visitor
     from relaynode.accounts.hashes import Secret
     from relaynode.config.values import Password
-    from relaynode.sasl.asked import Asked, Exchange
+    from relaynode.sasl.asked import Acceptor, Asked, Exchange
 
 THREADS = 2
 """Hashes that are computed at once."""
@@ -60,22 +66,34 @@ class LocalChecker:
     """A `Checker` on some books; where two have a name, the first one's counts.
 
     `hostname`: our name. `domains`: those behind an @ that say nothing, since they are ours.
+    `threads`: so many passwords are checked at once. `tickets`: makes what judges a Kerberos
+    ticket, for one login; raises TableError. None: there is no GSSAPI.
     """
 
     def __init__(
-        self, books: Sequence[Book], *, hostname: str, domains: Container[str] = ()
+        self,
+        books: Sequence[Book],
+        *,
+        hostname: str,
+        domains: Container[str] = (),
+        threads: int = THREADS,
+        tickets: Callable[[], Acceptor] | None = None,
     ) -> None:
+        self.tickets = tickets
         self.hostname = hostname
         self._books = books
         self._domains = domains
-        self._threads = ThreadPoolExecutor(THREADS, "logins")
+        self._threads = ThreadPoolExecutor(threads, "logins")
         self._waiting = 0
         self._common: tuple[list[Mapping[str, Secret]], tuple[str, ...]] | None = None
         self._decoy: Secret | None = None
 
     async def mechanisms(self) -> tuple[str, ...]:
         """See Checker. A client takes the best that it is offered and tries no other, so what one
-        account cannot do is not offered to any."""
+        account cannot do is not offered to any. Who has a ticket needs no password."""
+        return (*((TICKETS,) if self.tickets else ()), *self._with_passwords())
+
+    def _with_passwords(self) -> tuple[str, ...]:
         try:
             tables = [book.entries() for book in self._books]
         except TableError as error:
@@ -144,10 +162,19 @@ class _Exchanging:
         if self._exchange is None:
             self._exchange = serve(self._mechanism, response, self._checker.hostname)
             response = None
-        asked = self._send(response)
+        asked = await self._sent(response)
         while not isinstance(asked, Challenge | Passed | Denied):
-            asked = self._send(await self._answer(asked))
+            asked = await self._sent(await self._answer(asked))
         return More(asked.data) if isinstance(asked, Challenge) else asked
+
+    async def _sent(self, value: Any) -> Asked | Passed | Denied:
+        """The same, in a thread where it reads files."""
+        if self._mechanism == TICKETS:
+            found: Asked | Passed | Denied = await self._checker.in_thread(
+                lambda: self._send(value)
+            )
+            return found
+        return self._send(value)
 
     def _send(self, value: Any) -> Asked | Passed | Denied:
         """What the exchange asks next, or how it ends."""
@@ -163,6 +190,9 @@ class _Exchanging:
         match asked:
             case CheckPassword(user, password):
                 return await checker.in_thread(lambda: checker.is_password(user, password))
+            case WantAcceptor():
+                assert checker.tickets is not None, "GSSAPI was not offered"
+                return await checker.in_thread(checker.tickets)
             case WantPassword(user):
                 secret = checker.find(user)[1]
                 return None if secret is None else secret.plain()

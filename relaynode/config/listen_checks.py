@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from relaynode.config.uucp_checks import Wrong
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from relaynode.config.schema import AccountsSection, File, ListenSection
     from relaynode.config.values import ListenAddress
 
+_KEEPERS = ("password_file", "dovecot_socket", "pam_service")
+"""Keys of [accounts] that say who may log in."""
+
 _TLS_FIRST = ("submissions", "pop3s")
 """Keys whose clients speak TLS before anything else."""
 
@@ -24,6 +28,7 @@ def check_doors(file: File, absolute: Callable[[Path], Path]) -> Iterator[Wrong]
         yield from _certificate(("listen", name), listen, absolute)
         yield from _logins(("listen", name), listen, file)
     yield from _accounts(file.accounts, absolute)
+    yield from _odmr(file)
 
 
 def _certificate(
@@ -45,22 +50,51 @@ def _certificate(
 
 def _logins(where: tuple[str, ...], listen: ListenSection, file: File) -> Iterator[Wrong]:
     """People must be able to log in where a login is all that counts."""
-    has_accounts = bool(file.user or file.accounts.password_file or file.accounts.dovecot_socket)
-    for key in ("submission", "submissions"):
+    known = file.accounts
+    keys = (*_KEEPERS, "keytab")
+    has_accounts = bool(file.user) or any(getattr(known, key) is not None for key in keys)
+    for key in ("submission", "submissions", "odmr"):
         addresses: list[ListenAddress] = getattr(listen, key)
         if addresses and not has_accounts:
             text = f"nobody can log in at {key} of [{'.'.join(where)}]: there are no accounts"
             yield Wrong((*where, key), text, "add [accounts] password_file or a [user.NAME]")
     is_safe = listen.certificate is not None or bool(listen.plain_text_logins)
-    if not is_safe and any(not one.address.is_loopback for one in listen.submission):
-        text = f"[{'.'.join(where)}] has no certificate: nobody could log in at submission"
-        yield Wrong((*where, "submission"), text, "add certificate and key")
+    for key in ("submission", "odmr"):
+        addresses = getattr(listen, key)
+        if not is_safe and any(not one.address.is_loopback for one in addresses):
+            text = f"[{'.'.join(where)}] has no certificate: nobody could log in at {key}"
+            yield Wrong((*where, key), text, "add certificate and key")
+    if listen.odmr and not file.odmr:
+        text = f"nobody has mail to fetch at odmr of [{'.'.join(where)}]"
+        yield Wrong((*where, "odmr"), text, "add an [odmr.NAME] with user and domains")
+
+
+def _odmr(file: File) -> Iterator[Wrong]:
+    """Mail for our own people goes into their mailboxes, and waits for no site."""
+    ours = {domain.lower() for domain in file.node.local_domains}
+    for name, section in file.odmr.items():
+        for domain in section.domains:
+            if domain.lower() in ours:
+                text = f'"{domain}" is one of [node] local_domains: its mail is delivered here'
+                yield Wrong(("odmr", name, "domains"), text)
 
 
 def _accounts(section: AccountsSection, absolute: Callable[[Path], Path]) -> Iterator[Wrong]:
-    if section.password_file is not None and section.dovecot_socket is not None:
-        text = "[accounts] has password_file and dovecot_socket"
-        yield Wrong(("accounts", "dovecot_socket"), text, "one of them says who may log in")
+    keys = [key for key in _KEEPERS if getattr(section, key) is not None]
+    if len(keys) > 1:
+        text = f"[accounts] has {' and '.join(keys)}"
+        yield Wrong(("accounts", keys[-1]), text, "one of them says who may log in")
+    if section.dovecot_socket is not None and section.keytab is not None:
+        text = "[accounts] has dovecot_socket and keytab"
+        yield Wrong(("accounts", "keytab"), text, "Dovecot has a setting of its own for it")
+    if section.keytab is not None and find_spec("gssapi") is None:
+        text = "keytab needs the package gssapi"
+        yield Wrong(("accounts", "keytab"), text, "pip install 'relaynode[gssapi]'")
+    if section.keytab is not None and not os.access(absolute(section.keytab), os.R_OK):
+        yield Wrong(("accounts", "keytab"), f"{section.keytab} cannot be read")
+    if section.pam_service is not None and find_spec("pamela") is None:
+        text = "pam_service needs the package pamela"
+        yield Wrong(("accounts", "pam_service"), text, "pip install 'relaynode[pam]'")
     path = section.password_file
     if path is not None and not os.access(absolute(path).parent, os.R_OK | os.X_OK):
         yield Wrong(("accounts", "password_file"), f"the folder of {path} cannot be read")

@@ -222,6 +222,7 @@ class _Checker:
         self._check_remotes(file)
         self._check_listeners(file)
         self._check_milters(file)
+        self._check_quota(file)
         self._check_domains(file)
         self._check_relays(file)
         self._check_uucp(file)
@@ -326,6 +327,16 @@ class _Checker:
         for sender, its in file.sender.items():
             self._check_smart_hosts(file, its.smart_host, ("sender", sender, "smart_host"))
             self._check_sender(sender)
+
+    def _check_quota(self, file: schema.File) -> None:
+        for one in file.quota.links:
+            if one.whose not in {*self._named("link"), DEFAULT_LINK}:
+                known = ", ".join(file.link) or "none is defined"
+                text = f'there is no link "{one.whose}" (links: {known})'
+                self._problem(("quota", "links"), text, f"add [link.{one.whose}]")
+        for one in file.quota.senders:
+            whole = f"x{one.whose}" if one.whose.startswith("@") else one.whose
+            self._check_path(whole, ("quota", "senders"))
 
     def _check_smart_hosts(
         self, file: schema.File, named: SmartHostNames, path: tuple[str, ...]

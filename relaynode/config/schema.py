@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from relaynode.config.milter_values import MilterSocket
+from relaynode.config.quota_values import Allowance
 from relaynode.config.uucp_values import (
     MAIL_GRADE,
     CallText,
@@ -231,6 +232,7 @@ class ListenSection(Section, frozen=True, kw_only=True):
     smtp: list[ListenAddress] = field(default_factory=list)
     submission: list[ListenAddress] = field(default_factory=list)
     submissions: list[ListenAddress] = field(default_factory=list)
+    odmr: list[ListenAddress] = field(default_factory=list)
     pop3s: list[ListenAddress] = field(default_factory=list)
     certificate: Path | None = None
     key: Path | None = None
@@ -241,6 +243,13 @@ class ListenSection(Section, frozen=True, kw_only=True):
     networks: list[Network] = field(default_factory=list)
     xclient_hosts: list[Network] = field(default_factory=list)
     proxy_hosts: list[Network] = field(default_factory=list)
+
+
+class OdmrSection(Section, frozen=True, kw_only=True):
+    """[odmr.NAME]: a site that calls us for the mail of its domains, which we keep until then."""
+
+    user: Word
+    domains: Annotated[list[MailDomain], Meta(min_length=1)]
 
 
 class LimitsSection(Section, frozen=True, kw_only=True):
@@ -267,11 +276,15 @@ class QuotaSection(Section, frozen=True, kw_only=True):
     """[quota]: how much mail is taken from those whom this node serves."""
 
     sender_bytes_per_day: NotNegative = 0
+    senders: list[Allowance] = field(default_factory=list)
+    link_bytes_per_day: NotNegative = 0
+    links: list[Allowance] = field(default_factory=list)
 
 
 class MilterSection(Section, frozen=True, kw_only=True):
     """[milter.NAME]: a filter that is asked about mail. `listeners`: those of [listen.NAME], all
-    if none is named. `local`: it is asked about the mail of this machine's programs too."""
+    if none is named. `local`: it is asked about the mail of this machine's programs too. `sources`:
+    and about what else comes in: by UUCP, fetched from mailboxes, fetched by ODMR."""
 
     socket: MilterSocket
     default_action: Literal["accept", "tempfail", "reject", "quarantine"] = "tempfail"
@@ -280,6 +293,7 @@ class MilterSection(Section, frozen=True, kw_only=True):
     content_timeout_seconds: Positive = 300
     listeners: list[Name] = field(default_factory=list)
     local: bool = False
+    sources: list[Literal["uucp", "poll", "odmr"]] = field(default_factory=list)
 
 
 class AccountsSection(Section, frozen=True, kw_only=True):
@@ -287,6 +301,8 @@ class AccountsSection(Section, frozen=True, kw_only=True):
 
     password_file: Path | None = None
     dovecot_socket: Path | None = None
+    pam_service: FileName | None = None
+    keytab: Path | None = None
     senders: Literal["any", "domain", "own"] = "any"
     sender_domains: list[Name] = field(default_factory=list)
     sender_refusal: ReplyText = ReplyText(553, "5.7.1", "Sender address is not yours")
@@ -450,6 +466,7 @@ class File(Section, frozen=True, kw_only=True):
     oauth: dict[str, OauthSection] = field(default_factory=dict)
     etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)
+    odmr: dict[str, OdmrSection] = field(default_factory=dict)
     milter: dict[str, MilterSection] = field(default_factory=dict)
     accounts: AccountsSection = AccountsSection()
     limits: LimitsSection = LimitsSection()

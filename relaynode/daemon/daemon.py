@@ -21,6 +21,7 @@ from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
 from relaynode.links.etrn_server import EtrnServer
+from relaynode.links.odmr_server import OdmrServer
 from relaynode.node import Node, make_node
 from relaynode.sources.recent_logins import RecentLogins
 from relaynode.sources.smtp_settings import crowd_of, guard_of
@@ -114,8 +115,11 @@ class Daemon:
         crowd = crowd_of(config)
         recent = RecentLogins(config.file.access.pop_before_smtp_minutes * 60, time.monotonic)
         self.etrn = etrn = EtrnServer(config, self.node.store, self.node.links)
+        seconds = float(config.file.limits.command_seconds)
+        odmr = OdmrServer(config, self.node.parts, time.monotonic, seconds, self.wake)
         for name, section in config.file.listen.items():
             guard = guard_of(config, section, crowd, etrn.send_now)
+            guard.turn = odmr.turn
             doors = Doors(self.node, name, section, accounts, guard, recent)
             service, proxies = doors.pop3(), section.proxy_hosts
             submission, submissions = doors.submission(), doors.submission(is_private=True)
@@ -123,6 +127,7 @@ class Daemon:
                 (behind_proxies(doors.smtp().serve, proxies), section.smtp),
                 (behind_proxies(submission.serve, proxies), section.submission),
                 (behind_proxies(submissions.serve, proxies), section.submissions),
+                (behind_proxies(doors.odmr().serve, proxies), section.odmr),
                 (service.serve, section.pop3),
                 (service.serve_tls, section.pop3s),
             ):

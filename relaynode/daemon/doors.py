@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from relaynode.accounts.accounts import Accounts
 from relaynode.accounts.dovecot import DovecotChecker
+from relaynode.accounts.kerberos import Keytab
 from relaynode.accounts.local import LocalChecker, NamedUsers
+from relaynode.accounts.pam import PamChecker
 from relaynode.accounts.password_file import PasswordFile
 from relaynode.mail.status import Status
 from relaynode.mailboxes.pop3_listener import Pop3Service
@@ -31,13 +33,18 @@ def make_accounts(config: Config) -> Accounts:
     section = config.file.accounts
     if section.dovecot_socket is not None:
         return Accounts(DovecotChecker(config.absolute(section.dovecot_socket)))
+    ours: dict[str, Any] = {"hostname": config.hostname, "domains": config.local_domains}
+    if section.keytab is not None:
+        ours["tickets"] = Keytab(config.absolute(section.keytab)).context
+    if section.pam_service is not None:
+        return Accounts(PamChecker(section.pam_service, **ours))
     passwords = {name: one for (table, name), one in config.passwords.items() if table == "user"}
     books: list[Book] = [NamedUsers(passwords)] if passwords else []
     if section.password_file is not None:
         books.append(PasswordFile(config.absolute(section.password_file)))
-    if not books:
+    if not books and section.keytab is None:
         return Accounts(None)
-    return Accounts(LocalChecker(books, hostname=config.hostname, domains=config.local_domains))
+    return Accounts(LocalChecker(books, **ours))
 
 
 @dataclass(slots=True)
@@ -67,7 +74,14 @@ class Doors:
         """For those who log in; `is_private`: with TLS from the start."""
         return self._smtp(demands_login=True, is_private=is_private)
 
-    def _smtp(self, *, demands_login: bool, is_private: bool) -> SmtpSource:
+    def odmr(self) -> SmtpSource:
+        """For sites that come for the mail of their domains."""
+        guard = replace(self.guard, terms=replace(self.guard.terms, takes_atrn=True))
+        return self._smtp(demands_login=True, is_private=False, guard=guard)
+
+    def _smtp(
+        self, *, demands_login: bool, is_private: bool, guard: Guard | None = None
+    ) -> SmtpSource:
         node, file = self.node, self.node.config.file
         return SmtpSource(
             node.intake,
@@ -77,7 +91,7 @@ class Doors:
             max_size_bytes=file.queue.message_size_bytes,
             looks_up_clients=file.access.look_up_clients,
             knows_again=file.queue.remember_days > 0,
-            guard=self.guard,
+            guard=guard or self.guard,
             recent=self.recent,
             filters=filters_of(node.config, self.name),
             door=Door(

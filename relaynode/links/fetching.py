@@ -11,6 +11,7 @@ from relaynode.mailers.smtp_hop import NextHop
 from relaynode.polls.account import Account
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
+from relaynode.sources.filters import source_filters_of
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
 
@@ -84,6 +85,7 @@ class Fetching:
             knows_again=queue.remember_days > 0,
             common_id=f"odmr {result.account}",
             on_taken=taken,
+            filters=source_filters_of(self.config, "odmr"),
             guard=Guard(command_seconds=section.timeout_seconds),
         )
         hop = self._hop("account", result.account, section, _ODMR_PORT, count)
@@ -130,4 +132,5 @@ class Fetching:
             keep=section.keep,
             timeout_seconds=section.timeout_seconds,
             max_message_bytes=self.config.file.queue.message_size_bytes,
+            filters=source_filters_of(self.config, "poll"),
         )

@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import (
     MessageBroke,
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     )
 
     from relaynode.links.ways import Way, Ways
-    from relaynode.policy.route import Routing
+    from relaynode.mailers.mailer import Mailer
+    from relaynode.policy.route import Route, Routing
     from relaynode.queue.retry import RetryPolicy
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Settled
@@ -127,11 +128,21 @@ class RunParts:
     clock: Callable[[], float]
 
 
+class RunWays(Protocol):
+    """What a run asks of `Ways`."""
+
+    def way_of(self, route: Route, reverse_path: str = "") -> Way: ...
+    def host_of(self, way: Way) -> str: ...
+    def is_always_up(self, way: Way) -> bool: ...
+    def mailer(self, way: Way, count: ByteCount) -> Mailer: ...
+
+
 class QueueRun:
     """One run over the ways that `takes_way` accepts and the messages that `takes` accepts.
 
     `due_only`: leave alone what is to be tried later; a link-up tries all. `queue_ids`: look at
-    these messages only. `result`: what to add to, if this run is a part of another.
+    these messages only. `result`: what to add to, if this run is a part of another. `ways`: the
+    node's own, if none are given.
     """
 
     def __init__(
@@ -145,8 +156,10 @@ class QueueRun:
         queue_ids: Collection[str] | None = None,
         on_progress: Callable[[RunResult], None] = lambda result: None,
         result: RunResult | None = None,
+        ways: RunWays | None = None,
     ) -> None:
         self._parts = parts
+        self._ways = ways or parts.ways
         self._count = count
         self._takes_way = takes_way
         self._takes = takes
@@ -199,7 +212,7 @@ class QueueRun:
         for way, wanted, tried in unreached:
             is_attempt = counts(
                 tried,
-                is_always_up=self._parts.ways.is_always_up(way),
+                is_always_up=self._ways.is_always_up(way),
                 is_line_heard=self.result.is_heard,
             )
             await self.defer(wanted, tried, self.leg(way), is_attempt=is_attempt)
@@ -264,7 +277,7 @@ class QueueRun:
                 continue
             try:
                 route = final_route(routing, recipient.forward_path)
-                way = self._parts.ways.way_of(route, message.envelope.reverse_path)
+                way = self._ways.way_of(route, message.envelope.reverse_path)
             except TableError as error:
                 self._problem(str(error))
                 continue
@@ -279,7 +292,7 @@ class QueueRun:
     async def _session(self, way: Way, wanted: list[Wanted]) -> None:
         session = _Session(self, self._parts, way, wanted)
         try:
-            mailer = self._parts.ways.mailer(way, self._count)
+            mailer = self._ways.mailer(way, self._count)
             async with self._sessions:
                 await mailer.deliver(session, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
@@ -388,7 +401,7 @@ class QueueRun:
 
     def host_of(self, way: Way) -> str:
         """The next hop's name in the host status."""
-        return self._parts.ways.host_of(way)
+        return self._ways.host_of(way)
 
     async def defer(
         self, wanted: Sequence[Wanted], tried: Tried, leg: Leg, *, is_attempt: bool = True

@@ -31,6 +31,7 @@ from relaynode.mailers.smtp import SmtpMailer
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.mailers.uux import UuxMailer
 from relaynode.policy.by_sender import sender_keys
+from relaynode.policy.expand import final_route
 from relaynode.policy.mailer_forms import KINDS, Role
 from relaynode.policy.rewrite import rewrite
 from relaynode.wire.client_contexts import ClientContexts
@@ -42,10 +43,11 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.values import HostPort
+    from relaynode.mail.envelope import Envelope
     from relaynode.mailers.mailer import Mailer
     from relaynode.mailers.users import Users
     from relaynode.neighbours import Neighbours
-    from relaynode.policy.route import Route
+    from relaynode.policy.route import Route, Routing
     from relaynode.queue.servers import Servers
     from relaynode.rules import Rules
     from relaynode.wire.meter import ByteCount
@@ -171,6 +173,12 @@ class Ways:
         if way.smart_hosts:
             return self._config.link_of(self._config.file.smart_host[way.name])
         return self._config.world_link
+
+    def links_of(self, envelope: Envelope, routing: Routing) -> frozenset[str]:
+        """The links that mail would go over now. Raises: TableError."""
+        routes = (final_route(routing, one) for one in envelope.recipients)
+        links = (self.link_of(self.way_of(one, envelope.reverse_path)) for one in routes)
+        return frozenset(link for link in links if link is not None)
 
     def told(self, way: Way) -> str:
         """Where mail on a way goes, for people; nothing is asked for it."""

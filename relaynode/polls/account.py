@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from relaynode.logins import Login
+    from relaynode.sources.filters import Filters
     from relaynode.wire.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name."""
+    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name.
+    `filters`: who is asked about its mail."""
 
     name: str
     server: str
@@ -30,3 +32,4 @@ class Account:
     keep: bool = False
     timeout_seconds: float = 300.0
     max_message_bytes: int = 50 * 1024 * 1024
+    filters: Filters | None = None

@@ -17,7 +17,8 @@ from relaynode.mail.envelope import NULL_PATH, Envelope
 from relaynode.mail.header import find_header_end, first_value
 from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
-from relaynode.sources.intake import Arrival
+from relaynode.sources.intake import Arrival, Parcel
+from relaynode.sources.local_filters import filter_taken, held
 
 if TYPE_CHECKING:
     from relaynode.mail.envelope import Recipient
@@ -46,18 +47,23 @@ class Fetched:
         """Queue a message that has come whole, and mark it by its unique-id, in one transaction.
 
         `uid`: None for a message that cannot be known again. `peer`: the server, as a stream has
-        it. Once this has begun, calling the poll off waits for its end. Raises: Rejected,
-        StoreError; the message must then stay at the server.
+        it. Once this has begun, calling the poll off waits for its end. Filters may have it held,
+        or throw it away: then there is a mark only. Raises: Rejected, StoreError; the message must
+        then stay at the server.
         """
-        await finish(
-            self.intake.accept(
-                collector,
-                Envelope(reverse_path(collector.head), tuple(self._recipients)),
-                self._arrival(peer),
-                given=[self.account.deliver_to],
-                seen=[] if uid is None else [SeenMark(self.account.name, uid)],
-            )
-        )
+        envelope = Envelope(reverse_path(collector.head), tuple(self._recipients))
+        given = (self.account.deliver_to,)
+        parcels = await self._filtered(Parcel(collector, envelope, self._arrival(peer), given))
+        seen = [] if uid is None else [SeenMark(self.account.name, uid)]
+        await finish(self.intake.accept_all(parcels, seen=seen))
+
+    async def _filtered(self, parcel: Parcel) -> list[Parcel]:
+        """What the filters leave of a message. Raises: Rejected if it shall come again later."""
+        filters = self.account.filters
+        if filters is None:
+            return [parcel]
+        left = await filter_taken(self.intake, filters, parcel, held)
+        return [] if left is None else [left]
 
     def _arrival(self, peer: str) -> Arrival:
         address = peer.partition("[")[2].removesuffix("]")

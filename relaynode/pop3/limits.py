@@ -31,8 +31,9 @@ MAX_AUTH_COMMAND_BYTES = 255
 # RFC 2449 section 4 asks for 255 bytes, line end included; long names and passwords need more.
 MAX_COMMAND_BYTES = 512
 
-# RFC 4616 section 2: three fields of at most 255 bytes and two NULs are 1024 bytes in base64.
-MAX_SASL_LINE_BYTES = 1026
+# RFC 5034 section 4: the longest response that a mechanism has. A Kerberos ticket is longer than a
+# name and a password; so many bytes RFC 4954 has for SMTP.
+MAX_SASL_LINE_BYTES = 12288
 
 # Pipelined commands that wait for the driver's answer to an earlier one.
 MAX_PENDING_BYTES = 65_536

@@ -164,6 +164,14 @@ class MemoryStore:
             and entry.message.envelope.reverse_path.lower() == reverse_path.lower()
         )
 
+    async def link_bytes(self, link: str, since: float) -> int:
+        """How much has been queued after that time that counts for a link."""
+        return sum(
+            entry.message.content.size_bytes
+            for entry in self._entries.values()
+            if entry.message.arrived_at > since and link in entry.message.links
+        )
+
     async def waiting(
         self, now: float | None = None, queue_ids: Collection[str] | None = None
     ) -> list[QueuedMessage]:

@@ -278,4 +278,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE message ADD COLUMN grade TEXT NOT NULL DEFAULT 'C'",
         "ALTER TABLE message ADD COLUMN within_seconds REAL",
     ),
+    (
+        # Links that a message counts for, where they have a quota.
+        """CREATE TABLE message_link (
+            queue_id TEXT NOT NULL REFERENCES message (queue_id) ON DELETE CASCADE,
+            link TEXT NOT NULL,
+            PRIMARY KEY (queue_id, link)
+        ) WITHOUT ROWID""",
+    ),
 )

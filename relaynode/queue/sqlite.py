@@ -215,13 +215,21 @@ class SqliteStore:
 
     async def sent_bytes(self, reverse_path: str, since: float) -> int:
         """How much has been queued from a sender after that time."""
+        return await self._sum_bytes(
+            "FROM message WHERE arrived_at > ? AND lower(reverse_path) = lower(?)",
+            (since, reverse_path),
+        )
 
+    async def link_bytes(self, link: str, since: float) -> int:
+        """How much has been queued after that time that counts for a link."""
+        return await self._sum_bytes(
+            "FROM message JOIN message_link USING (queue_id) WHERE arrived_at > ? AND link = ?",
+            (since, link),
+        )
+
+    async def _sum_bytes(self, where: str, values: tuple[float, str]) -> int:
         def work(db: sqlite3.Connection) -> int:
-            found = db.execute(
-                "SELECT coalesce(sum(size_bytes), 0) FROM message"
-                " WHERE arrived_at > ? AND lower(reverse_path) = lower(?)",
-                (since, reverse_path),
-            )
+            found = db.execute(f"SELECT coalesce(sum(size_bytes), 0) {where}", values)
             total: int = found.fetchone()[0]
             return total
 

@@ -89,6 +89,10 @@ class Store(Protocol):
         upper and lower case are the same."""
         ...
 
+    async def link_bytes(self, link: str, since: float) -> int:
+        """How much has been queued after that time that counts for a link."""
+        ...
+
     # --- delivery
 
     async def waiting(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,38 @@ class WantKeys:
     digest: str
 
 
-Asked: TypeAlias = Challenge | CheckPassword | WantPassword | WantKeys
+class Acceptor(Protocol):
+    """A GSS-API context as acceptor. Errors come as RemoteProtocolError; steps may read files."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Do both sides know each other?"""
+        ...
+
+    @property
+    def user(self) -> str:
+        """Whose ticket it was, once it is complete; "" for somebody who is no user of ours."""
+        ...
+
+    def step(self, token: bytes) -> bytes:
+        """Go on with the client's token; what it shall get."""
+        ...
+
+    def wrap(self, message: bytes) -> bytes:
+        """`message` signed for the client."""
+        ...
+
+    def unwrap(self, message: bytes) -> bytes:
+        """What the client has signed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WantAcceptor:
+    """Answer with an Acceptor."""
+
+
+Asked: TypeAlias = Challenge | CheckPassword | WantPassword | WantKeys | WantAcceptor
 
 Exchange: TypeAlias = Generator[Asked, Any, str | None]
 """One login as the server plays it: asks, is sent the answers, and returns the user who has shown

@@ -1,8 +1,8 @@
 """Login mechanisms as a server plays them (RFC 4422). Pure: what they need to know they ask for.
 
-PLAIN is RFC 4616, LOGIN an expired draft, CRAM-MD5 RFC 2195, SCRAM RFC 5802 and RFC 7677. Whether a
-user exists is not to be told from what is said: one who does not is asked for all that others are.
-Nobody may log in for somebody else.
+PLAIN is RFC 4616, LOGIN an expired draft, CRAM-MD5 RFC 2195, SCRAM RFC 5802 and RFC 7677, GSSAPI
+RFC 4752. Whether a user exists is not to be told from what is said: one who does not is asked for
+all that others are. Nobody may log in for somebody else.
 """
 
 from __future__ import annotations
@@ -14,18 +14,34 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import RemoteProtocolError
-from relaynode.sasl.asked import Challenge, CheckPassword, ScramKeys, WantKeys, WantPassword
+from relaynode.sasl.asked import (
+    Challenge,
+    CheckPassword,
+    ScramKeys,
+    WantAcceptor,
+    WantKeys,
+    WantPassword,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relaynode.sasl.asked import Exchange
+    from relaynode.sasl.asked import Acceptor, Exchange
+
+TICKETS = "GSSAPI"
+"""Played too, where there is an Acceptor."""
 
 SERVED = ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
-"""All that we can play, the one that shows least first."""
+"""All that we can play with passwords, the one that shows least first."""
 
 MAX_NAME_BYTES = 255
 """RFC 4616 section 2, of a name and of a password."""
+
+MAX_TOKEN_BYTES = 9000
+"""A ticket with many groups has some thousand bytes; RFC 4954 section 4 bounds the line."""
+
+MAX_TOKENS = 4
+"""Kerberos has one each way, or two."""
 
 DECOY_ITERATIONS = 4096
 """What users without keys seem to have; RFC 7677 section 4 asks for so many at least."""
@@ -45,6 +61,8 @@ def serve(name: str, initial: bytes | None, hostname: str) -> Exchange:
             return _login(initial)
         case "CRAM-MD5":
             return _cram_md5(initial, hostname)
+        case "GSSAPI":
+            return _gssapi(initial)
     return _scram(initial, name.removeprefix("SCRAM-"))
 
 
@@ -79,6 +97,33 @@ def _cram_md5(initial: bytes | None, hostname: str) -> Exchange:
     right = hmac.new((password or "").encode(), challenge, "md5").hexdigest()
     is_right = hmac.compare_digest(given.lower().encode(), right.encode())
     return user if is_right and password is not None else None
+
+
+def _gssapi(initial: bytes | None) -> Exchange:
+    token = (yield Challenge(b"")) if initial is None else initial
+    context: Acceptor = yield WantAcceptor()
+    for _ in range(MAX_TOKENS):
+        answer = context.step(_token(token))
+        if context.is_complete:
+            break
+        token = yield Challenge(answer)
+    else:
+        raise RemoteProtocolError("GSSAPI: there is no end to it")
+    if answer and (yield Challenge(answer)):
+        raise RemoteProtocolError("GSSAPI: a token behind the last one")
+    # RFC 4752 3.1: no security layer is offered, and no buffer for one.
+    chosen = context.unwrap(_token((yield Challenge(context.wrap(b"\1\0\0\0")))))
+    if len(chosen) < 4 or chosen[:4] != b"\1\0\0\0":
+        raise RemoteProtocolError("GSSAPI: a layer that was not offered")
+    acting_as = _text("GSSAPI", chosen[4:])
+    user = context.user and _name("GSSAPI", context.user)
+    return user if user and acting_as in ("", user) else None
+
+
+def _token(data: bytes) -> bytes:
+    if not data or len(data) > MAX_TOKEN_BYTES:
+        raise RemoteProtocolError("GSSAPI: no token")
+    return data
 
 
 def _scram(initial: bytes | None, digest: str) -> Exchange:

@@ -73,6 +73,15 @@ class SendNow:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnWanted:
+    """ATRN: the client wants to be the server, and be brought the mail for these domains, or for
+    all that are kept for its login if none is named. Answer with `reply`: a 2xx ends the session,
+    and on the same connection the other begins."""
+
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Introduced:
     """XCLIENT: a proxy says which client it speaks for. Answer with `introduce`."""
 
@@ -152,6 +161,7 @@ Event = (
     | AuthCancelled
     | Verify
     | SendNow
+    | TurnWanted
     | Introduced
     | ContentStart
     | ContentData

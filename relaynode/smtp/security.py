@@ -75,7 +75,14 @@ class Security:
 
     def refusal_of(self, verb: str) -> Status | None:
         """What a command is told that comes before the login that is demanded."""
-        if not self.demands_login or self.is_logged_in or verb not in _BOUND:
+        if not self.demands_login or verb not in _BOUND:
+            return None
+        return self.demand
+
+    @property
+    def demand(self) -> Status | None:
+        """What is said where nothing goes without a login; None to one who is in."""
+        if self.is_logged_in:
             return None
         return _TLS_FIRST if self.may_start_tls and not self.may_log_in else _LOGIN_FIRST
 

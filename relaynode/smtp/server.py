@@ -2,7 +2,7 @@
 
 Extensions: PIPELINING (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), CHUNKING (3030),
 ENHANCEDSTATUSCODES (2034), DSN (3461), LIMITS (9422), our own XRELAYNODE-ONCE (`once.py`), and
-where the terms say so ETRN (1985) and XCLIENT (`xclient.py`).
+where the terms say so ETRN (1985), ATRN (2645) and XCLIENT (`xclient.py`).
 
 The driver feeds bytes, then takes events one at a time with `next_event`, h11's way. An event that
 asks for a decision (Mail, Rcpt, ContentEnd ...) holds everything behind it until `reply` is called;
@@ -21,13 +21,14 @@ what a client pipelined waits in the buffer meanwhile.
              was not the last
     AUTH     AUTH                  (responses until the login has ended)
     TLS      STARTTLS              (nothing until the driver has TLS)
-    CLOSED   QUIT, 421             nothing
+    CLOSED   QUIT, 421, ATRN       nothing
     READY and START                STARTTLS; READY also AUTH (`security.py`)
     any that takes commands        NOOP RSET QUIT VRFY HELP
 
 A BDAT that may not come is refused like any other command, but the bytes it announces are read
 first, and so are those of the chunks that follow it. RSET without HELO or EHLO leads to START.
-Where they are offered, EXPN may come where VRFY may, ETRN in READY, XCLIENT in START and READY.
+Where they are offered, EXPN may come where VRFY may, ETRN and ATRN in READY, XCLIENT in START
+and READY.
 
 A session survives RSET, a transaction does not: they are separate objects.
 """
@@ -42,7 +43,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import LocalProtocolError
 from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
-from relaynode.smtp import etrn, once, security, xclient
+from relaynode.smtp import atrn, etrn, once, security, xclient
 from relaynode.smtp.events import (
     AuthCancelled,
     AuthResponse,
@@ -61,6 +62,7 @@ from relaynode.smtp.events import (
     SendNow,
     StartTls,
     TransactionReset,
+    TurnWanted,
     Verify,
 )
 from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt, unknown_parameter
@@ -118,7 +120,9 @@ class _Verb:
 
 # RFC 5321 4.5.3.1.2: a domain has 255 octets at most.
 _HELO_NAME = re.compile(r"[!-~\u00a0-\U0010ffff]{1,255}\Z")
-_Question = Mail | Rcpt | Verify | SendNow | Introduced | ContentEnd | AuthStart | AuthResponse
+_Question = (
+    Mail | Rcpt | Verify | SendNow | TurnWanted | Introduced | ContentEnd | AuthStart | AuthResponse
+)
 """Events that wait for an answer."""
 
 _TOO_LONG = b"\n"  # stands for a line that was not kept: no line holds its own end
@@ -210,6 +214,8 @@ class Session:
             self._messages += 1
         elif isinstance(pending, Verify | SendNow):
             self._count_idle()
+        elif isinstance(pending, TurnWanted) and status.is_success:
+            self.phase = Phase.CLOSED
         elif isinstance(pending, Mail) and status.is_success:
             self.phase = Phase.MAIL
         elif isinstance(pending, Rcpt) and status.is_success:
@@ -380,6 +386,7 @@ class Session:
             "DSN",
             self.terms.limits,
             *(("ETRN",) if self.terms.takes_etrn else ()),
+            *(("ATRN",) if self.terms.takes_atrn else ()),
             *((xclient.KEYWORD,) if self.terms.takes_xclient else ()),
             *self.security.keywords,
             *((once.KEYWORD,) if self._knows_again else ()),
@@ -536,6 +543,21 @@ class Session:
             self._refuse(etrn.WRONG)
             return None
         return self._ask(SendNow(*node))
+
+    def _atrn(self, rest: str) -> Event | None:
+        if (demand := self.security.demand) is not None:
+            self._refuse(demand)
+            return None
+        if self._buffer:
+            # It would be taken for what the client says as a server.
+            self._say(atrn.EARLY)
+            self.phase = Phase.CLOSED
+            return None
+        domains = atrn.parse_domains(rest)
+        if domains is None:
+            self._refuse(atrn.WRONG)
+            return None
+        return self._ask(TurnWanted(domains))
 
     def _xclient(self, rest: str) -> Event | None:
         try:
@@ -701,6 +723,10 @@ def _takes_etrn(terms: Terms) -> bool:
     return terms.takes_etrn
 
 
+def _takes_atrn(terms: Terms) -> bool:
+    return terms.takes_atrn
+
+
 def _takes_xclient(terms: Terms) -> bool:
     return terms.takes_xclient
 
@@ -722,6 +748,7 @@ _VERBS: dict[str, _Verb] = {
     "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
     "EXPN": _Verb(_ANY, Session._expn, _rcpt_first, lambda terms: terms.expands),
     "ETRN": _Verb(frozenset({Phase.READY}), Session._etrn, _hello_first, _takes_etrn),
+    "ATRN": _Verb(frozenset({Phase.READY}), Session._atrn, _hello_first, _takes_atrn, True),
     "XCLIENT": _Verb(_CALM, Session._xclient, _in_transaction, _takes_xclient, True),
     "HELP": _Verb(_ANY, Session._help, _rcpt_first),
     "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
@@ -729,7 +756,9 @@ _VERBS: dict[str, _Verb] = {
     "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction, is_last_of_group=True),
 }
 _DENIED = frozenset(
-    {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "HELP", "AUTH", "STARTTLS"}
+    {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "ATRN", "HELP", "AUTH", "STARTTLS"}
 )
 """What a client that is not welcome asks in vain; it may still say hello and goodbye."""
-_NOT_IMPLEMENTED = frozenset({"EXPN", "TURN", "SEND", "SOML", "SAML", "ETRN", "AUTH", "STARTTLS"})
+_NOT_IMPLEMENTED = frozenset(
+    {"EXPN", "TURN", "SEND", "SOML", "SAML", "ETRN", "ATRN", "AUTH", "STARTTLS"}
+)

@@ -26,6 +26,7 @@ class Terms:
     (RFC 5321 4.5.3.1.10). `max_messages`: of the session, 0 for any number; both are announced
     (RFC 9422). `max_errors`, `max_refusals`, `max_idle_commands`: see above.
     `verifies`, `expands`: VRFY and EXPN are answered. `takes_etrn`: ETRN (RFC 1985) is offered.
+    `takes_atrn`: so is ATRN (RFC 2645), to those who have logged in.
     `takes_xclient`: the client may say whom it speaks for (`xclient.py`). `is_strict`: a client
     that does not wait for an answer where it must (RFC 2920 3.1) is sent away.
     """
@@ -38,6 +39,7 @@ class Terms:
     verifies: bool = False
     expands: bool = False
     takes_etrn: bool = False
+    takes_atrn: bool = False
     takes_xclient: bool = False
     is_strict: bool = False
 

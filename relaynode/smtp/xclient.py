@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from relaynode.errors import AddressError
 from relaynode.mail.xtext import xtext_decode
@@ -29,13 +29,24 @@ class Identity:
 
     `address`: in ipaddress's form, "" if it is not known. `name`: "" if it has none.
     `is_name_unknown`: it could not be looked up now. `login`: as whom it has logged in, "" if it
-    has not. HELO and PROTO are not kept: the proxy says hello anew.
+    has not. `helo`: what it called itself, `protocol`: "SMTP" or "ESMTP"; "" for what counts is how
+    the proxy says hello.
     """
 
     address: str | None = None
     name: str | None = None
     is_name_unknown: bool = False
     login: str | None = None
+    helo: str | None = None
+    protocol: str | None = None
+
+    def later(self, other: Identity) -> Identity:
+        """What holds when the proxy has said this and then the other."""
+        said = {field.name: getattr(other, field.name) for field in fields(other)}
+        known = {name: value for name, value in said.items() if value is not None}
+        if other.name is None:
+            del known["is_name_unknown"]
+        return replace(self, **known)
 
 
 def parse_xclient(argument: str) -> Identity:
@@ -57,6 +68,8 @@ def parse_xclient(argument: str) -> Identity:
         name=_known(name),
         is_name_unknown=name is not None and name.upper() == TEMPORARILY_UNAVAILABLE,
         login=_known(values.get("LOGIN")),
+        helo=_known(values.get("HELO")),
+        protocol=values["PROTO"].upper() if "PROTO" in values else None,
     )
 
 

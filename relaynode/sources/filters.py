@@ -59,6 +59,14 @@ def local_filters_of(config: Config) -> Filters | None:
     return _filters(chosen, config, "local")
 
 
+def source_filters_of(config: Config, source: str) -> Filters | None:
+    """The filters for a source that no listener has: "uucp", "poll", "odmr"; None if there are
+    none."""
+    milters = config.file.milter.items()
+    chosen = [_filter(name, section) for name, section in milters if source in section.sources]
+    return _filters(chosen, config, source)
+
+
 def _filters(chosen: Sequence[Filter], config: Config, name: str) -> Filters | None:
     size_bytes = config.file.queue.message_size_bytes
     return Filters(chosen, config.hostname, name, size_bytes) if chosen else None

@@ -21,7 +21,7 @@ from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end, first_value
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import NewMessage, OnceMark, SeenMark
-from relaynode.sources.quota import Quota
+from relaynode.sources.quota import Limits, Quota
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -138,7 +138,7 @@ class Parcel:
 class Intake:
     """The way into one queue. `on_queued` is called with the queue id after each commit.
 
-    `sender_bytes_per_day`: what each sender of ours may send, 0 for any.
+    `quota`: what those whom we serve may send; None for any.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Intake:
         max_hops: int,
         clock: Callable[[], float],
         utc_offset_minutes: Callable[[float], int],
-        sender_bytes_per_day: int = 0,
+        quota: Quota | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -159,7 +159,7 @@ class Intake:
         self._clock = clock
         self._utc_offset_minutes = utc_offset_minutes
         self.on_queued: Callable[[str], None] = lambda queue_id: None
-        self.quota = Quota(store, sender_bytes_per_day, clock)
+        self.quota = quota or Quota(store, Limits(), clock)
 
     def collector(self, queue_id: str = "") -> Collector:
         """A place for the content of a new message. `queue_id`: if it has one already."""
@@ -289,7 +289,9 @@ class Intake:
         if not parcel.arrival.is_from_us:
             return
         size_bytes = parcel.collector.size_bytes
-        refusal = await self.quota.refusal(parcel.envelope.reverse_path, size_bytes)
+        envelope = parcel.envelope
+        refusal = await self.quota.refusal(envelope.reverse_path, size_bytes)
+        refusal = refusal or await self.quota.link_refusal(envelope, size_bytes)
         if refusal is not None:
             raise Rejected(refusal)
 
@@ -331,6 +333,7 @@ class Intake:
                     hold_reason=arrival.hold_reason,
                     grade=urgency.grade,
                     within_seconds=urgency.within_seconds,
+                    links=self.quota.links_of(part) if arrival.is_from_us else (),
                 )
             )
 

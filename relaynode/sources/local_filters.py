@@ -1,4 +1,5 @@
-"""Filters for mail that programs of this machine submit (Postfix: non_smtpd_milters).
+"""Filters for mail that no SMTP client brings (Postfix: non_smtpd_milters): what programs of this
+machine submit, what UUCP neighbours bring, and what was fetched from mailboxes.
 
 They are shown a session such as Postfix makes up for it: a client localhost, all steps at once.
 """
@@ -15,7 +16,10 @@ from relaynode.sources.letter import Letter
 from relaynode.sources.smtp_transaction import Transaction, apply_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from relaynode.mail.envelope import Envelope, Recipient
+    from relaynode.mail.status import Status
     from relaynode.policy.verdict import Verdict
     from relaynode.sources.filters import Filters, FilterSession
     from relaynode.sources.intake import Intake
@@ -32,6 +36,37 @@ async def filter_local(intake: Intake, filters: Filters, parcel: Parcel) -> Parc
         if not is_left:
             filtering.parcel.collector.discard()
     return filtering.parcel if is_left else None
+
+
+async def filter_taken(
+    intake: Intake,
+    filters: Filters,
+    parcel: Parcel,
+    refused: Callable[[Parcel, Status], Parcel],
+) -> Parcel | None:
+    """The same for mail that somebody else has taken before, so that nobody is there to be refused.
+
+    `refused`: what is queued instead of mail that a filter refuses for good. Raises: Rejected for
+    one that shall come again later, StoreError, TableError; its content is discarded then.
+    """
+    filtering = _LocalFiltering(intake, filters, parcel)
+    left: Parcel | None = None
+    try:
+        if await filtering.run():
+            left = filtering.parcel
+    except Rejected as error:
+        if not error.status.is_permanent:
+            raise
+        left = refused(filtering.parcel, error.status)
+    finally:
+        if left is None:
+            filtering.parcel.collector.discard()
+    return left
+
+
+def held(parcel: Parcel, status: Status) -> Parcel:
+    """For `filter_taken`: it is held for the operator."""
+    return replace(parcel, arrival=replace(parcel.arrival, hold_reason=f"refused: {status}"))
 
 
 @dataclass(slots=True)
@@ -59,8 +94,8 @@ class _LocalFiltering:
         self._note(transaction, await session.connect(client))
         self._note(transaction, await session.hello(self.filters.hostname, {}))
         self._note(transaction, await session.mail(mail, None, collector.queue_id, {}))
-        for path in transaction.expansions:
-            if not transaction.is_discarded:
+        for path, expansion in transaction.expansions.items():
+            if not transaction.is_discarded and not _is_refused(expansion.values()):
                 self._note(transaction, await session.rcpt(path, None))
         if not transaction.is_discarded:
             self._note(transaction, await session.data())
@@ -107,6 +142,11 @@ class _LocalFiltering:
 
     def _expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
         return {self.intake.identity(one): one for one in self.intake.expand([address])}
+
+
+def _is_refused(recipients: Iterable[Recipient]) -> bool:
+    """Was somebody refused here already, so that a DSN goes out?"""
+    return all(one.mailer == "error" for one in recipients)
 
 
 def _changed(envelope: Envelope, made: Envelope) -> Envelope:

@@ -15,7 +15,8 @@ from relaynode.mail import trace
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.client import NameState
 from relaynode.policy.verdict import addressed
-from relaynode.smtp import etrn, events
+from relaynode.smtp import atrn, etrn, events
+from relaynode.smtp.xclient import Identity
 from relaynode.sources.intake import Arrival, Rejected
 from relaynode.sources.smtp_desk import FULL
 from relaynode.sources.smtp_door import Entering, cipher_of, tls_of
@@ -40,9 +41,9 @@ _OUR_FAULT = temporary("Local error; try again later", "4.3.0")
 
 @dataclass(slots=True)
 class Dialogue:
-    """One client. `welcome`: what the access table said of it. `entering`: its logins.
-    `unconfirmed`: the queue id of what was accepted last, until a command shows that the client has
-    heard of it."""
+    """One client. `welcome`: what the access table said of it. `entering`: its logins. `told`: what
+    a proxy says of it. `unconfirmed`: the queue id of what was accepted last, until a command shows
+    that the client has heard of it."""
 
     source: SmtpDesk
     session: server.Session
@@ -54,6 +55,7 @@ class Dialogue:
     entering: Entering
     transaction: Transaction | None = None
     unconfirmed: str = ""
+    told: Identity = field(default_factory=Identity)
     _is_exempt: bool = field(init=False)
     _is_ours: bool = field(init=False)
 
@@ -92,6 +94,9 @@ class Dialogue:
                     self.session.reply(*self.source.answer(event))
                 case events.SendNow():
                     self.session.reply(await self._send_now(event))
+                case events.TurnWanted():
+                    if await self._turn(event):
+                        return
                 case events.Introduced():
                     await self._introduce(event)
                 case events.Mail():
@@ -106,7 +111,9 @@ class Dialogue:
                     await self._answer_content()
                 case events.Hello():
                     self.reset()
-                    await self.filtering.hello(event.name, self.session, cipher_of(self.stream))
+                    await self.filtering.hello(
+                        self._hello_name, self.session, cipher_of(self.stream)
+                    )
                 case events.TransactionReset() | events.ContentRefused():
                     self.reset()
                 case events.StartTls():
@@ -169,6 +176,22 @@ class Dialogue:
     async def _send(self) -> None:
         await self.stream.write(self.session.data_to_send(), self.source.guard.command_seconds)
 
+    async def _turn(self, asked: events.TurnWanted) -> bool:
+        """Has it come to that, and is it over?"""
+        user = self.entering.user
+        try:
+            found = await self.source.guard.turn(user, asked.domains)
+        except StoreError as error:
+            log.error("ATRN: %s", error)
+            found = atrn.UNABLE
+        self.session.reply(found if isinstance(found, Status) else atrn.TURNING)
+        if isinstance(found, Status):
+            return False
+        await self._send()
+        await self.filtering.close()
+        await found(self.stream)
+        return True
+
     async def _send_now(self, asked: events.SendNow) -> Status:
         if not await self.source.gate.may_ask_for(self.client, asked.domain):
             return etrn.not_allowed(asked.domain)
@@ -181,6 +204,7 @@ class Dialogue:
     async def _introduce(self, event: events.Introduced) -> None:
         """From now on it is the client that the proxy speaks for."""
         self.reset()
+        self.told = self.told.later(event.identity)
         self.client = self.source.gate.introduced(self.client, event.identity)
         self._look_at_client()
         door, was_private = self.source.door, self.session.security.is_private
@@ -322,7 +346,7 @@ class Dialogue:
             self.filtering.end_message()
 
     def _arrival(self, hold_reason: str) -> Arrival:
-        client, hello = self.client, self.session.hello_name
+        client, hello = self.client, self._hello_name
         warnings: tuple[str, ...] = ()
         if user := self.trusted_user:
             origin, source = trace.user_origin(user, hello), f"local {user}"
@@ -349,9 +373,15 @@ class Dialogue:
         )
 
     @property
+    def _hello_name(self) -> str:
+        """What the client calls itself."""
+        return self.told.helo or self.session.hello_name
+
+    @property
     def _protocol(self) -> str:
-        """RFC 3848."""
-        if not self.session.is_extended:
+        """RFC 3848; what a proxy says of its client goes before what the proxy speaks itself."""
+        own = "ESMTP" if self.session.is_extended else "SMTP"
+        if (self.told.protocol or own) == "SMTP":
             return "SMTP"
         tls = "S" if self.session.security.is_private else ""
         return f"ESMTP{tls}{'A' if self.client.is_authenticated else ''}"

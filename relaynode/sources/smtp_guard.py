@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from relaynode.errors import TimedOut
 from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end
 from relaynode.mail.status import Status
-from relaynode.smtp import etrn
+from relaynode.smtp import atrn, etrn
 from relaynode.smtp.terms import USUAL, Terms
 from relaynode.sources.crowd import Crowd, CrowdLimits
 from relaynode.sources.patience import COMMAND_SECONDS, Patience
@@ -21,6 +21,10 @@ from relaynode.sources.patience import COMMAND_SECONDS, Patience
 if TYPE_CHECKING:
     from relaynode.smtp.events import SendNow
     from relaynode.wire.stream import Stream
+
+Turn = Callable[["Stream"], Awaitable[None]]
+"""Brings mail over a connection whose other end is the server now. Never raises but
+CancelledError."""
 
 EARLY = Status(554, "5.5.1", "You talk before you are greeted; good bye")
 
@@ -32,6 +36,11 @@ async def _nobody_asks(event: SendNow) -> Status:
     return etrn.unable(event.domain)
 
 
+async def _nobody_turns(user: str, domains: tuple[str, ...]) -> Turn | Status:
+    """ATRN where it is not offered."""
+    return atrn.UNABLE
+
+
 def _endless_room(size_bytes: int) -> bool:
     return True
 
@@ -41,7 +50,8 @@ class Guard:
     """`clock`: monotonic seconds. `is_exempt_network`: clients of the networks we serve are not
     counted one by one. `xclient_hosts`: who may say XCLIENT. `has_room`: is there room for a
     message of so many bytes? `send_now`: starts what a
-    client has asked for (ETRN) that may."""
+    client has asked for (ETRN) that may. `turn`: what a login is brought that asks for the mail of
+    these domains (ATRN), or why it is brought nothing."""
 
     terms: Terms = USUAL
     clock: Callable[[], float] = time.monotonic
@@ -53,6 +63,7 @@ class Guard:
     xclient_hosts: Container[Any] = ()
     has_room: Callable[[int], bool] = _endless_room
     send_now: Callable[[SendNow], Awaitable[Status]] = _nobody_asks
+    turn: Callable[[str, tuple[str, ...]], Awaitable[Turn | Status]] = _nobody_turns
 
     def patience(self) -> Patience:
         """For a new session."""

@@ -16,7 +16,8 @@ DSN, and the others get theirs.
     a batch that was cut, too long    failed  what was whole is delivered, the message in the cut
                                               goes back, our postmaster gets a letter
     all others                        done    mail and DSNs are queued
-    no room, a table unreadable       later   nothing of it is queued
+    no room, a table unreadable,      later   nothing of it is queued
+    a filter that cannot say now
 
 What failed keeps its files for the operator.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 
     from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import ClaimedExecution, Settled
+    from relaynode.sources.filters import Filters
     from relaynode.sources.intake import Intake
     from relaynode.uucico.executor import Builtin
 
@@ -81,7 +84,8 @@ DEFAULT_DOMAIN = "UUCP"
 class UucpMail:
     """Takes mail of neighbours. `letter`: makes a message of a letter to our postmaster, None if
     that cannot be now. `our_names`: UUCP names of ours, in lower case, which mean nobody else when
-    they stand in an address. `max_message_bytes`: a longer one goes back."""
+    they stand in an address. `max_message_bytes`: a longer one goes back. `filters`: who is asked
+    about each message; what they refuse for good goes back, too."""
 
     def __init__(
         self,
@@ -92,7 +96,9 @@ class UucpMail:
         our_names: Collection[str],
         letter: Callable[[Letter], Parcel | None],
         max_message_bytes: int,
+        filters: Filters | None = None,
     ) -> None:
+        self._filters = filters
         self._intake = intake
         self._store = store
         self._hostname = hostname
@@ -181,6 +187,8 @@ class UucpMail:
             return Ran(EX_TEMPFAIL, str(error))
         except StoreError:
             raise
+        except Rejected as error:
+            return Ran(EX_TEMPFAIL, f"{name}: {error.status}")
         except RelaynodeError as error:
             return Ran(error.exit_code, f"{name}: {error}")
         for remark in reader.mail.remarks:
@@ -196,10 +204,35 @@ class UucpMail:
         """What there was; all of it or nothing. Raises: RelaynodeError."""
         try:
             await finish(asyncio.to_thread(_read, reader, words, content))
-            return [self._parcel(one, arrival) for one in reader.mail.messages]
+            parcels = [self._parcel(one, arrival) for one in reader.mail.messages]
         except BaseException:
             reader.mail.discard()
             raise
+        return await self._filtered(parcels)
+
+    async def _filtered(self, parcels: list[Parcel]) -> list[Parcel]:
+        """What the filters leave of it. Raises: Rejected if they cannot say so now, StoreError,
+        TableError; all contents are then discarded."""
+        if self._filters is None:
+            return parcels
+        # `sendmail` and `rmail` start fast without.
+        from relaynode.sources.local_filters import filter_taken
+
+        left: list[Parcel] = []
+        waiting = deque(parcels)
+        try:
+            while waiting:
+                parcel = waiting.popleft()
+                if all(one.mailer == "error" for one in parcel.envelope.recipients):
+                    left.append(parcel)
+                    continue
+                found = await filter_taken(self._intake, self._filters, parcel, _sent_back)
+                left += [] if found is None else [found]
+        except BaseException:
+            for parcel in (*left, *waiting):
+                parcel.collector.discard()
+            raise
+        return left
 
     async def _with_loss(
         self, mail: Mail, parcels: list[Parcel], name: str, neighbour: str, done: Settled | None
@@ -304,6 +337,15 @@ def _read(reader: IncomingReader, words: Sequence[str], content: Content) -> Non
 def _failed(address: str, status: Status) -> Recipient:
     """A recipient who cannot have it: its DSN is made by the next queue run."""
     return Recipient(address, mailer="error", host=str(replace(status, enhanced=status.dsn_status)))
+
+
+def _sent_back(parcel: Parcel, status: Status) -> Parcel:
+    """The same for nobody but its sender."""
+    recipients = tuple(
+        replace(_failed(one.address, status), notify=one.notify, orcpt=one.orcpt)
+        for one in parcel.envelope.recipients
+    )
+    return replace(parcel, envelope=replace(parcel.envelope, recipients=recipients))
 
 
 def _as_failed(done: Settled, reason: str) -> Settled:

@@ -164,6 +164,8 @@ class TestPostfix:
         with Postfix(tmp_path) as server:
             swaks_to(server, "kept@a.test")
             server.wait_for(1)
+            # It is logged after the mail is there, and who is stopped logs nothing.
+            assert wait_until(lambda: "status=sent" in server.log(), 15)
         assert server.home.parent == tmp_path
         assert len(server.all_messages()) == 1
         assert "status=sent" in server.log()

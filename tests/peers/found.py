@@ -111,6 +111,19 @@ PEERS = {
         ),
         # Watches what the daemon asks of the kernel, and in which order.
         Peer("strace", programs=("strace",), packages=("strace", "libunwind8")),
+        # Tickets, and the library that our extra gssapi is, where it was not built.
+        Peer(
+            "kerberos",
+            programs=("krb5kdc", "kdb5_util", "kadmin.local", "kinit"),
+            packages=("krb5-kdc", "krb5-admin-server", "krb5-user", "python3-gssapi"),
+        ),
+        # Logins are checked by the system's own PAM, with a service of the test's own.
+        Peer(
+            "pam",
+            programs=(),
+            packages=("libpam0g", "libpam-modules"),
+            files=("usr/lib/*/security/pam_exec.so",),
+        ),
         # Programs that fetch mail, and one that mail is handed to.
         Peer("fetchmail", programs=("fetchmail",), packages=("fetchmail",)),
         Peer("mpop", programs=("mpop",), packages=("mpop",)),

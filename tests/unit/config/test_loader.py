@@ -691,8 +691,25 @@ def test_pop3_wants_maildirs(complaints, write):
             ":2: [listen.l] has no certificate: nobody could log in at submission; ",
         ),
         (
+            "[listen.l]\nodmr = ['127.0.0.1:366']\n[accounts]\npassword_file = 'a'",
+            ":2: nobody has mail to fetch at odmr of [listen.l]; add an [odmr.NAME] with user and ",
+        ),
+        (
+            "[node]\nlocal_domains = ['x.example']\n[odmr.a]\nuser = 'a'\n"
+            "domains = ['X.example', 'y.example']",
+            ':5: "X.example" is one of [node] local_domains: its mail is delivered here',
+        ),
+        ("[odmr.a]\nuser = 'a'\ndomains = []", ":3: odmr.a.domains: "),
+        ("[quota]\nlinks = ['isp 5']", ':2: there is no link "isp" (links: none is defined); add '),
+        ("[quota]\nlinks = ['isp']", ':2: quota.links: "isp" is no name and number: write '),
+        ("[quota]\nsenders = ['@ 5']", ':2: "x@" is no address: '),
+        (
             "[accounts]\npassword_file = 'a'\ndovecot_socket = 'b'",
             ":3: [accounts] has password_file and dovecot_socket; one of them says who may log in",
+        ),
+        (
+            "[accounts]\ndovecot_socket = 'b'\npam_service = 'x'",
+            ":3: [accounts] has dovecot_socket and pam_service; one of them says who may log in",
         ),
         ("[accounts]\nsenders = 'all'", ":2: accounts.senders: 'all' is not accepted; accepted: "),
         (

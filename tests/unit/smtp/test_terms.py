@@ -107,7 +107,7 @@ def test_in_a_transaction_nobody_is_introduced() -> None:
         ("NAME=a.example", Identity(name="a.example")),
         ("NAME=[TEMPUNAVAIL]", Identity(name="", is_name_unknown=True)),
         ("LOGIN=joe+40example.net", Identity(login="joe@example.net")),
-        ("LOGIN=[UNAVAILABLE] PROTO=ESMTP HELO=x", Identity(login="")),
+        ("LOGIN=[UNAVAILABLE] PROTO=esmtp HELO=x", Identity(login="", helo="x", protocol="ESMTP")),
     ],
 )
 def test_attributes_are_understood(argument: str, identity: Identity) -> None:

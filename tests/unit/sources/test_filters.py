@@ -1,82 +1,24 @@
 """Filters behind the listener and behind `sendmail`, played by the test: order, failures, reuse."""
 
 import asyncio
-import contextlib
-import struct
 
 import pytest
 
 from nodes import TestNode
-from relaynode.config.milter_values import MilterSocket
-from relaynode.errors import ConnectFailed, LineLost
-from relaynode.milter.packets import PacketReader, encode
+from relaynode.milter.packets import encode
 from relaynode.policy.client import Client
 from relaynode.queue.memory import MemoryStore
 from relaynode.smtp.events import Mail
 from relaynode.smtp.server import Session
-from relaynode.sources.filters import Filters
-from relaynode.sources.milter_session import Filter
 from relaynode.sources.sendmail_options import parse_options
 from relaynode.sources.smtp_filtering import Filtering
 from relaynode.sources.smtp_listener import SmtpSource
 from relaynode.sources.smtp_transaction import Transaction
 from relaynode.sources.submit import Submitter, submit
 from relaynode.wire.memory import pair
+from unit.sources.scripted_filter import CONTINUE, Scripted, filters_that_ask
 
-AGREED = encode(b"O", struct.pack(">III", 6, 0x1FF, 0))
-CONTINUE = encode(b"c")
 MAIL = ["MAIL FROM:<a@b.example>", "RCPT TO:<user>", "DATA", "Subject: s", "", "body", "."]
-
-
-class Scripted:
-    """A filter: `answers` by the letter of the step, else it goes on. An answer may be None
-    (silence) or b"" (it hangs up). `calls`: the letters that each connection brought. Where nobody
-    is silent, limits of time are long: a busy machine is no reason to fail."""
-
-    def __init__(
-        self,
-        answers=None,
-        *,
-        name="m",
-        action="tempfail",
-        is_there=True,
-        command_seconds=30,
-        content_seconds=30,
-    ):
-        self.answers = answers or {}
-        self.is_there = is_there
-        self.calls = []
-        self.packets = []
-        socket = MilterSocket(path=f"/{name}")
-        self.filter = Filter(name, socket, action, 30, command_seconds, content_seconds)
-        self._tasks = []
-
-    async def open(self):
-        if not self.is_there:
-            raise ConnectFailed(f"/{self.filter.name}: Connection refused")
-        theirs, ours = pair("filter", "server")
-        self.calls.append("")
-        self._tasks.append(asyncio.ensure_future(self._play(theirs)))
-        return ours
-
-    async def _play(self, stream):
-        with contextlib.suppress(LineLost):
-            await self._answer(stream)
-
-    async def _answer(self, stream):
-        reader = PacketReader()
-        while data := await stream.read():
-            reader.feed(data)
-            while (packet := reader.take()) is not None:
-                letter = packet.code.decode()
-                self.calls[-1] += letter
-                self.packets.append(packet)
-                answer = AGREED if letter == "O" else self.answers.get(letter, CONTINUE)
-                if answer == b"":
-                    await stream.close()
-                    return
-                if answer is not None and letter not in "DAQ":
-                    await stream.write(answer)
 
 
 class Play:
@@ -85,14 +27,7 @@ class Play:
     def __init__(self, folder, *scripted):
         self.store = MemoryStore(folder / "scratch")
         self.node = TestNode(folder).open(store=self.store)
-        self.scripted = {one.filter.name: one for one in scripted}
-        self.filters = Filters(
-            [one.filter for one in scripted],
-            "bsd.home",
-            "lan",
-            10**6,
-            lambda filter: self.scripted[filter.name].open(),
-        )
+        self.filters = filters_that_ask(*scripted)
 
     def talk(self, *lines):
         """The last lines of the replies to a session."""
