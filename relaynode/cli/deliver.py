@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.config.loader import load
+from relaynode.cli.rights import load_and_step_down
 from relaynode.errors import EX_OK, BusyError, RelaynodeError
 from relaynode.node import is_up, make_node
 
@@ -54,7 +54,7 @@ def main() -> int:
     """The exit code is for nobody in particular."""
     path = Path(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else None
     try:
-        asyncio.run(deliver(load(path)))
+        asyncio.run(deliver(load_and_step_down(path)))
     except RelaynodeError as error:
         return error.exit_code
     return EX_OK
