@@ -6,6 +6,7 @@ and does nothing any more but serve as the other's monitor (mailers/monitor.py),
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import socket
@@ -75,6 +76,7 @@ def step_down(config: Config) -> None:
     ours.close()
     _become(account)
     os.environ.pop("NOTIFY_SOCKET", None)  # the monitor is who systemd listens to
+    atexit.register(theirs.close)
     as_others.lend(as_others.MonitorClient(theirs))
 
 

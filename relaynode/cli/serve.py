@@ -47,9 +47,9 @@ def serve(config: Config) -> None:
 
     Raises: ConfigError, StoreError, ConnectFailed, BusyError.
     """
-    ports = open_ports(config)
-    step_down(config)
-    asyncio.run(_serve(load(config.path), ports))
+    with open_ports(config) as ports:
+        step_down(config)
+        asyncio.run(_serve(load(config.path), ports))
 
 
 async def _serve(config: Config, ports: Ports) -> None:

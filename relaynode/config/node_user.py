@@ -39,9 +39,3 @@ def check_user(file: File, path: Path | None) -> Iterator[Wrong]:
         yield Wrong(
             _KEY, f'a node of "{user}" must name its spool', 'spool = "/var/spool/relaynode"'
         )
-    mailbox = file.local.mailbox
-    serves_pop3 = any(listen.pop3 or listen.pop3s for listen in file.listen.values())
-    if serves_pop3 and mailbox is not None and mailbox.needs_home:
-        text = f'"{user}" cannot read Maildirs in the homes of others, to serve them by POP3'
-        remedy = "keep mail of [local] users in one folder, or let Dovecot serve it"
-        yield Wrong(_KEY, text, remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ def read_password(path: Path, node_uid: int | None = None) -> Password:
             data = os.read(descriptor, MAX_PASSWORD_BYTES)
         finally:
             os.close(descriptor)
+    except PermissionError as error:
+        whose = f"it must be readable by {_own_name()} alone"
+        raise ValueError(f"{path}: {error.strerror}; {whose}") from error
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
     line = data.partition(b"\n")[0].removesuffix(b"\r")
@@ -47,3 +51,10 @@ def _check_is_private(path: Path, found: os.stat_result, node_uid: int | None) -
     if stat.S_IMODE(found.st_mode) & 0o077:
         mode = stat.S_IMODE(found.st_mode)
         raise ValueError(f"{path} can be read by others (mode {mode:04o}); say: chmod 600 {path}")
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"

@@ -51,6 +51,10 @@ class Monitor:
     def run(self) -> int:
         """Serve until the node ends; its exit code."""
         wake, woken = socket.socketpair()
+        with wake, woken, self.connection:
+            return self._run(wake, woken)
+
+    def _run(self, wake: socket.socket, woken: socket.socket) -> int:
         for end in (wake, woken):
             end.setblocking(False)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
@@ -73,6 +77,7 @@ class Monitor:
             self._reap()
         for pid in list(self._sessions):
             self._call_off(pid)
+        signal.set_wakeup_fd(-1)
         return self._ended
 
     def _hand_on(self, number: int, _: FrameType | None) -> None:

@@ -28,6 +28,14 @@ class Ports:
         self._sockets = {_place(one): one for one in sockets}
         self._used: set[tuple[str, int]] = set()
 
+    def __enter__(self) -> Ports:
+        """To be closed in the end."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for opened in self._sockets.values():
+            opened.close()
+
     def bind(self, where: ListenAddress) -> None:
         """Open one of our own, unless there is one. Raises: ConnectFailed."""
         if self._find(where) is not None:
