@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from relaynode.config.loader import load
-from relaynode.errors import StoreError
+from relaynode.errors import ConnectFailed, StoreError
 from relaynode.mailers import as_others
 from relaynode.wire.ports import Ports
 from relaynode.wire.systemd import handed_over, notify
@@ -37,9 +37,13 @@ def open_ports(config: Config) -> Ports:
     listened on. Raises: ConnectFailed."""
     ports = Ports(handed_over())
     if os.geteuid() == 0 and config.file.node.user is not None:
-        for listen in config.file.listen.values():
-            for where in listen.addresses:
-                ports.bind(where)
+        try:
+            for listen in config.file.listen.values():
+                for where in listen.addresses:
+                    ports.bind(where)
+        except ConnectFailed:
+            ports.close()
+            raise
     return ports
 
 

@@ -33,6 +33,10 @@ class Ports:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Listen no more, but for what was taken."""
         for opened in self._sockets.values():
             opened.close()
 
