@@ -10,18 +10,19 @@ import atexit
 import os
 import pwd
 import socket
+import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import relaynode
 from relaynode.config.loader import load
-from relaynode.errors import ConnectFailed, StoreError
+from relaynode.errors import ConfigError, ConnectFailed, Problem, StoreError
 from relaynode.mailers import as_others
 from relaynode.wire.ports import Ports
 from relaynode.wire.systemd import handed_over, notify
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relaynode.config.loader import Config
 
 _caller_uid: int | None = None
@@ -57,7 +58,8 @@ def load_and_step_down(path: Path | None) -> Config:
 def step_down(config: Config) -> None:
     """Go on as [node] user, if we are root and it names one; else do nothing.
 
-    Raises: StoreError if the spool is somebody else's.
+    Raises: StoreError if the spool is somebody else's; ConfigError if the configuration is that
+    user's to change.
     """
     global _caller_uid
     if os.geteuid() != 0 or config.file.node.user is None:
@@ -81,7 +83,28 @@ def step_down(config: Config) -> None:
     _become(account)
     os.environ.pop("NOTIFY_SOCKET", None)  # the monitor is who systemd listens to
     atexit.register(theirs.close)
+    _keep_what_root_believes(config)
     as_others.lend(as_others.MonitorClient(theirs))
+
+
+def give_to_node_user(config: Config, path: Path) -> None:
+    """A file of secrets that root has made is for the node to read, if that is not root."""
+    if os.geteuid() == 0 and config.file.node.user is not None:
+        os.chown(path, pwd.getpwnam(config.file.node.user).pw_uid, -1)
+
+
+def _keep_what_root_believes(config: Config) -> None:
+    """What the monitor goes by must not be the node's to change. For who has stepped down.
+
+    Raises: ConfigError.
+    """
+    believed = [config.aliases, config.tables, Path(relaynode.__file__)]
+    if config.path is not None:
+        believed.append(config.path)
+    for path in dict.fromkeys(place for one in believed for place in (one, one.parent)):
+        if os.access(path, os.W_OK) and not path.stat().st_mode & stat.S_ISVTX:
+            what = f"{path} may be changed by {config.file.node.user}, as whom the node runs"
+            raise ConfigError([Problem(str(config.path), None, what, f"chown root {path}")])
 
 
 def become_node_user(config: Config) -> None:

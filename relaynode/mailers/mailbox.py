@@ -304,7 +304,11 @@ def _main(arguments: list[str]) -> int:
 def deliver(kind: str, path: Path, unique: str, detail: str) -> int:
     """Deliver the framed message of the standard input, as who we are; an exit code, and what went
     wrong on the standard error."""
-    pieces = _unframed(sys.stdin.buffer)
+    with open(0, "rb", closefd=False) as source:
+        return _deliver(kind, path, unique, detail, _unframed(source))
+
+
+def _deliver(kind: str, path: Path, unique: str, detail: str, pieces: Iterator[bytes]) -> int:
     try:
         if kind == "maildir":
             deliver_to_maildir(path, unique, pieces, detail)

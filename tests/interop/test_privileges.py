@@ -169,6 +169,37 @@ def test_a_spool_of_somebody_elses_is_refused_with_the_remedy():
 
 
 @needs_root
+@pytest.mark.parametrize("what", ["relaynode.toml", "tables/aliases", "tables"])
+def test_a_node_that_could_change_what_its_monitor_believes_is_not_started(what):
+    node = site(f'user = "{NODE_USER}"')
+    try:
+        shutil.chown(node.folder / what, NODE_USER)
+        ended = node.run("serve")
+        assert ended.returncode == 78
+        assert f"{node.folder / what} may be changed by {NODE_USER}" in ended.stderr
+    finally:
+        shutil.rmtree(node.folder)
+
+
+@needs_root
+def test_check_looks_with_the_eyes_of_the_nodes_user():
+    node = site(f'user = "{NODE_USER}"')
+    try:
+        path = node.password("accounts", "joe:x")
+        with node.path.open("a") as file:
+            file.write(f'[accounts]\npassword_file = "{path}"\n')
+        told = node.run("check")
+        assert (told.returncode, f"{path}: cannot be read: Permission denied" in told.stderr) == (
+            78,
+            True,
+        )
+        shutil.chown(path, NODE_USER)
+        assert "Permission denied" not in node.run("check").stderr
+    finally:
+        shutil.rmtree(node.folder)
+
+
+@needs_root
 def test_a_daemon_whose_monitor_is_killed_ends():
     node = site(f'user = "{NODE_USER}"')
     with node.daemon() as daemon:
