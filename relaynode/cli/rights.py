@@ -55,8 +55,9 @@ def load_and_step_down(path: Path | None) -> Config:
     return load(path)
 
 
-def step_down(config: Config) -> None:
-    """Go on as [node] user, if we are root and it names one; else do nothing.
+def step_down(config: Config, ports: Ports | None = None) -> None:
+    """Go on as [node] user, if we are root and it names one; else do nothing. `ports`: what goes
+    along, and does not stay with the monitor.
 
     Raises: StoreError if the spool is somebody else's; ConfigError if the configuration is that
     user's to change.
@@ -70,12 +71,17 @@ def step_down(config: Config) -> None:
     account = pwd.getpwnam(config.file.node.user)
     _own_spool(config.spool, account)
     _caller_uid = os.getuid()
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass  # whoever started us has closed these, and the monitor's processes need them
+    os.close(descriptor)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     node = os.fork()
     if node:
         theirs.close()
+        if ports is not None:
+            ports.close()
         powers = Powers(config)
         code = Monitor(node, ours, powers.act, notify, powers.reload).run()
         os._exit(code)  # not sys.exit(): what our caller would clean up is the other process's

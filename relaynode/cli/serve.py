@@ -48,7 +48,7 @@ def serve(config: Config) -> None:
     Raises: ConfigError, StoreError, ConnectFailed, BusyError.
     """
     with open_ports(config) as ports:
-        step_down(config)
+        step_down(config, ports)
         asyncio.run(_serve(load(config.path), ports))
 
 

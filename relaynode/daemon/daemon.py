@@ -146,8 +146,8 @@ class Daemon:
                 await self._listen(where, uucp.serve)
             for where in section.uucp_tls:
                 await self._listen(where, uucp.serve_tls)
-        for place in self.ports.unused():
-            log.warning("%s was opened for us, and no [listen.NAME] has it", place)
+        for place in self.ports.close_unused():
+            log.warning("%s is open, and no [listen.NAME] has it: closed", place)
 
     async def _listen(
         self, where: ListenAddress, serve: Callable[[Stream, str], Awaitable[None]]

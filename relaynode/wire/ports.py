@@ -66,9 +66,14 @@ class Ports:
         self._used.add(place)
         return self._sockets[place].dup()
 
-    def unused(self) -> list[str]:
-        """What nobody has taken so far, for people."""
-        return [_shown(*place) for place in self._sockets if place not in self._used]
+    def close_unused(self) -> list[str]:
+        """Close what nobody has taken since this was last called, or clients would be let in and
+        wait for nobody; what it was, for people."""
+        places = [place for place in self._sockets if place not in self._used]
+        self._used.clear()
+        for place in places:
+            self._sockets.pop(place).close()
+        return [_shown(*place) for place in places]
 
     def _find(self, where: ListenAddress) -> tuple[str, int] | None:
         place = str(where.address), where.port

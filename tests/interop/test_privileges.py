@@ -250,7 +250,7 @@ def test_sockets_that_systemd_hands_over_are_served_and_it_is_told_when(plain, t
         process.terminate()
         assert systemd.recv(100) == b"STOPPING=1"
         assert process.wait(20) == 0
-        unclaimed = f"127.0.0.1:{other.getsockname()[1]} was opened for us"
+        unclaimed = f"127.0.0.1:{other.getsockname()[1]} is open, and no [listen.NAME] has it"
         assert unclaimed in log.read_text()
 
 

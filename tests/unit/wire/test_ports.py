@@ -22,13 +22,16 @@ def test_a_socket_is_found_by_what_it_listens_on_as_often_as_it_is_wanted():
         assert ports.take(ListenAddress.parse(f"[::1]:{port}")) is None
 
 
-def test_what_nobody_takes_is_named():
+def test_what_nobody_takes_any_more_is_closed_and_named():
     with socket.create_server(("127.0.0.1", 0)) as opened:
         ports = Ports([opened])
         where = f"127.0.0.1:{opened.getsockname()[1]}"
-        assert ports.unused() == [where]
         ports.take(ListenAddress.parse(where)).close()
-        assert ports.unused() == []
+        assert ports.close_unused() == []
+        assert opened.fileno() >= 0
+        assert ports.close_unused() == [where]
+        assert opened.fileno() == -1
+        assert ports.take(ListenAddress.parse(where)) is None
 
 
 def test_one_that_is_open_is_not_opened_again_and_one_that_is_taken_is_named():
