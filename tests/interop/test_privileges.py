@@ -169,7 +169,7 @@ def test_a_spool_of_somebody_elses_is_refused_with_the_remedy():
 
 
 @needs_root
-@pytest.mark.parametrize("what", ["relaynode.toml", "tables/aliases", "tables"])
+@pytest.mark.parametrize("what", ["relaynode.toml", "tables"])
 def test_a_node_that_could_change_what_its_monitor_believes_is_not_started(what):
     node = site(f'user = "{NODE_USER}"')
     try:
