@@ -15,6 +15,7 @@ from relaynode.links.calling import Calling
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
 from relaynode.links.ways import SMTP_PORT, Ways
+from relaynode.mailers import as_others
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.users import User, Users
 from relaynode.neighbours import load_neighbours
@@ -109,6 +110,8 @@ def make_node(
 
     Raises: StoreError.
     """
+    if config.file.node.user is not None:
+        as_others.expect()
     queue = config.file.queue
     store = store or SqliteStore(config.spool, clock=clock, min_free_bytes=queue.min_free_bytes)
     users = Users(config.mailbox, frozenset(config.file.local.users))
@@ -211,7 +214,8 @@ def _our_names(neighbours: Neighbours) -> frozenset[str]:
 
 
 def _runner(users: Users, config: Config) -> User | None:
-    """As whom neighbours' commands run; None: nobody could, so they wait."""
+    """As whom neighbours' commands run; None: nobody could, so they wait. A node with a user of its
+    own runs them as that, like uuxqt: the monitor knows nothing of neighbours."""
     try:
         return deliverer(users, "", config.file.local.default_user or "")
     except RefusedError:

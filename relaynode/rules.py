@@ -225,17 +225,20 @@ class Rules:
         """What local names stand for. Raises: TableError."""
         return self._hold("expander", self._expander_now)
 
+    @property
+    def locals(self) -> SystemLocals:
+        """The users and their files."""
+        section = self._config.file.local
+        return SystemLocals(
+            self._users, self._config.hostname, section.forward, section.default_user or ""
+        )
+
     def _expander_now(self) -> Expander:
         section = self._config.file.local
         return Expander(
             self.routing,
             self.tables.aliases,
-            SystemLocals(
-                self._users,
-                self._config.hostname,
-                section.forward,
-                section.default_user or "",
-            ),
+            self.locals,
             LocalNameRules(
                 preserve_plus_detail=section.preserve_plus_detail,
                 has_dash_details=section.dash_details,

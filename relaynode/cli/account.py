@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.accounts.hashes import hash_password, scram_text
 from relaynode.accounts.password_file import PasswordFile, put_entry
+from relaynode.cli.rights import give_to_node_user
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_NOUSER, EX_OK, ConfigError, InputError, Problem, UsageError
 
@@ -18,16 +19,21 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
+    from relaynode.config.loader import Config
+
 MAX_PASSWORD_BYTES = 255
 """What PLAIN can carry (RFC 4616 section 2)."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it. Raises: ConfigError, UsageError, InputError, TableError."""
-    path = _file(arguments)
+    config = load(find(arguments.config), with_secrets=False)
+    path = _file(config)
     match arguments.verb:
         case "add":
-            return _add(path, _user(arguments.user), is_scram=arguments.scram)
+            code = _add(path, _user(arguments.user), is_scram=arguments.scram)
+            give_to_node_user(config, path)
+            return code
         case "remove":
             return _remove(path, _user(arguments.user))
     for user, secret in sorted(PasswordFile(path).entries().items()):
@@ -35,8 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
-def _file(arguments: argparse.Namespace) -> Path:
-    config = load(find(arguments.config), with_secrets=False)
+def _file(config: Config) -> Path:
     named = config.file.accounts.password_file
     if named is None:
         where = str(config.path or "(defaults)")

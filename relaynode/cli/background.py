@@ -11,7 +11,6 @@ process id is in `daemon.pid` in the spool, for the script that stops it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import logging.handlers
 import os
@@ -99,9 +98,9 @@ def main() -> int:
 
     path = Path(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else None
     try:
-        config = load(path)
+        config = load(path, with_secrets=False)
         logging.basicConfig(level=logging.INFO, handlers=[_handler(config)])
-        asyncio.run(serve(config))
+        serve(config)
         _pid_file(config).unlink(missing_ok=True)
     except RelaynodeError as error:
         print(f"sendmail: {error}", file=sys.stderr)

@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from relaynode.accounts.password_file import PasswordFile
+from relaynode.cli.rights import become_node_user
 from relaynode.config.loader import find, load, search_path
-from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError, TlsFailed
+from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError, TlsFailed, UsageError
 from relaynode.mail.packing import can_pack
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> int:
     """Print what must be mended, and warnings. Raises: ConfigError, whose text is a list."""
     path = find(arguments.config)
+    if arguments.running:
+        from relaynode.cli.running import check_running
+
+        config = load(path, with_secrets=False)
+        return check_running(config, starts=arguments.start, is_verbose=arguments.verbose)
+    if arguments.start or arguments.verbose:
+        raise UsageError("--start and --verbose go with --running")
+    become_node_user(load(path, with_secrets=False))
     config = load(path)
     findings = sorted(_findings(config), key=_place)
     for finding in findings:
@@ -59,6 +68,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     yield from _unvouched(config)
     yield from _unheard(config)
     yield from _closed_doors(config)
+    yield from _unreadable_mailboxes(config)
     try:
         site = _site(config, rules, users, neighbours)
     except TableError:
@@ -115,6 +125,16 @@ def _closed_doors(config: Config) -> Iterator[Finding]:
         book = PasswordFile(config.absolute(config.file.accounts.password_file))
         for problem in book.check():
             yield Finding(problem, is_error=True)
+
+
+def _unreadable_mailboxes(config: Config) -> Iterator[Finding]:
+    """Maildirs that POP3 is to serve and that the node's own user cannot read."""
+    user, listeners = config.file.node.user, config.file.listen.values()
+    serves_pop3 = any(listen.pop3 or listen.pop3s for listen in listeners)
+    if user is not None and serves_pop3 and config.mailbox.needs_home:
+        what = f"{user} cannot read Maildirs in the homes of others, to serve them by POP3"
+        remedy = "keep the mail of [local] users in a folder of its own, or let Dovecot serve it"
+        yield Finding(Problem(str(config.path), None, what, remedy), is_error=True)
 
 
 def _unpackable(config: Config, neighbours: Neighbours) -> Iterator[Finding]:

@@ -27,9 +27,10 @@ class DaemonClient:
         self._connection = connection
 
     @classmethod
-    def connect(cls, path: Path) -> DaemonClient | None:
-        """A connection, or None if no daemon runs."""
+    def connect(cls, path: Path, timeout: float | None = None) -> DaemonClient | None:
+        """A connection, or None if no daemon runs. `timeout`: seconds for each word of it."""
         connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(timeout)
         try:
             connection.connect(str(path))
         except OSError:

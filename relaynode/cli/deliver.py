@@ -12,11 +12,13 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.config.loader import load
+from relaynode.cli.rights import load_and_step_down
 from relaynode.errors import EX_OK, BusyError, RelaynodeError
+from relaynode.mailers.as_others import monitor
 from relaynode.node import is_up, make_node
 
 if TYPE_CHECKING:
@@ -24,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def start_in_background(config: Config) -> None:
-    """Start it, independent of the calling process."""
+    """Start it, independent of the calling process; or do it now, if we could not start one that
+    may deliver as users."""
+    if monitor() is not None:
+        worker = threading.Thread(target=_deliver_now, args=(config,))
+        worker.start()
+        worker.join()
+        return
     path = str(config.path) if config.path is not None else ""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "relaynode.cli.deliver", path],
@@ -34,6 +42,12 @@ def start_in_background(config: Config) -> None:
         start_new_session=True,
     )
     process.returncode = EX_OK  # nobody waits for it
+
+
+def _deliver_now(config: Config) -> None:
+    """In a thread, for the caller may have an event loop of its own."""
+    with contextlib.suppress(RelaynodeError):
+        asyncio.run(deliver(config))
 
 
 async def deliver(config: Config) -> None:
@@ -54,7 +68,7 @@ def main() -> int:
     """The exit code is for nobody in particular."""
     path = Path(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else None
     try:
-        asyncio.run(deliver(load(path)))
+        asyncio.run(deliver(load_and_step_down(path)))
     except RelaynodeError as error:
         return error.exit_code
     return EX_OK

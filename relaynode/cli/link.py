@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.opened import in_store
 from relaynode.cli.progress import Screen
+from relaynode.cli.rights import step_down
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
 from relaynode.links.line_lock import holders
@@ -116,6 +117,7 @@ def run_links(
         with screen:
             summary = _by_daemon(config, link, wish, is_up, screen)
             if summary is None:
+                step_down(config)
                 summary = asyncio.run(_by_ourselves(config, link, wish, is_up, screen))
         screen.end(summary)
         summaries.append(summary)

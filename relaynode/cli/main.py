@@ -49,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     def link_option(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("link", nargs="?", help="the link's name; needed if there are several")
 
-    command("check", "check", "Say all that is wrong with configuration and tables.")
+    sub = command("check", "check", "Say all that is wrong with configuration and tables.")
+    sub.add_argument(
+        "--running", action="store_true", help="say what ought to run and does not, instead"
+    )
+    sub.add_argument("--start", action="store_true", help="... and start it")
+    sub.add_argument("--verbose", action="store_true", help="... and say what runs")
 
     sub = command("explain", "explain", "Say where mail for an address goes, and why.")
     sub.add_argument("addresses", nargs="+", metavar="ADDRESS")

@@ -1,6 +1,7 @@
 """What a command opens for itself: the queue's store, or a whole node.
 
 Importing a whole node costs more than most commands do, so whoever needs the queue alone says so.
+Root opens neither as root, if the node is somebody else's.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
+
+from relaynode.cli.rights import step_down
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +26,8 @@ def in_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
     """What `work` gives, done with the queue. Raises: StoreError."""
     from relaynode.queue.sqlite import SqliteStore
 
+    step_down(config)
+
     async def play() -> T:
         room = config.file.queue.min_free_bytes
         store = SqliteStore(config.spool, clock=time.time, min_free_bytes=room)
@@ -37,6 +42,8 @@ def in_store(config: Config, work: Callable[[Store], Awaitable[T]]) -> T:
 def in_node(config: Config, work: Callable[[Node], Awaitable[T]]) -> T:
     """What `work` gives, done with a node of our own. Raises: StoreError."""
     from relaynode.node import make_node
+
+    step_down(config)
 
     async def play() -> T:
         node = make_node(config)

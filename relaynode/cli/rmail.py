@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.deliver import start_in_background
+from relaynode.cli.rights import caller_uid, step_down
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_TEMPFAIL, RelaynodeError
 
@@ -36,6 +37,7 @@ def main(words: Sequence[str], program: str = "rmail") -> int:
         if daemon is not None:
             code, complaint = daemon.submit([machine, program, *words], _pieces(), "rmail")
         else:
+            step_down(config)
             code, complaint = asyncio.run(_run_ourselves(config, [program, *words], machine))
     except RelaynodeError as error:
         # A configuration that is wrong now may be right tomorrow: the mail must not be thrown away.
@@ -55,7 +57,7 @@ async def _run_ourselves(config: Config, words: list[str], machine: str) -> tupl
     node = make_node(config)
     node.intake.on_queued = queued.append
     try:
-        user = local_submitter(os.getuid()).name
+        user = local_submitter(caller_uid()).name
         ended = await node.uucp_mail.run(words, user, machine, _stdin())
     finally:
         await node.close()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.deliver import start_in_background
+from relaynode.cli.rights import caller_uid, step_down
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_IOERR, EX_OK, EX_OSFILE, EX_TEMPFAIL, RelaynodeError, UsageError
 from relaynode.sources.sendmail_options import SendmailOptions, parse_options
@@ -91,6 +92,7 @@ def _submit(config: Config, options: SendmailOptions) -> int:
     """Through the daemon if there is one: the queue may be closed to us, and is not to it."""
     daemon = DaemonClient.connect(config.control_socket)
     if daemon is None:
+        step_down(config)
         return asyncio.run(_submit_ourselves(config, options))
     code, complaint = daemon.submit(options.words, _pieces())
     say(complaint)
@@ -104,7 +106,7 @@ async def _submit_ourselves(config: Config, options: SendmailOptions) -> int:
 
     node = make_node(config)
     try:
-        submitter = local_submitter(os.getuid())
+        submitter = local_submitter(caller_uid())
         ended = await submit(
             node.intake,
             options,
@@ -137,6 +139,7 @@ def _smtp(config: Config, options: SendmailOptions) -> int:
     if daemon is not None:
         daemon.relay("smtp")
         return EX_OK
+    step_down(config)
     asyncio.run(_smtp_session(config))
     if options.delivery in ("b", "i"):
         start_in_background(config)
@@ -159,7 +162,7 @@ async def _smtp_session(config: Config) -> None:
             max_size_bytes=config.file.queue.message_size_bytes,
             filters=local_filters_of(config),
         )
-        user = local_submitter(os.getuid()).name
+        user = local_submitter(caller_uid()).name
         await source.serve(StdioStream(), "127.0.0.1", trusted_user=user)
     finally:
         await node.close()

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.config.loader import load
+from relaynode.cli.rights import load_and_step_down
 from relaynode.errors import EX_OK, RelaynodeError
 from relaynode.node import is_up, make_node
 
@@ -46,7 +46,7 @@ def main() -> int:
     """The exit code is for nobody in particular."""
     place, *names = sys.argv[1:]
     with contextlib.suppress(RelaynodeError):
-        asyncio.run(call_all(load(Path(place) if place else None), names))
+        asyncio.run(call_all(load_and_step_down(Path(place) if place else None), names))
     return EX_OK
 
 

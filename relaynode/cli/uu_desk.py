@@ -175,6 +175,9 @@ class Desk:
         if daemon is None:
             import asyncio  # which takes its time, and need not be where there is a daemon
 
+            from relaynode.cli.rights import step_down
+
+            step_down(self.config)
             ids = asyncio.run(self._queue(wishes))
             if calls:
                 self._begin_calls(wishes)

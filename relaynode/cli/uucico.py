@@ -18,7 +18,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from relaynode.config.loader import find, load
+from relaynode.cli.rights import caller_uid, load_and_step_down
+from relaynode.config.loader import find
 from relaynode.config.uucp_values import TcpCall, TlsCall
 from relaynode.errors import (
     EX_OK,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> int:
     """Raises: ConfigError, StoreError."""
-    config = load(find(arguments.config))
+    config = load_and_step_down(find(arguments.config))
     if arguments.command == "call":
         return call(
             config,
@@ -236,9 +237,9 @@ def _tell(tells: int, code: int) -> None:
 def _own_name() -> str:
     """The user that the system has let in."""
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(caller_uid()).pw_name
     except KeyError:
-        return str(os.getuid())
+        return str(caller_uid())
 
 
 def _is_socket(descriptor: int) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relaynode.cli import uucico
-from relaynode.config.loader import find, load
+from relaynode.cli.rights import load_and_step_down
+from relaynode.config.loader import find
 from relaynode.errors import EX_OK, RelaynodeError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def main(words: Sequence[str], program: str = "uucico") -> int:
     """Run as `program`; the exit code: 0, or 1 for whatever went wrong."""
     options = _parser(program).parse_args(words)
     try:
-        config = load(find(options.config))
+        config = load_and_step_down(find(options.config))
         is_verbose = not options.quiet and bool(options.debug or options.verbose)
         if options.role == 0 and not (options.system or options.forced):
             return uucico.answer(config, has_prompts=options.prompt, login=options.login)

@@ -38,7 +38,11 @@ def _certificate(
     for key in ("certificate", "key"):
         path = getattr(listen, key)
         if path is not None and not os.access(absolute(path), os.R_OK):
-            yield Wrong((*where, key), f"{path} cannot be read", "`relaynode cert` makes one")
+            is_there = os.access(absolute(path), os.F_OK)
+            remedy = (
+                "who runs the node must be able to" if is_there else "`relaynode cert` makes one"
+            )
+            yield Wrong((*where, key), f"{path} cannot be read", remedy)
     if (listen.certificate is None) != (listen.key is None):
         missing = "key" if listen.key is None else "certificate"
         yield Wrong(where, f"{shown} has no {missing}", f"add {missing}")

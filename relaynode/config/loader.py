@@ -21,6 +21,7 @@ import msgspec
 from relaynode.config import schema
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
+from relaynode.config.node_user import check_user, uid_of
 from relaynode.config.secrets import read_password
 from relaynode.config.toml_lines import key_lines, line_of
 from relaynode.config.uucp_checks import check_uucp
@@ -214,10 +215,14 @@ class _Checker:
         self._lines = lines
         self._problems: list[Problem] = []
         self._passwords: dict[tuple[str, str], Password] = {}
+        self._node_uid: int | None = None
 
     def config(self) -> Config:
         file = self._section(schema.File, self._data, ())
         assert file is not None  # it has no required keys
+        for where, text, remedy in check_user(file, self._path):
+            self._problem(where, text, remedy)
+        self._node_uid = uid_of(file.node.user)
         self._check_links(file)
         self._check_remotes(file)
         self._check_listeners(file)
@@ -236,13 +241,14 @@ class _Checker:
         # sendmail answers to its first name too.
         own = {hostname, hostname.partition(".")[0], "localhost", *file.node.local_domains}
         spool = file.node.spool or default_spool(self._path)
+        mailbox = file.local.mailbox or _default_mailbox(file.node.user)
         return Config(
             path=self._path,
             hostname=hostname,
             spool=self._absolute(spool),
             tables=self._absolute(file.node.tables),
             local_domains=frozenset(domain.lower().rstrip(".") for domain in own),
-            mailbox=file.local.mailbox or _default_mailbox(),
+            mailbox=mailbox,
             file=file,
             links={DEFAULT_LINK: schema.LinkSection(kind="always"), **file.link},
             passwords=self._passwords,
@@ -407,7 +413,7 @@ class _Checker:
             return
         kept = _KEPT_AS.get(key, table)
         try:
-            self._passwords[kept, name] = read_password(self._absolute(path))
+            self._passwords[kept, name] = read_password(self._absolute(path), self._node_uid)
         except ValueError as error:
             self._problem((table, name, key), str(error))
 
@@ -436,7 +442,8 @@ class _Checker:
                 for where in addresses:
                     self._check_listen(where, listen.networks, ("listen", name, key))
             pop3 = "pop3" if listen.pop3 else "pop3s"
-            if getattr(listen, pop3) and not (file.local.mailbox or _default_mailbox()).is_maildir:
+            mailbox = file.local.mailbox or _default_mailbox(file.node.user)
+            if getattr(listen, pop3) and not mailbox.is_maildir:
                 text = "POP3 serves Maildirs, and mail is delivered into mbox files"
                 remedy = 'end [local] mailbox with a slash: mailbox = "~/Maildir/"'
                 self._problem(("listen", name, pop3), text, remedy)
@@ -573,5 +580,7 @@ def _expanded(path: Path) -> Path:
         return path
 
 
-def _default_mailbox() -> Mailbox:
-    return Mailbox("/var/mail/{user}" if os.geteuid() == 0 else "~/Maildir/")
+def _default_mailbox(user: str | None) -> Mailbox:
+    """Root's and that of a node that root starts, or that of one who delivers to himself."""
+    is_system = os.geteuid() == 0 or user is not None
+    return Mailbox("/var/mail/{user}" if is_system else "~/Maildir/")

@@ -67,6 +67,7 @@ class NodeSection(Section, frozen=True, kw_only=True):
     """[node]"""
 
     hostname: Name | None = None
+    user: Name | None = None
     spool: Path | None = None
     tables: Path = Path("/etc/mail")
     local_domains: list[Name] = field(default_factory=list)
@@ -243,6 +244,12 @@ class ListenSection(Section, frozen=True, kw_only=True):
     networks: list[Network] = field(default_factory=list)
     xclient_hosts: list[Network] = field(default_factory=list)
     proxy_hosts: list[Network] = field(default_factory=list)
+
+    @property
+    def addresses(self) -> list[ListenAddress]:
+        """All that is listened on, for whatever protocol."""
+        mail = (self.smtp, self.submission, self.submissions, self.pop3, self.pop3s)
+        return [where for some in (*mail, self.uucp, self.uucp_tls) for where in some]
 
 
 class OdmrSection(Section, frozen=True, kw_only=True):

@@ -186,6 +186,8 @@ class ControlServer:
                 await self._run(stream, request)
             case "linkdown":
                 await self._link_down(stream, request)
+            case "status":
+                await self._end(stream, EX_OK, "")
             case "wake":
                 self._wake()
                 await self._end(stream, EX_OK, "")

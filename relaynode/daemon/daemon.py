@@ -26,10 +26,16 @@ from relaynode.node import Node, make_node
 from relaynode.sources.recent_logins import RecentLogins
 from relaynode.sources.smtp_settings import crowd_of, guard_of
 from relaynode.wire.listener import Listener
+from relaynode.wire.ports import Ports
 from relaynode.wire.proxied import behind_proxies
+from relaynode.wire.systemd import READY, STOPPING, notify
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from relaynode.config.loader import Config
+    from relaynode.config.values import ListenAddress
+    from relaynode.wire.stream import Stream
 
 TABLE_SECONDS = 0.01
 """A table that was changed is in force so much later at most."""
@@ -42,9 +48,14 @@ log = logging.getLogger("relaynode")
 
 @dataclass(slots=True)
 class Daemon:
-    """A running node. `run` returns when it was told to stop."""
+    """A running node. `run` returns when it was told to stop.
+
+    `ports`: sockets that were opened for it. `tell`: is told, in systemd's words, how far it is.
+    """
 
     node: Node
+    ports: Ports = field(default_factory=Ports)
+    tell: Callable[[str], None] = notify
     listeners: list[Listener] = field(default_factory=list)
     control: ControlServer | None = None
     workers: list[Worker] = field(default_factory=list)
@@ -68,8 +79,10 @@ class Daemon:
         try:
             await self.start()
             log.info("ready on %s", self.node.config.spool)
+            self.tell(READY)
             await self._serve()
         finally:
+            self.tell(STOPPING)
             await self.stop()
         log.info("stopped")
 
@@ -132,12 +145,23 @@ class Daemon:
                 (service.serve_tls, section.pop3s),
             ):
                 for where in addresses:
-                    self.listeners.append(await Listener.open(where, serve))
+                    await self._listen(where, serve)
             uucp = UucpService(lambda: self.node)
             for where in section.uucp:
-                self.listeners.append(await Listener.open(where, uucp.serve))
+                await self._listen(where, uucp.serve)
             for where in section.uucp_tls:
-                self.listeners.append(await Listener.open(where, uucp.serve_tls))
+                await self._listen(where, uucp.serve_tls)
+        for place in self.ports.close_unused():
+            log.warning("%s is open, and no [listen.NAME] has it: closed", place)
+
+    async def _listen(
+        self, where: ListenAddress, serve: Callable[[Stream, str], Awaitable[None]]
+    ) -> None:
+        opened = self.ports.take(where)
+        if opened is not None:
+            self.listeners.append(await Listener.on(opened, serve))
+        else:
+            self.listeners.append(await Listener.open(where, serve))
 
     async def _close_listeners(self) -> None:
         listeners, self.listeners = self.listeners, []

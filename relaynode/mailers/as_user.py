@@ -14,12 +14,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from relaynode.mail.reason import Reason
+from relaynode.mailers.as_others import monitor
 from relaynode.mailers.mailbox import deliver_to_file, deliver_to_maildir, deliver_to_mbox, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import IO
 
+    from relaynode.mailers.monitor_words import Request
     from relaynode.mailers.users import User
 
 DELIVER_SECONDS = 120
@@ -30,12 +33,28 @@ class CannotCreate(OSError):
 
 
 def write(
-    user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes], detail: str = ""
+    user: User,
+    kind: str,
+    path: Path,
+    unique: str,
+    pieces: Iterator[bytes],
+    detail: str = "",
+    *,
+    wish: Request,
 ) -> None:
     """Write as the user. `kind`: "maildir", "mbox" or "file"; `unique`: the message's name for a
     Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such.
-    Raises: CannotCreate, OSError, StoreError."""
-    if user.uid is not None and os.geteuid() == 0 and user.uid != 0:
+    `wish`: the same for the monitor, if there is one. Raises: CannotCreate, OSError, StoreError."""
+    steward = None if user.uid in (None, os.geteuid()) else monitor()
+    if steward is not None:
+        if user.uid == 0:
+            raise PermissionError(None, "nothing is delivered as root: give root an alias")
+        lent = steward.start(wish)
+        assert lent.stdin is not None
+        assert lent.stdout is not None
+        with lent.stdout:
+            _hand_over(lent.stdin, lent.stdout, lent.wait, path, pieces)
+    elif user.uid is not None and os.geteuid() == 0 and user.uid != 0:
         _write_as(user, kind, path, [unique, detail], pieces)
     elif kind == "maildir":
         deliver_to_maildir(path, unique, pieces, detail)
@@ -55,7 +74,7 @@ def disk_reason(error: OSError) -> str:
 def _write_as(user: User, kind: str, path: Path, names: list[str], pieces: Iterator[bytes]) -> None:
     assert user.uid is not None
     assert user.gid is not None
-    ids = [user.uid, user.gid, *_spool_groups(user, kind, path)]
+    ids = [user.uid, user.gid, *spool_groups(user, kind, path)]
     command = [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), *names]
     with subprocess.Popen(
         [*command, *map(str, ids)],
@@ -66,25 +85,43 @@ def _write_as(user: User, kind: str, path: Path, names: list[str], pieces: Itera
     ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
-        # If it ends early it says why on its standard error, or has the message already. If we do,
-        # for want of a piece, it finds its input cut and delivers nothing.
-        with contextlib.suppress(BrokenPipeError):
-            try:
-                for piece in pieces:
-                    if piece:
-                        process.stdin.write(frame(piece))
-                process.stdin.write(frame(b""))
-            finally:
-                process.stdin.close()
-        complaint = process.stderr.read().decode("utf-8", "replace").strip()
-        code = process.wait(DELIVER_SECONDS)
-        if code != 0:
-            last_line = complaint.splitlines()[-1] if complaint else f"exit {code}"
-            kind_of_error = CannotCreate if code == os.EX_CANTCREAT else OSError
-            raise kind_of_error(None, last_line, str(path))
+        _hand_over(process.stdin, process.stderr, process.wait, path, pieces)
 
 
-def _spool_groups(user: User, kind: str, path: Path) -> list[int]:
+def _hand_over(
+    sink: IO[bytes],
+    complaints: IO[bytes],
+    wait: Callable[[float], int],
+    path: Path,
+    pieces: Iterator[bytes],
+) -> None:
+    """Give the message to a process that writes it to `path`. Raises: as `write`."""
+    # If it ends early it says why on its standard error, or has the message already. If we do,
+    # for want of a piece, it finds its input cut and delivers nothing.
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            for piece in pieces:
+                if piece:
+                    _write_all(sink, frame(piece))
+            _write_all(sink, frame(b""))
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                sink.close()
+    complaint = complaints.read().decode("utf-8", "replace").strip()
+    code = wait(DELIVER_SECONDS)
+    if code != 0:
+        last_line = complaint.splitlines()[-1] if complaint else f"exit {code}"
+        kind_of_error = CannotCreate if code == os.EX_CANTCREAT else OSError
+        raise kind_of_error(None, last_line, str(path))
+
+
+def _write_all(sink: IO[bytes], data: bytes) -> None:
+    """One that is not buffered need not take all at once."""
+    while data:
+        data = data[sink.write(data) :]
+
+
+def spool_groups(user: User, kind: str, path: Path) -> list[int]:
     """The group that may make files in /var/mail. None is lent below the user's home, where the
     user decides what a path leads to, nor for a path that a user or an alias named."""
     if kind != "mbox" or (user.home is not None and path.is_relative_to(user.home)):

@@ -7,12 +7,14 @@ Unix line ends. What its exit code means is told in `process.py`.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
 from relaynode.mail.status import ok
 from relaynode.mailers.by_program import ByProgram, home_of
+from relaynode.mailers.monitor_words import RunCommand
 from relaynode.mailers.process import Ended, Program
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.users import unknown
@@ -66,17 +68,18 @@ class CommandMailer(ByProgram):
         except RefusedError as error:
             return Ended(error.status, reason=error.reason)
         sender = delivery.message.envelope.reverse_path or "MAILER-DAEMON"
-        known = {"{user}": user.name, "{detail}": detail, "{sender}": sender}
         program = Program(
-            [_filled_in(word, known) for word in self._command],
+            fill_in(self._command, user.name, detail, sender),
             mailer=self._mailer,
             taken=ok(f"delivered to {user.name} by program"),
             timeout_seconds=self._timeout_seconds,
+            wish=RunCommand(*map(os.fsencode, (user.name, detail, sender))),
             folder=home_of(runner),
         )
         return program.run(runner, self._pieces(delivery))
 
 
-def _filled_in(word: str, known: dict[str, str]) -> str:
-    """In one pass: what is put in is never looked into."""
-    return _NAMES.sub(lambda found: known[found[0]], word)
+def fill_in(command: Sequence[str], user: str, detail: str, sender: str) -> list[str]:
+    """The command for one message. In one pass: what is put in is never looked into."""
+    known = {"{user}": user, "{detail}": detail, "{sender}": sender}
+    return [_NAMES.sub(lambda found: known[found[0]], word) for word in command]

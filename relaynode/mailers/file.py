@@ -6,6 +6,7 @@ The form is that of an mbox. /dev/null takes everything and keeps nothing.
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.as_user import CannotCreate, disk_reason, write
 from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.mailers.monitor_words import AppendFile
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.run_as import deliverer
 from relaynode.mailers.stored import from_line, stored
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
-    from relaynode.queue.model import Delivery
+    from relaynode.queue.model import Delivery, QueuedRecipient
 
 NOWHERE = "/dev/null"
 _RELAY = "*file*"
@@ -41,19 +43,22 @@ class FileMailer(InThreads):
         attempts = []
         delivery = consignment.delivery
         for recipient, path in zip(delivery.recipients, consignment.addresses, strict=True):
-            run_as = recipient.forward_path.run_as
-            status, reason = await asyncio.to_thread(self._append, delivery, Path(path), run_as)
+            status, reason = await asyncio.to_thread(self._append, delivery, Path(path), recipient)
             attempts.append(Attempt(delivery, recipient, status, _RELAY, reason=reason))
         await report(attempts)
 
-    def _append(self, delivery: Delivery, path: Path, run_as: str) -> tuple[Status, str]:
+    def _append(
+        self, delivery: Delivery, path: Path, recipient: QueuedRecipient
+    ) -> tuple[Status, str]:
         """Status and reason."""
         if str(path) == NOWHERE:
             return ok(f"delivered to {NOWHERE}"), ""
         try:
-            user = deliverer(self._users, run_as, self._default_user)
+            named, line = recipient.forward_path, from_line(delivery)
+            user = deliverer(self._users, named.run_as, self._default_user)
             outgoing = compose(delivery, self._masquerade, mailer="local")
-            write(user, "file", path, from_line(delivery), stored(delivery, outgoing))
+            names = map(os.fsencode, (named.expanded_from, named.run_as, str(path), line))
+            write(user, "file", path, line, stored(delivery, outgoing), wish=AppendFile(*names))
         except RefusedError as error:
             return error.status, error.reason
         except CannotCreate as error:

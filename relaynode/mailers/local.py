@@ -7,6 +7,7 @@ does not exist is permanent.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from relaynode.mail.status import Status, ok, temporary
 from relaynode.mailers.as_user import disk_reason, write
 from relaynode.mailers.in_threads import InThreads
 from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.mailers.monitor_words import FillMailbox
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.stored import from_line, stored
 from relaynode.mailers.users import unknown
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery
+
+MAX_FOLDER_BYTES = 200
+"""No folder has a longer name."""
 
 _UNSAFE = re.compile(r"[^!-.0-9;-~]")  # blanks, slash, colon, control and non-ASCII characters
 
@@ -63,10 +68,13 @@ class LocalMailer(InThreads):
             outgoing = compose(delivery, self._masquerade, mailer="local")
             pieces = stored(delivery, outgoing)
             if kind == "maildir":
-                unique = self._unique(delivery, recipient_id)
-                write(user, kind, path, unique, pieces, detail if self._uses_folders else "")
+                unique, folder = self._unique(delivery, recipient_id), detail
             else:
-                write(user, kind, path, from_line(delivery), pieces)
+                unique, folder = from_line(delivery), ""
+            if not self._uses_folders or len(os.fsencode(folder)) > MAX_FOLDER_BYTES:
+                folder = ""
+            names = map(os.fsencode, (user.name, unique, folder))
+            write(user, kind, path, unique, pieces, folder, wish=FillMailbox(*names))
         except StoreError as error:
             return temporary(str(error), "4.3.0"), kind, error.reason
         except OSError as error:

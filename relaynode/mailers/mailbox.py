@@ -297,14 +297,24 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 def _main(arguments: list[str]) -> int:
     kind, path, unique, detail, *ids = arguments
     if ids:
-        _become(*map(int, ids))
-    pieces = _unframed(sys.stdin.buffer)
+        become(*map(int, ids))
+    return deliver(kind, Path(path), unique, detail)
+
+
+def deliver(kind: str, path: Path, unique: str, detail: str) -> int:
+    """Deliver the framed message of the standard input, as who we are; an exit code, and what went
+    wrong on the standard error."""
+    with open(0, "rb", closefd=False) as source:
+        return _deliver(kind, path, unique, detail, _unframed(source))
+
+
+def _deliver(kind: str, path: Path, unique: str, detail: str, pieces: Iterator[bytes]) -> int:
     try:
         if kind == "maildir":
-            deliver_to_maildir(Path(path), unique, pieces, detail)
+            deliver_to_maildir(path, unique, pieces, detail)
         elif kind == "mbox":
-            deliver_to_mbox(Path(path), os.fsencode(unique), pieces)
-        elif not deliver_to_file(Path(path), os.fsencode(unique), pieces):
+            deliver_to_mbox(path, os.fsencode(unique), pieces)
+        elif not deliver_to_file(path, os.fsencode(unique), pieces):
             print("Can't create output", file=sys.stderr)
             return os.EX_CANTCREAT
     except OSError as error:
@@ -313,8 +323,9 @@ def _main(arguments: list[str]) -> int:
     return os.EX_OK
 
 
-def _become(uid: int, gid: int, *groups: int) -> None:
-    """Not left to the parent: what Python itself is made of may be root's alone to read."""
+def become(uid: int, gid: int, *groups: int) -> None:
+    """Give up root's rights for good, in these groups and no others. Raises: OSError."""
+    # Not left to the parent: what Python itself is made of may be root's alone to read.
     os.setgroups(groups)
     os.setgid(gid)
     os.setuid(uid)

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 from relaynode.errors import StoreError
 from relaynode.mail.reason import Reason
 from relaynode.mail.status import Status, permanent, temporary
+from relaynode.mailers.as_others import Lent, monitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from relaynode.mailers.monitor_words import Request
     from relaynode.mailers.users import User
 
 MAX_OUTPUT_BYTES = 4096
@@ -73,7 +75,8 @@ class Program:
     """A program to run for one message.
 
     `command`: path and arguments. `mailer`: what the program is called where it is told about.
-    `taken`: what exit code 0 means. `folder`: where it runs.
+    `taken`: what exit code 0 means. `folder`: where it runs. `wish`: the same for the monitor, if
+    there is one; without, the program is one of the node's own.
     """
 
     command: Sequence[str]
@@ -81,6 +84,7 @@ class Program:
     taken: Status
     timeout_seconds: float
     folder: str = "/"
+    wish: Request | None = None
 
     def run(self, user: User, pieces: Iterator[bytes]) -> Ended:
         """Run as `user`, if we can become somebody else, with `pieces` on its standard input.
@@ -106,26 +110,38 @@ class Program:
             return temporary(f"mailer {self.mailer} died with signal {-code}", "4.3.0")
         return _BY_EXIT_CODE.get(code) or permanent(f"unknown mailer error {code}", "5.3.0")
 
-    def _start(self, user: User) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+    def _start(self, user: User) -> _OwnProcess | Lent:
+        if self.wish is not None and user.uid != os.geteuid():
+            steward = monitor()
+            if steward is not None:
+                return steward.start(self.wish)
+        return _OwnProcess(
             self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             bufsize=0,
             cwd=self.folder,
-            env=_environment(),
+            env=environment(),
             umask=0o022,
             start_new_session=True,
             **_identity(user),
         )
 
 
+class _OwnProcess(subprocess.Popen[bytes]):
+    """One that we have started, as the leader of its group."""
+
+    def kill_all(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
 class _Conversation:
     """One process: fed, listened to and waited for at the same time, as it may stop reading, or
     print more than a pipe holds."""
 
-    def __init__(self, program: Program, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, program: Program, process: _OwnProcess | Lent) -> None:
         self._program = program
         self._process = process
         self._output = bytearray()
@@ -140,7 +156,7 @@ class _Conversation:
         try:
             code = self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
-            self._kill()
+            self._process.kill_all()
             self._process.wait()
             text = f"{self._program.mailer} mailer took longer than {timeout_seconds:g} seconds"
             return Ended(temporary(text, "4.4.7"), self._heard(listener))
@@ -161,7 +177,8 @@ class _Conversation:
                 pass  # it need not read all it is given
             except StoreError as error:
                 self._failure = error
-                self._kill()  # before its input ends, or it would take the start for the whole
+                # Before its input ends, or it would take the start for the whole.
+                self._process.kill_all()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -172,10 +189,6 @@ class _Conversation:
     def _heard(self, listener: threading.Thread) -> bytes:
         listener.join(LEFTOVER_SECONDS)
         return bytes(self._output)
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -192,7 +205,7 @@ def _identity(user: User) -> dict[str, Any]:
     return {"user": user.uid, "group": user.gid, "extra_groups": groups}
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What sendmail gives: who calls, and where programs and the time zone are found."""
     environment = {"AGENT": "sendmail", "PATH": PATH}
     if "TZ" in os.environ:

@@ -9,11 +9,13 @@ exit code means is told in `process.py`; what it prints goes to the sender.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
 from relaynode.mail.status import ok
 from relaynode.mailers.by_program import ByProgram, home_of
+from relaynode.mailers.monitor_words import RunProgram
 from relaynode.mailers.process import Ended, Program
 from relaynode.mailers.run_as import deliverer
 
@@ -30,7 +32,7 @@ class ProgramMailer(ByProgram):
     _has_return_path = False
 
     def _run(self, delivery: Delivery, recipient: QueuedRecipient, address: str) -> Ended:
-        run_as = recipient.forward_path.run_as
+        run_as, origin = recipient.forward_path.run_as, recipient.forward_path.expanded_from
         try:
             user = deliverer(self._users, run_as, self._default_user)
         except RefusedError as error:
@@ -40,6 +42,7 @@ class ProgramMailer(ByProgram):
             mailer=self._mailer,
             taken=ok("delivered to program"),
             timeout_seconds=self._timeout_seconds,
+            wish=RunProgram(*map(os.fsencode, (origin, run_as, address))),
             folder=home_of(user) if run_as else "/",
         )
         return program.run(user, self._pieces(delivery))

@@ -1,7 +1,7 @@
 """Whose a program or file is that an alias or a .forward names: never root's.
 
-Run by root, a node becomes the user whose .forward it was, or the default user for aliases. Run by
-anybody else it can become nobody, and serves its own user alone.
+Run by root, a node becomes the user whose .forward it was, or the default user for aliases, itself
+or through its monitor. Run by anybody else it can become nobody, and serves its own user alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import RefusedError
 from relaynode.mail.reason import Reason
 from relaynode.mail.status import permanent
+from relaynode.mailers.as_others import can_become_others
 from relaynode.mailers.locals import default_user
 from relaynode.mailers.users import User
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def deliverer(users: Users, name: str, configured_default: str) -> User:
     """The user to become for `name` ("" for the default one). Raises: RefusedError."""
-    if os.geteuid() != 0:
+    if not can_become_others():
         return _ourselves(users, name)
     user = users.find(name or default_user(configured_default))
     if user is not None and user.uid == 0:

@@ -261,7 +261,10 @@ async def over(connected: socket.socket) -> Connection:
 
 
 async def start_server(
-    on_made: Callable[[Connection], None], host: str, port: int, **settings: Any
+    on_made: Callable[[Connection], None],
+    host: str | None = None,
+    port: int | None = None,
+    **settings: Any,
 ) -> asyncio.Server:
     """Listen; `on_made` gets each connection. `settings`: see loop.create_server. Raises:
     OSError."""

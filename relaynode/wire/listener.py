@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,16 @@ class Listener:
                 backlog=BACKLOG,
             )
         except OSError as error:
-            raise ConnectFailed(f"cannot listen on {where}: {error.strerror}") from error
+            raise ConnectFailed(f"cannot listen on {where}: {_why_not(error)}") from error
+        return listener
+
+    @classmethod
+    async def on(
+        cls, opened: socket.socket, serve: Callable[[Stream, str], Awaitable[None]]
+    ) -> Listener:
+        """Listen on a socket that is open already; it is the listener's to close."""
+        listener = cls(serve)
+        listener._server = await start_server(listener._accepted, sock=opened, backlog=BACKLOG)
         return listener
 
     def _accepted(self, connection: Connection) -> None:
@@ -71,3 +81,9 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _why_not(error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return f"{error.strerror}: ports below 1024 are root's to open, at a start"
+    return str(error.strerror)

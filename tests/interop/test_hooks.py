@@ -286,6 +286,55 @@ def test_the_rc_script_starts_the_daemon_under_daemon_8(tmp_path, settings, expe
     assert user == "user unset"
 
 
+RUNS_COMMANDS = """\
+load_rc_config() {{ relaynode_program={program}; {settings} }}
+run_rc_command() {{ eval "set -- \\$${{1}}_cmd"; "$1"; }}
+"""
+
+
+def rc_command(tmp_path, word, program, settings=""):
+    """Run a command of the script's own; how it ended."""
+    (tmp_path / "rc.subr").write_text(RUNS_COMMANDS.format(program=program, settings=settings))
+    script = tmp_path / "relaynode.rc"
+    text = RC_SCRIPT.read_text().replace("/etc/rc.subr", str(tmp_path / "rc.subr"))
+    script.write_text(text.replace("/var/run", str(tmp_path)))
+    return subprocess.run(["sh", script, word], stdout=subprocess.PIPE, text=True, timeout=60)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="su asks others for a password")
+@pytest.mark.parametrize(("is_right", "ended"), [(True, 129), (False, 0)])
+def test_reload_tells_the_daemon_if_the_configuration_is_right(tmp_path, is_right, ended):
+    waits = "trap 'exit 129' HUP; echo ready; read -r _"
+    with subprocess.Popen(
+        ["sh", "-c", waits], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as told:
+        assert told.stdout.readline() == b"ready\n"
+        (tmp_path / "relaynode_child.pid").write_text(f"{told.pid}\n")
+        reloaded = rc_command(tmp_path, "reload", "/bin/true" if is_right else "/bin/false")
+        told.communicate(b"\n", 20)
+        assert told.returncode == ended
+    assert (reloaded.returncode == 0) == is_right
+
+
+def test_running_asks_with_the_configuration_that_is_set(tmp_path):
+    ended = rc_command(tmp_path, "running", "/bin/echo", "relaynode_config=/x.toml;")
+    assert ended.stdout == "--config /x.toml check --running --verbose\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "file"),
+    [(":;", "/etc/relaynode/relaynode.toml"), ("relaynode_config=/x.toml;", "/x.toml")],
+)
+def test_the_rc_script_wants_its_configuration(tmp_path, settings, file):
+    text = RC_SCRIPT.read_text().replace("/etc/rc.subr", str(tmp_path / "rc.subr"))
+    (tmp_path / "rc.subr").write_text(
+        f"load_rc_config() {{ {settings} }}\n"
+        'run_rc_command() { echo "$required_files $rcvar"; }\n'
+    )
+    ended = subprocess.run(["sh", "-c", text], stdout=subprocess.PIPE, text=True, check=True)
+    assert ended.stdout == f"{file} relaynode_enable\n"
+
+
 def test_the_rc_script_says_what_rcorder_needs():
     text = RC_SCRIPT.read_text()
     for keyword in ("PROVIDE: relaynode", "REQUIRE: LOGIN", "KEYWORD: shutdown"):
@@ -343,6 +392,28 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path):
         text=True,
     )
     assert (ended.returncode, ended.stdout) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize(
+    ("name", "tenths"), [("relaynode.service", 35), ("relaynode-unprivileged.service", 18)]
+)
+def test_systemd_finds_the_daemons_little_exposed(tmp_path, name, tenths):
+    unit = tmp_path / name
+    text = (CONTRIB / "systemd" / name).read_text()
+    unit.write_text(text.replace("/usr/local/bin/relaynode", "/bin/true"))
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={tenths}"]
+    ended = subprocess.run([*command, unit], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert ended.returncode == 0, ended.stdout.decode()
+
+
+def test_the_unit_without_root_has_no_rights_and_its_ports_from_systemd():
+    text = (CONTRIB / "systemd" / "relaynode-unprivileged.service").read_text()
+    for setting in ("User=relaynode", "CapabilityBoundingSet=", "ProtectSystem=strict"):
+        assert f"\n{setting}\n" in text
+    ports = (CONTRIB / "systemd" / "relaynode.socket").read_text()
+    assert "\nService=relaynode-unprivileged.service\n" in ports
+    assert "\nListenStream=127.0.0.1:25\n" in ports
 
 
 def test_the_unit_may_do_what_the_daemon_has_to():

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from relaynode.cli.names import FAST_NAMES, OTHER_NAMES
-from relaynode.config import schema
+from relaynode.config import node_user, schema
 from relaynode.config.loader import load
 from relaynode.tables.loader import Tables
 
@@ -43,8 +43,10 @@ EVERYTHING = ALTERNATIVE.sub("", SETTING.sub("", FULL))
 
 
 @pytest.fixture
-def loaded(tmp_path):
-    """Loads the text of a sample from a folder that has the files which it names."""
+def loaded(tmp_path, monkeypatch):
+    """Loads the text of a sample from a folder that has the files which it names, on a system that
+    has the user whom it names."""
+    monkeypatch.setattr(node_user, "uid_of", lambda user: 4242)
 
     def loader(text):
         for name in re.findall(r'"([\w-]+\.(?:password|pem|key|client|refresh)|dialcode)"', text):
