@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
+from relaynode.config.drop_off import check_recipients
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.secrets import read_password
@@ -374,6 +375,8 @@ class _Checker:
     def _check_account(self, name: str, account: schema.AccountSection) -> None:
         """ODMR brings each message with its own recipients, POP3 without any."""
         place = ("account", name)
+        for path, text, remedy in check_recipients(place, account, self._written(place)):
+            self._problem(path, text, remedy)
         if account.protocol == "odmr":
             for key in ("deliver_to", "keep"):
                 if getattr(account, key):
@@ -383,10 +386,6 @@ class _Checker:
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")
-        if account.deliver_to is None:
-            self._problem(place, f"[account.{name}] lacks deliver_to")
-        else:
-            self._check_path(account.deliver_to, (*place, "deliver_to"))
 
     def _check_password(
         self, table: str, name: str, path: Path, key: str = "password_file"
@@ -515,6 +514,7 @@ _PATTERNS = {
     schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
     schema.MAIL_DOMAIN: "wants a domain",
+    schema.FIELD_NAME: 'wants the name of a header field, or ""',
     schema.ETRN_NAME: "wants a domain, @domain (with all below it) or #queue",
     schema.WORD: "wants one word without blanks",
     schema.FILE_NAME: "wants a name of letters, digits and . _ : @ + -",

@@ -5,20 +5,28 @@ Made of [account.NAME] by links/fetching.py. Not here: ODMR, which fetches for d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from relaynode.polls.content import HeaderEdits
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
 
     from relaynode.logins import Login
+    from relaynode.policy.multidrop import Multidrop
     from relaynode.wire.stream import Stream
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name."""
+    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name.
+
+    `deliver_to`: whose mail it is; "" where `multidrop` finds that out for each message.
+    `drop_off_address`: how a recipient is named to the server or program that gets the mail; None:
+    it goes where the tables say. `edits`: what becomes of headers.
+    """
 
     name: str
     server: str
@@ -30,3 +38,6 @@ class Account:
     keep: bool = False
     timeout_seconds: float = 300.0
     max_message_bytes: int = 50 * 1024 * 1024
+    multidrop: Multidrop | None = None
+    drop_off_address: Callable[[str], str] | None = None
+    edits: HeaderEdits = field(default_factory=HeaderEdits)

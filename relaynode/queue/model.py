@@ -128,7 +128,8 @@ class NewMessage:
     `source`: where it came from, for people and logs ("smtp 192.0.2.7", "local alice").
     `lines`: how many lines the content has, so many bytes fewer it is with Unix line ends.
     `body_bytes`: the length of what follows the header, with Unix line ends, as mailq shows it.
-    `hold_reason`: why it is held from the start (quarantined), "" if it is not.
+    `hold_reason`: why it is held from the start (quarantined), "" if it is not. `notes`: what its
+    history tells besides.
     """
 
     queue_id: str
@@ -140,6 +141,7 @@ class NewMessage:
     lines: int = 0
     body_bytes: int = 0
     hold_reason: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
