@@ -178,6 +178,7 @@ class OauthSection(Section, frozen=True, kw_only=True):
 
     token_command: Command | None = None
     token_url: TokenUrl | None = None
+    device_url: TokenUrl | None = None
     client_id: Word | None = None
     client_secret_file: Path | None = None
     refresh_token_file: Path | None = None

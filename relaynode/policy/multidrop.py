@@ -39,7 +39,7 @@ _ADDRESSEES = (b"to", b"cc", b"bcc", b"apparently-to")
 _RESENT = (b"resent-to", b"resent-cc", b"resent-bcc")
 
 # No quotes, no "%", "!", ":", "|", "/" or "@": nothing that leads on, is run, or is written to.
-_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&'*~#$?^{}-]{0,63}")
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&#'-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
