@@ -289,7 +289,7 @@ class _Checker:
     def _value(self, kind: Any, value: Any, path: tuple[str, ...]) -> Any:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self._section(kind, value, path)
-        if get_origin(kind) is dict:
+        if get_origin(kind) is dict and get_args(kind)[1] is not str:
             if not isinstance(value, dict):
                 self._problem(path, f"[{path[0]}] must have named tables", f"[{path[0]}.isp]")
                 return None

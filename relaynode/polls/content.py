@@ -42,21 +42,25 @@ class HeaderEdits:
 
 
 class FetchedContent(Collector):
-    """Takes a message's content. `came`: its header as it came, once it is `settled`."""
+    """Takes a message's content. `came`: its header as it came, once it is `settled`.
+    `size_bytes` is what came, too: who fetches a message in parts wants to know that.
+    """
 
     def __init__(self, queue_id: str, draft: Draft, edits: HeaderEdits) -> None:
         super().__init__(queue_id, draft)
         self.came = b""
         self._edits = edits
         self._held: bytearray | None = bytearray()
+        self._came_bytes = 0
 
     @property
     def size_bytes(self) -> int:
         """What has come so far."""
-        return super().size_bytes + len(self._held or b"")
+        return self._came_bytes
 
     def write(self, piece: bytes) -> None:
         """See Collector."""
+        self._came_bytes += len(piece)
         if self._held is None:
             super().write(piece)
             return
