@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relaynode.links import drop_off
+from relaynode.links.drop_off import DROP_OFF
 from relaynode.links.far_hosts import FarHosts
 from relaynode.links.next_hops import (
     LMTP_PORT,
@@ -74,7 +75,7 @@ class Way:
     is_domain: bool = False
 
     def __str__(self) -> str:
-        return self.name or self.kind
+        return f"{self.kind} {self.name}" if self.kind == DROP_OFF else self.name or self.kind
 
     @property
     def waits_to_be_asked(self) -> bool:
@@ -118,7 +119,7 @@ class Ways:
         """The way that a route takes; for mail of a sender, if it has one of its own."""
         if route.mailer in ("local", "error", "discard", "prog", "*file*"):
             return Way(route.mailer, status=route.status)
-        if route.mailer == drop_off.DROP_OFF:
+        if route.mailer == DROP_OFF:
             return Way(route.mailer, route.host)
         host = route.host.removesuffix(".")
         if route.mailer in KINDS and KINDS[route.mailer].is_uucp:
@@ -178,7 +179,7 @@ class Ways:
 
     def told(self, way: Way) -> str:
         """Where mail on a way goes, for people; nothing is asked for it."""
-        if way.kind == drop_off.DROP_OFF:
+        if way.kind == DROP_OFF:
             return drop_off.told(way.name, self._config.file.account.get(way.name))
         if way.smart_hosts:
             named = [(name, self._config.file.smart_host[name]) for name in way.smart_hosts]
@@ -235,7 +236,7 @@ class Ways:
             )
         if way.kind == "uucp":
             return self._uux(way)
-        if way.kind == drop_off.DROP_OFF:
+        if way.kind == DROP_OFF:
             section = self._config.file.account.get(way.name)
             program = drop_off.program(way.name, section, local, self._users, masquerade)
             if program is not None:
@@ -273,7 +274,7 @@ class Ways:
 
     async def _next_hops(self, way: Way, count: ByteCount) -> Sequence[NextHop] | Status:
         """What to connect to, in order. Raises: TableError, NameServerFailed."""
-        if way.kind == drop_off.DROP_OFF:
+        if way.kind == DROP_OFF:
             return drop_off.hops(self._config.file.account[way.name], count, self._servers)
         if way.smart_hosts:
             return [

@@ -3,7 +3,8 @@
 It is told recipient and sender in its arguments, %T and %F, and no shell reads them: each stays
 within the word that it was put into, whatever it is. On standard input comes a From line and the
 message, with Unix line ends. It runs as the local user that the recipient is, or as the default
-user, and never as root. What its exit code means is told in `process.py`.
+user, and never as root. What its exit code means is told in `process.py`;
+one that is none of sysexits(3) refuses nothing, since the mail has been taken off its server.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ class MdaMailer(ByProgram):
             taken=ok(f"taken by {self._command[0]}"),
             timeout_seconds=self._timeout_seconds,
             folder=home_of(runner) if name else "/",
+            is_patient=True,
         )
         return program.run(runner, self._pieces(delivery))
 

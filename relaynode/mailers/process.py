@@ -73,7 +73,8 @@ class Program:
     """A program to run for one message.
 
     `command`: path and arguments. `mailer`: what the program is called where it is told about.
-    `taken`: what exit code 0 means. `folder`: where it runs.
+    `taken`: what exit code 0 means. `folder`: where it runs. `is_patient`: an exit code that is none
+    of sysexits(3) means nothing for good; a script that fails ends so.
     """
 
     command: Sequence[str]
@@ -81,6 +82,7 @@ class Program:
     taken: Status
     timeout_seconds: float
     folder: str = "/"
+    is_patient: bool = False
 
     def run(self, user: User, pieces: Iterator[bytes]) -> Ended:
         """Run as `user`, if we can become somebody else, with `pieces` on its standard input.
@@ -104,6 +106,8 @@ class Program:
             return temporary(f"{self.mailer} mailer ({self.command[0]}) exited with EX_TEMPFAIL")
         if code < 0:
             return temporary(f"mailer {self.mailer} died with signal {-code}", "4.3.0")
+        if code not in _BY_EXIT_CODE and self.is_patient:
+            return temporary(f"mailer {self.mailer} ended with exit code {code}", "4.3.0")
         return _BY_EXIT_CODE.get(code) or permanent(f"unknown mailer error {code}", "5.3.0")
 
     def _start(self, user: User) -> subprocess.Popen[bytes]:

@@ -1,10 +1,10 @@
 """Whose mail it is that came into one mailbox for many, by the marks that its server left in it.
 
     X-Envelope-To: mbox-ann@example.org     the envelope's recipients, if the server writes them
-    Received: from a by pop.example.net     else: whom the server says it took the mail for
+    Received: from a by pop.example.net     not there: whom the server says it took the mail for
         for <ann@example.org>; ...
-    To: Friends <ann@example.org>           else, where the settings allow it: whom it is addressed
-                                            to, which is only a guess (lists, blind copies)
+    To: Friends <ann@example.org>           not there either, and the settings allow it: whom it is
+                                            addressed to, a guess only (lists, blind copies)
 
 Anybody may have written any of it. So a name in a header only chooses among the names that the
 settings have for this mailbox: `names`, and with `others_as_they_are` plain names of this machine,
@@ -91,31 +91,30 @@ class _Search:
         self._names = {name.lower(): whom for name, whom in settings.names.items()}
 
     def find(self) -> Found:
-        for by, addresses in self._sources():
-            recipients = self._ours(by, addresses)
-            if recipients:
-                return Found(recipients, by, tuple(self._doubts))
-        return Found((), "", tuple(self._doubts))
+        by, addresses = self._told()
+        return Found(self._ours(by, addresses), by, tuple(self._doubts))
 
-    def _sources(self) -> Iterator[tuple[str, list[str]]]:
-        """What tells of recipients, the surest first; later ones are asked for if need be."""
+    def _told(self) -> tuple[str, list[str]]:
+        """The field that tells of recipients, the surest that is there, and the addresses in it.
+
+        What it says holds, even if that is nobody of ours: To may name somebody else.
+        """
         wanted = self._settings.envelope_header
         if wanted and wanted.lower() != RECEIVED.lower():
             found = self._envelope(wanted.encode("ascii", "replace"))
             if found is not None:
-                yield wanted, found
-            else:
-                self._doubts.append(f"it has no {wanted}")
+                return wanted, found
+            self._doubts.append(f"it has no {wanted}")
         if wanted:
             received = self._received()
             if received:
-                yield RECEIVED, [received]
-            else:
-                hosts = ", ".join(sorted(self._hosts))
-                self._doubts.append(f"no Received line of {hosts} says whom it is for")
-        if self._settings.uses_addressees:
-            self._doubts.append("taken from those it is addressed to, which is a guess")
-            yield "To", self._addressees()
+                return RECEIVED, [received]
+            hosts = ", ".join(sorted(self._hosts))
+            self._doubts.append(f"no Received line of {hosts} says whom it is for")
+        if not self._settings.uses_addressees:
+            return "", []
+        self._doubts.append("taken from those it is addressed to, which is a guess")
+        return "To", self._addressees()
 
     def _envelope(self, name: bytes) -> list[str] | None:
         """The addresses of that field; None where it is not there.

@@ -63,7 +63,10 @@ def test_nobody_outside_can_give_it_options(sender):
     assert filled_in(["%F"], recipient="ann", sender=sender) == ["MAILER-DAEMON"]
 
 
-@pytest.mark.parametrize(("code", "status"), [(0, "250 2.0.0"), (75, "451 4"), (67, "550 5.1.1")])
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(0, "250 2.0.0"), (75, "451 4"), (67, "550 5.1.1"), (1, "451 4.3.0"), (127, "451 4.3.0")],
+)
 def test_its_exit_code_is_the_outcome(code, status):
     assert str(run(US, "/bin/sh", "-c", f"cat >/dev/null; exit {code}").status).startswith(status)
 

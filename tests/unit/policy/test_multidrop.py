@@ -105,6 +105,15 @@ def test_copies_for_several_each_keep_their_own_recipient():
     assert found == [("a@example.org",), ("b@example.org",), ("b@example.org",)]
 
 
+def test_what_the_server_says_holds_even_if_that_is_nobody():
+    settings = multidrop(envelope_header="X-To", uses_addressees=True)
+    lines = (RECEIVED.format("ann@example.org"), "To: ann@example.org")
+    found = settings.find(header("X-To: victim@far.example", *lines))
+    assert found.recipients == ()
+    assert found.doubts == ("X-To names victim@far.example, who is nobody here",)
+    assert recipients(settings, RECEIVED.format("x@far.example"), lines[1]) == ()
+
+
 # --- Received
 
 

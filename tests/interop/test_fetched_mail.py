@@ -1,0 +1,205 @@
+"""Where fetched mail goes: as real fetchmail finds its recipients, and to drop-offs of its own."""
+
+import asyncio
+import os
+import pwd
+import re
+import subprocess
+
+import pytest
+
+from nodes import TestNode
+from peers import folders
+from peers.dovecot import Dovecot
+from peers.found import require
+from peers.plain_server import PlainServer
+from relaynode.links.linkrun import Wish
+
+US = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+
+RECEIVED = (
+    "Received: from a.example by {} (mx)\n\twith ESMTP id 1 for <{}>; 1 Jan 2001 00:00:00 GMT"
+)
+OWN, FOREIGN = "localhost", "mx.far.example"
+
+LETTERS = {
+    "envelope": ("X-Envelope-To: bob@example.org", "To: list@far.example"),
+    "below": ("X-Envelope-To: <ann@sub.example.org>",),
+    "mapped": ("X-Envelope-To: Robert@localhost",),
+    "other name": ("X-Envelope-To: carl@mail.example.net",),
+    "no domain": ("X-Envelope-To: dora",),
+    "foreign": ("X-Envelope-To: victim@far.example", "To: ann@example.org"),
+    "prefix": ("X-Envelope-To: mbox-home-ann@example.org",),
+    "two in a line": ("X-Envelope-To: ann@example.org, bob@example.org",),
+    "two lines": ("X-Envelope-To: ann@example.org", "X-Envelope-To: bob@example.org"),
+    "received": (RECEIVED.format(OWN, "ann@example.org"), "To: bob@example.org"),
+    "received, mapped": (RECEIVED.format(OWN, "robert@localhost"), "To: bob@example.org"),
+    "received elsewhere": (RECEIVED.format(FOREIGN, "ann@example.org"), "To: x@far.example"),
+    "received below": (
+        RECEIVED.format(FOREIGN, "bob@example.org"),
+        RECEIVED.format(OWN, "ann@example.org"),
+        "To: x@far.example",
+    ),
+    "to": ("To: Ann <ann@example.org>, x@far.example", "Cc: bob@example.org"),
+    "to twice": ("To: ann@example.org", "Cc: ann@example.org"),
+    "resent": ("Resent-To: bob@example.org", "To: ann@example.org"),
+    "nobody": ("To: x@far.example",),
+}
+
+CASES = {
+    "header": (
+        'envelope "X-Envelope-To" qvirtual "mbox-home-"',
+        'envelope_header = "X-Envelope-To"\nuser_prefix = "mbox-home-"\n',
+    ),
+    "received": ("", ""),
+    "addressees": ("no envelope", 'envelope_header = ""\n'),
+}
+
+DIFFERENT = {
+    "header": {
+        # A line for each recipient: fetchmail reads the first.
+        "two lines": {"ann@example.org", "bob@example.org"},
+        # The server's own names need no domain.
+        "no domain": {"dora@office.example"},
+        # Where the header is missing, the server's Received line is surer than To.
+        "received": {"ann@example.org"},
+        "received, mapped": {"bob@office.example"},
+        "received below": {"ann@example.org"},
+    }
+}
+"""Where we mean to differ."""
+
+
+def letters():
+    for name, lines in LETTERS.items():
+        yield (
+            "\n".join(
+                (*lines, "From: a@b.example", f"Message-Id: <{name.replace(' ', '.')}@x>")
+            ).encode()
+            + b"\nSubject: %s\n\nbody\n" % name.encode()
+        )
+
+
+def recipients(taken):
+    """Subject -> recipients, of all that a server took."""
+    found = {}
+    for one in taken:
+        subject = re.search(rb"\nSubject: (.*)\r\n", one.content)[1].decode()
+        found.setdefault(subject, set()).update(
+            re.search(rb"<(.*)>", rcpt)[1].decode() for rcpt in one.rcpts
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def dovecot():
+    with Dovecot(users={"box": "secret", "bob": "secret"}) as running:
+        yield running
+
+
+def account(port, keys):
+    return (
+        f'[account.isp]\nhost = "localhost:{port}"\ntls = "none"\nuser = "box"\n'
+        f'password_command = ["/bin/echo", "secret"]\n{keys}'
+    )
+
+
+def fetch(node, *problems):
+    """Fetch, and hand over what stays near; the messages that were queued."""
+
+    async def run():
+        opened = node.open()
+        try:
+            summary = await opened.links.run("default", Wish(flush=False))
+            assert summary.problems == list(problems)
+            await opened.links.run_due(None)
+            return await opened.store.messages(finished=True)
+        finally:
+            await opened.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_recipients_are_those_that_fetchmail_finds(tmp_path, dovecot, case):
+    found = require("fetchmail")
+    theirs, ours = CASES[case]
+    for content in letters():
+        dovecot.put("box", content)
+    with PlainServer() as server:
+        rc = tmp_path / "rc"
+        rc.touch(mode=0o600)
+        rc.write_text(
+            'set postmaster "postmaster"\n'
+            f"poll localhost proto pop3 service {dovecot.pop3_port} {theirs} no dns"
+            " aka mail.example.net localdomains example.org user box pass secret is"
+            ' robert=bob * here keep sslproto "" smtpaddress office.example'
+            f" smtphost 127.0.0.1/{server.port}\n"
+        )
+        run = subprocess.run(
+            [found.program("fetchmail"), "-f", rc, "--nosyslog"],
+            env=found.environment | {"HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert run.returncode == 0, run.stderr
+        expected = recipients(server.taken) | DIFFERENT.get(case, {})
+    with PlainServer() as server:
+        keys = (
+            'aka = ["mail.example.net"]\nlocal_domains = ["example.org"]\n'
+            'others_as_they_are = true\nuse_addressees = true\nnames = {robert = "bob"}\n'
+            f'smtp_address = "office.example"\ndrop_off = ["smtp:127.0.0.1/{server.port}"]\n{ours}'
+        )
+        fetch(TestNode(tmp_path / "node", account(dovecot.pop3_port, keys)))
+        taken = recipients(server.taken)
+    assert dovecot.count("box") == 0
+    assert taken == expected
+
+
+def test_a_drop_off_by_lmtp_has_it_and_the_first_that_is_there_gets_it(tmp_path, dovecot):
+    dovecot.put("box", b"X-Envelope-To: robert@localhost\nDelivered-To: x\nSubject: one\n\n.\n")
+    keys = (
+        'envelope_header = "X-Envelope-To"\nnames = {robert = "bob"}\ndrop_delivered = true\n'
+        f'drop_off = ["lmtp:/nowhere/lmtp", "lmtp:127.0.0.1:{dovecot.lmtp_port}"]\n'
+    )
+    (message,) = fetch(TestNode(tmp_path, account(dovecot.pop3_port, keys)))
+    assert [one.state for one in message.recipients] == ["delivered"]
+    (mail,) = dovecot.messages("bob")
+    assert b"Delivered-To: x\n" not in mail
+    assert b"with POP3 id" in mail
+    assert mail.endswith(b"\nSubject: one\n\n.\n")
+    assert dovecot.count("box") == 0
+
+
+def test_a_drop_off_that_is_down_makes_mail_wait(tmp_path, dovecot):
+    dovecot.put("box", b"Subject: one\n\nbody\n")
+    keys = 'deliver_to = "bob"\ndrop_off = ["lmtp:/nowhere/lmtp"]\n'
+    node = TestNode(tmp_path, account(dovecot.pop3_port, keys))
+    problem = "drop-off isp: /nowhere/lmtp: No such file or directory"
+    (message,) = fetch(node, problem)
+    (recipient,) = message.recipients
+    assert recipient.state == "waiting"
+    told = node.run("why", "bob").stdout
+    assert "mailer drop-off, host isp, user bob" in told
+    assert "drop-off of account isp (lmtp:/nowhere/lmtp)" in told
+
+
+def test_a_program_of_the_account_gets_it(tmp_path, dovecot):
+    dovecot.put("box", b"Return-Path: <joe@far.example>\nSubject: one\n\nbody\n")
+    home = folders.make_home("mda")
+    try:
+        folders.give(home, 0o755, pwd.getpwnam(US).pw_uid)
+        script = folders.write(home / "mda", '{ echo "$@"; cat; } > "$1"\n')
+        keys = f'deliver_to = "bob"\nmda = "/bin/sh {script} {home}/out -d %T -f %F"\n'
+        sections = f'default_user = "{US}"\n' + account(dovecot.pop3_port, keys)
+        (message,) = fetch(TestNode(tmp_path, sections))
+        (recipient,) = message.recipients
+        assert str(recipient.last_status) == "250 2.0.0 taken by /bin/sh"
+        first, *rest = (home / "out").read_bytes().splitlines()
+    finally:
+        folders.leave_home(home, None, drop=())
+    assert first.endswith(b"/out -d bob -f joe@far.example")
+    assert rest[0].startswith(b"From joe@far.example ")
+    assert rest[1] == b"Return-Path: <joe@far.example>"
+    assert rest[-3:] == [b"Subject: one", b"", b"body"]
