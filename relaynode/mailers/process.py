@@ -73,8 +73,8 @@ class Program:
     """A program to run for one message.
 
     `command`: path and arguments. `mailer`: what the program is called where it is told about.
-    `taken`: what exit code 0 means. `folder`: where it runs. `is_patient`: an exit code that is none
-    of sysexits(3) means nothing for good; a script that fails ends so.
+    `taken`: what exit code 0 means. `folder`: where it runs. `is_patient`: an exit code that is
+    none of sysexits(3) refuses nothing: a script that fails ends so.
     """
 
     command: Sequence[str]
