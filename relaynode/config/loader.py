@@ -366,7 +366,9 @@ class _Checker:
         for name, oauth in file.oauth.items():
             for key in ("client_secret_file", "refresh_token_file"):
                 if (secret := getattr(oauth, key)) is not None:
-                    self._check_password("oauth", name, secret, key)
+                    is_given = key == "refresh_token_file" and oauth.device_url is not None
+                    remedy = f"relaynode auth {name} gets one" if is_given else ""
+                    self._check_password("oauth", name, secret, key, remedy)
         for name, account in file.account.items():
             self._check_account(name, account)
         for name, user in file.user.items():
@@ -388,7 +390,7 @@ class _Checker:
             self._problem((*place, "domains"), text, "take it away")
 
     def _check_password(
-        self, table: str, name: str, path: Path, key: str = "password_file"
+        self, table: str, name: str, path: Path, key: str = "password_file", remedy: str = ""
     ) -> None:
         """Its table in `passwords` is the file's, or what `_KEPT_AS` says of the key."""
         if not self._with_secrets:
@@ -397,7 +399,7 @@ class _Checker:
         try:
             self._passwords[kept, name] = read_password(self._absolute(path))
         except ValueError as error:
-            self._problem((table, name, key), str(error))
+            self._problem((table, name, key), str(error), remedy)
 
     def _check_uucp(self, file: schema.File) -> None:
         for path, text, remedy in check_uucp(file, self._absolute, list(self._named("modem"))):

@@ -12,10 +12,9 @@ from relaynode.mail.header import fields
 
 ADDRESS_FIELDS = frozenset(
     (
-        *(b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to", b"apparently-to", b"errors-to"),
+        *(b"from", b"to", b"cc", b"bcc", b"sender", b"reply-to", b"apparently-to"),
         *(b"resent-from", b"resent-to", b"resent-cc", b"resent-bcc", b"resent-sender"),
-        *(b"resent-reply-to", b"return-path", b"return-receipt-to"),
-        b"disposition-notification-to",
+        b"resent-reply-to",
     )
 )
 
@@ -39,5 +38,5 @@ def complete(header: bytes, domain: str) -> bytes:
 
 
 def _is_name(text: bytes) -> bool:
-    """Bang paths, routes and what was broken off at its "@" are none."""
-    return not any(mark in text for mark in (b"!", b"%", b"@"))
+    """Bang paths and what was broken off at its "@" are none."""
+    return b"!" not in text and b"@" not in text

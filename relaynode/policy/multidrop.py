@@ -33,12 +33,17 @@ MAX_ADDRESSES = 100
 """So many addresses of a message are looked at; a server that writes one line for each recipient
 writes fewer, and a header with more is somebody's game."""
 
+MAX_DOUBTS = 10
+"""So many are told; the rest is counted."""
+
 RECEIVED = "Received"
 
 _ADDRESSEES = (b"to", b"cc", b"bcc", b"apparently-to")
 _RESENT = (b"resent-to", b"resent-cc", b"resent-bcc")
 
 # No quotes, no "%", "!", ":", "|", "/" or "@": nothing that leads on, is run, or is written to.
+_LABELS = r"[A-Za-z0-9_-]{1,63}"
+_DOMAIN = re.compile(rf"{_LABELS}(?:\.{_LABELS}){{0,20}}")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=&#'-]{0,63}")
 
 
@@ -92,7 +97,11 @@ class _Search:
 
     def find(self) -> Found:
         by, addresses = self._told()
-        return Found(self._ours(by, addresses), by, tuple(self._doubts))
+        return Found(self._ours(by, addresses), by, self._doubts_told())
+
+    def _doubts_told(self) -> tuple[str, ...]:
+        told, rest = self._doubts[:MAX_DOUBTS], len(self._doubts) - MAX_DOUBTS
+        return (*told, f"and {rest} more") if rest > 0 else tuple(told)
 
     def _told(self) -> tuple[str, list[str]]:
         """The field that tells of recipients, the surest that is there, and the addresses in it.
@@ -184,7 +193,8 @@ class _Search:
         local, domain = split(address)
         domain = normalise_domain(domain)
         if self._is_local(domain):
-            return address.removesuffix(".") if _PLAIN.fullmatch(local) else ""
+            is_plain = _PLAIN.fullmatch(local) and _DOMAIN.fullmatch(domain)
+            return address.removesuffix(".") if is_plain else ""
         if domain and not self._is_server(domain):
             return ""
         named = self._names.get(local.lower())

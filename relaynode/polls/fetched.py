@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import AddressError
 from relaynode.mail import trace
-from relaynode.mail.address import addresses, parse_path
+from relaynode.mail.address import addresses, join, parse_path, split
 from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
 from relaynode.mail.header import find_header_end, first_value
+from relaynode.mail.logline import clean
 from relaynode.mail.loops import came_before
 from relaynode.polls.content import FetchedContent
 from relaynode.queue.finish import finish
@@ -98,7 +99,10 @@ class Fetched:
 
     def _parcel(self, content: FetchedContent, peer: str) -> Parcel:
         addressed = self._addressed(content.came)
-        envelope = Envelope(reverse_path(content.came), addressed.recipients)
+        path = reverse_path(content.came)
+        if path and not split(path)[1]:  # a user of the server, and no namesake of ours
+            path = join(path, self.account.server)
+        envelope = Envelope(path, addressed.recipients)
         arrival = self._arrival(peer, addressed.notes)
         parcel = Parcel(content, envelope, arrival, addressed.given)
         return self._held_if_in_loop(parcel, content.came)
@@ -107,7 +111,8 @@ class Fetched:
         address = peer.partition("[")[2].removesuffix("]")
         origin = trace.poll_origin(self.account.server, address)
         source = f"{self.protocol.lower()} {self.account.name}"
-        return Arrival(origin, self.protocol, source, fix_header=False, notes=notes)
+        told = tuple(clean(text) for text in notes)  # strangers have said some of it
+        return Arrival(origin, self.protocol, source, fix_header=False, notes=told)
 
     # --- who it is for
 
@@ -180,7 +185,7 @@ class Fetched:
         """Raises: Rejected if the postmaster is nobody."""
         too_many = self.intake.too_many_hops(parcel)
         why = "" if too_many is None else str(too_many)
-        why = why or came_before(came, self.intake.hostname, parcel.given)
+        why = clean(why or came_before(came, self.intake.hostname, parcel.given))
         if not why:
             return parcel
         held = self._for_postmaster((f"it goes round in a circle: {why}", *parcel.arrival.notes))

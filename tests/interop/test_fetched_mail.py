@@ -120,41 +120,105 @@ def fetch(node, *problems):
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_the_recipients_are_those_that_fetchmail_finds(tmp_path, dovecot, case):
+def fetchmail(folder, dovecot, entry):
+    """What real fetchmail hands to its SMTP host."""
     found = require("fetchmail")
-    theirs, ours = CASES[case]
-    for content in letters():
-        dovecot.put("box", content)
+    folder.mkdir()
+    rc = folder / "rc"
+    rc.touch(mode=0o600)
     with PlainServer() as server:
-        rc = tmp_path / "rc"
-        rc.touch(mode=0o600)
         rc.write_text(
             'set postmaster "postmaster"\n'
-            f"poll localhost proto pop3 service {dovecot.pop3_port} {theirs} no dns"
-            " aka mail.example.net localdomains example.org user box pass secret is"
-            ' robert=bob * here keep sslproto "" smtpaddress office.example'
-            f" smtphost 127.0.0.1/{server.port}\n"
+            f"poll localhost proto pop3 service {dovecot.pop3_port} no dns {entry}"
+            f' keep sslproto "" smtpaddress office.example smtphost 127.0.0.1/{server.port}\n'
         )
         run = subprocess.run(
             [found.program("fetchmail"), "-f", rc, "--nosyslog"],
-            env=found.environment | {"HOME": str(tmp_path)},
+            env=found.environment | {"HOME": str(folder)},
             capture_output=True,
             text=True,
             timeout=60,
         )
         assert run.returncode == 0, run.stderr
-        expected = recipients(server.taken) | DIFFERENT.get(case, {})
+        return server.taken
+
+
+def ours(folder, dovecot, keys):
+    """What we hand to ours."""
     with PlainServer() as server:
         keys = (
-            'aka = ["mail.example.net"]\nlocal_domains = ["example.org"]\n'
-            'others_as_they_are = true\nuse_addressees = true\nnames = {robert = "bob"}\n'
-            f'smtp_address = "office.example"\ndrop_off = ["smtp:127.0.0.1/{server.port}"]\n{ours}'
+            f'smtp_address = "office.example"\ndrop_off = ["smtp:127.0.0.1/{server.port}"]\n{keys}'
         )
-        fetch(TestNode(tmp_path / "node", account(dovecot.pop3_port, keys)))
-        taken = recipients(server.taken)
+        fetch(TestNode(folder, account(dovecot.pop3_port, keys)))
+        return server.taken
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_recipients_are_those_that_fetchmail_finds(tmp_path, dovecot, case):
+    keywords, keys = CASES[case]
+    for content in letters():
+        dovecot.put("box", content)
+    taken = fetchmail(
+        tmp_path / "fetchmail",
+        dovecot,
+        f"{keywords} aka mail.example.net localdomains example.org"
+        " user box pass secret is robert=bob * here",
+    )
+    expected = recipients(taken) | DIFFERENT.get(case, {})
+    keys += (
+        'aka = ["mail.example.net"]\nlocal_domains = ["example.org"]\n'
+        'others_as_they_are = true\nuse_addressees = true\nnames = {robert = "bob"}\n'
+    )
+    assert recipients(ours(tmp_path / "node", dovecot, keys)) == expected
     assert dovecot.count("box") == 0
-    assert taken == expected
+
+
+HEADER = b"""\
+Return-Path: <joe>
+Received: from a by b
+Delivered-To: box
+From: Joe <joe>
+To: ann, bob (Bob B), "Carl, C" <carl>, x@y.example,
+ dora
+Cc:  friends: eve, fred@z.example;
+Sender: x!joe
+Resent-From: "q q" <kim>
+Resent-To: a%b
+Subject: joe, ann
+Errors-To: joe
+Apparently-To: zoe
+X-To: joe
+Status: RO
+X-Mozilla-Status: 0001
+"""
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_headers_are_edited_as_fetchmail_edits_them(tmp_path, dovecot, wanted):
+    dovecot.put("box", HEADER + b"\nTo: ann\n")
+    keywords = "dropstatus dropdelivered" if wanted else "no rewrite"
+    entry = f"user box pass secret is bob here {keywords}"
+    (theirs,) = fetchmail(tmp_path / "fetchmail", dovecot, entry)
+    edits = "".join(f"{key} = true\n" for key in ("fix_addresses", "drop_status", "drop_delivered"))
+    keys = 'deliver_to = "bob"\n' + (edits if wanted else "")
+    home = tmp_path / "node"
+    node = TestNode(home, account(dovecot.pop3_port, keys + 'drop_off = ["lmtp:/nowhere"]\n'))
+
+    async def stored():
+        opened = node.open()
+        try:
+            await opened.links.run("default", Wish(flush=False))
+            (message,) = await opened.store.messages()
+            ids = [one.id for one in message.recipients]
+            (delivery,) = await opened.store.claim([(message.queue_id, ids)])
+            return message.envelope.reverse_path, b"".join(delivery.content.pieces())
+        finally:
+            await opened.close()
+
+    reverse_path, content = asyncio.run(stored())
+    start = b"Received: from a by b"
+    assert content == start + theirs.content.partition(start)[2]
+    assert theirs.mail.startswith(b"MAIL FROM:<" + reverse_path.encode() + b">")
 
 
 def test_a_drop_off_by_lmtp_has_it_and_the_first_that_is_there_gets_it(tmp_path, dovecot):

@@ -9,7 +9,7 @@ from peers.certificates import make_certificate
 from peers.token_server import TokenServer
 from relaynode.cli import auth
 from relaynode.cli.main import main
-from relaynode.errors import NoSecret
+from relaynode.errors import ConfigError, NoSecret
 from relaynode.logins import device
 from relaynode.logins.device import GRANT_TYPE, invite, wait
 from relaynode.logins.token_server import Endpoint
@@ -154,6 +154,8 @@ def test_the_command_leaves_the_token_where_accounts_find_it(tmp_path, capsys, m
             url=server.url, device_url=server.device_url, authority=certificate.authority
         )
         node = TestNode(tmp_path / "n", sections)
+        with pytest.raises(ConfigError, match=r"isp\.token.*relaynode auth o gets one"):
+            node.config()
         assert main(["--config", str(node.path), "auth", "isp"]) == 0
         told = capsys.readouterr().out
         assert "Open https://login.example/device and enter the code WDJB-MJHT" in told

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaynode.policy.multidrop import MAX_ADDRESSES, Multidrop
+from relaynode.policy.multidrop import MAX_ADDRESSES, MAX_DOUBTS, Multidrop
 
 
 def multidrop(**more):
@@ -201,12 +201,24 @@ def test_with_no_envelope_at_all_received_is_not_asked():
         "-oQ/tmp@pop.example.net",
         "\x80ann@pop.example.net",
         "x" * 65 + "@example.org",
+        "ann@far!victim.example.org",
+        "ann@a%b.example.org",
+        "ann@\x1b.example.org",
+        "ann@\xff.example.org",
+        "ann@" + "a." * 200 + "example.org",
         "",
     ],
 )
 def test_a_name_that_would_lead_on_is_nobody(address):
     settings = multidrop(envelope_header="X-To", uses_addressees=True)
     assert recipients(settings, f"X-To: {address}") == ()
+
+
+def test_what_is_told_of_a_header_full_of_strangers_has_an_end():
+    names = ",".join(f"u{number}@far.example" for number in range(1000))
+    doubts = multidrop(envelope_header="X-To").find(header(f"X-To: {names}")).doubts
+    assert len(doubts) == MAX_DOUBTS + 1
+    assert doubts[-1] == f"and {MAX_ADDRESSES + 1 - MAX_DOUBTS} more"
 
 
 def test_a_thousand_names_cost_no_more_than_a_hundred():

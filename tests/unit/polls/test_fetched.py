@@ -97,6 +97,12 @@ def test_the_return_path_becomes_the_reverse_path_and_the_rest_stays(tmp_path):
     assert stored == content.partition(b"\r\n")[2]
 
 
+def test_a_sender_without_a_domain_is_a_user_of_the_server_and_no_namesake_here(tmp_path):
+    found = take(tmp_path, SINGLE, letter("Return-Path: <user>"), letter("From: user"))
+    paths = [message.envelope.reverse_path for message, _, _ in found]
+    assert paths == ["user@pop.example.net"] * 2
+
+
 def test_what_the_account_wants_edited_is_and_nothing_else(tmp_path):
     keys = SINGLE + "fix_addresses = true\ndrop_status = true\ndrop_delivered = true\n"
     content = letter(
@@ -169,6 +175,28 @@ def test_what_nobody_is_found_for_goes_to_the_postmaster_who_is_told_why(
     assert notes[0].startswith("the postmaster gets it: ")
     assert why in " ".join(notes)
     assert why in caplog.text
+
+
+def test_what_strangers_wrote_is_told_in_one_clean_line(tmp_path, caplog):
+    line = "X-Envelope-To: \x1b]0;x\x07\udc80@far.example, \xe9@far.example"
+    content = letter().replace(b"Subject", line.encode("utf-8", "surrogateescape") + b"\r\nSubject")
+    home = TestNode(tmp_path / "on disk", HEAD + MANY, users=USERS)
+
+    async def run():
+        account = Home(tmp_path, MANY)
+        await account.node.close()
+        opened = home.open()
+        account.fetched.intake = opened.intake
+        try:
+            queue_id = await account.take(content)
+            return [one.text for one in await opened.store.history(queue_id)]
+        finally:
+            await opened.close()
+
+    texts = asyncio.run(run())
+    assert any("is nobody here" in text for text in texts)
+    assert all(text.isprintable() for text in texts)
+    assert "\x1b" not in caplog.text
 
 
 def test_some_who_are_nobody_any_more_keep_none_from_the_others(tmp_path):
