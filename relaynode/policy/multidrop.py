@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from relaynode.mail.address import normalise_domain, scan, split
+from relaynode.mail.address import MAX_PATH_OCTETS, normalise_domain, scan, split
 from relaynode.mail.header import fields, unfolded
 from relaynode.mail.hops import hop_of
 
@@ -190,6 +190,8 @@ class _Search:
 
     def _whom(self, address: str) -> str:
         """ "" if it is nobody of ours."""
+        if len(address) > MAX_PATH_OCTETS:
+            return ""
         local, domain = split(address)
         domain = normalise_domain(domain)
         if self._is_local(domain):

@@ -267,3 +267,28 @@ def test_a_program_of_the_account_gets_it(tmp_path, dovecot):
     assert rest[0].startswith(b"From joe@far.example ")
     assert rest[1] == b"Return-Path: <joe@far.example>"
     assert rest[-3:] == [b"Subject: one", b"", b"body"]
+
+
+def test_mail_that_is_sent_back_into_its_mailbox_is_held_when_it_comes_again(tmp_path, dovecot):
+    dovecot.put("box", b"From: a@b.example\nSubject: one\n\nbody\n")
+    sections = account(dovecot.pop3_port, 'deliver_to = "user"\n') + (
+        f'[smart_host.isp]\nhost = "127.0.0.1:{dovecot.lmtp_port}"\nprotocol = "lmtp"\n'
+        'tls = "none"\n'
+    )
+    node = TestNode(tmp_path, sections, tables={"aliases": "user: box@far.example\n"})
+
+    async def rounds():
+        opened = node.open()
+        try:
+            for _ in range(3):
+                await opened.links.run("default", Wish(flush=False))
+                await opened.links.run("default", Wish(poll=False))
+            return await opened.store.messages(finished=True)
+        finally:
+            await opened.close()
+
+    first, second = asyncio.run(rounds())
+    assert [one.state for one in first.recipients] == ["delivered"]
+    assert second.state == "held"
+    assert dovecot.count("box") == 0
+    assert "it was fetched for user before" in node.run("why", "postmaster").stdout
