@@ -130,6 +130,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("remove", help="take somebody out").add_argument("user", metavar="USER")
     verbs.add_parser("list", help="show who is in it, and how he can log in")
 
+    sub = command("auth", "auth", "Log in with a browser, for an account that uses OAuth.")
+    sub.add_argument("name", metavar="ACCOUNT", help="an account, a smart host, or [oauth.NAME]")
+
     sub = command("cert", "cert", "Make a key and a self-signed certificate for this node.")
     sub.add_argument("certificate", type=Path, metavar="CERTIFICATE")
     sub.add_argument("key", type=Path, metavar="KEY")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
+from relaynode.config.drop_off import check_recipients
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.node_user import check_user, uid_of
@@ -295,7 +296,7 @@ class _Checker:
     def _value(self, kind: Any, value: Any, path: tuple[str, ...]) -> Any:
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return self._section(kind, value, path)
-        if get_origin(kind) is dict:
+        if get_origin(kind) is dict and get_args(kind)[1] is not str:
             if not isinstance(value, dict):
                 self._problem(path, f"[{path[0]}] must have named tables", f"[{path[0]}.isp]")
                 return None
@@ -382,7 +383,9 @@ class _Checker:
         for name, oauth in file.oauth.items():
             for key in ("client_secret_file", "refresh_token_file"):
                 if (secret := getattr(oauth, key)) is not None:
-                    self._check_password("oauth", name, secret, key)
+                    is_given = key == "refresh_token_file" and oauth.device_url is not None
+                    remedy = f"relaynode auth {name} gets one" if is_given else ""
+                    self._check_password("oauth", name, secret, key, remedy)
         for name, account in file.account.items():
             self._check_account(name, account)
         for name, user in file.user.items():
@@ -391,6 +394,8 @@ class _Checker:
     def _check_account(self, name: str, account: schema.AccountSection) -> None:
         """ODMR brings each message with its own recipients, POP3 without any."""
         place = ("account", name)
+        for path, text, remedy in check_recipients(place, account, self._written(place)):
+            self._problem(path, text, remedy)
         if account.protocol == "odmr":
             for key in ("deliver_to", "keep"):
                 if getattr(account, key):
@@ -400,13 +405,9 @@ class _Checker:
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")
-        if account.deliver_to is None:
-            self._problem(place, f"[account.{name}] lacks deliver_to")
-        else:
-            self._check_path(account.deliver_to, (*place, "deliver_to"))
 
     def _check_password(
-        self, table: str, name: str, path: Path, key: str = "password_file"
+        self, table: str, name: str, path: Path, key: str = "password_file", remedy: str = ""
     ) -> None:
         """Its table in `passwords` is the file's, or what `_KEPT_AS` says of the key."""
         if not self._with_secrets:
@@ -415,7 +416,7 @@ class _Checker:
         try:
             self._passwords[kept, name] = read_password(self._absolute(path), self._node_uid)
         except ValueError as error:
-            self._problem((table, name, key), str(error))
+            self._problem((table, name, key), str(error), remedy)
 
     def _check_uucp(self, file: schema.File) -> None:
         for path, text, remedy in check_uucp(file, self._absolute, list(self._named("modem"))):
@@ -533,6 +534,7 @@ _PATTERNS = {
     schema.PROTOCOLS: "wants letters of protocols: i t e g G v f j y a",
     schema.SYSTEM_NAME: "wants a name of letters, digits and . _ + -",
     schema.MAIL_DOMAIN: "wants a domain",
+    schema.FIELD_NAME: 'wants the name of a header field, or ""',
     schema.ETRN_NAME: "wants a domain, @domain (with all below it) or #queue",
     schema.GRADE: "wants a grade: one of 0-9 (the best), A-Z, a-z",
     schema.WORD: "wants one word without blanks",

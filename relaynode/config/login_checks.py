@@ -90,6 +90,8 @@ def _oauth(
     if ("token_command" in written) == ("token_url" in written):
         text = f"{shown} needs token_command or token_url, one of them"
         yield Wrong(where, text, "see conf/relaynode.toml")
+    if section.device_url is not None and section.token_url is None:
+        yield Wrong((*where, "device_url"), f"{shown} has device_url and no token_url")
     if section.token_url is not None:
         for key in _FOR_URL:
             if key not in written:

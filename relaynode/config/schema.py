@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from relaynode.config.drop_off import DropOff
 from relaynode.config.milter_values import MilterSocket
 from relaynode.config.quota_values import Allowance
 from relaynode.config.uucp_values import (
@@ -53,6 +54,8 @@ FILE_NAME = r"^[A-Za-z0-9_.:@+-]+$"
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=FILE_NAME)]
 MAIL_DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 MailDomain = Annotated[str, Meta(max_length=255, pattern=MAIL_DOMAIN)]
+FIELD_NAME = r"^[!-9;-~]*$"
+FieldName = Annotated[str, Meta(max_length=76, pattern=FIELD_NAME)]
 ETRN_NAME = r"^[@#]?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 EtrnName = Annotated[str, Meta(max_length=255, pattern=ETRN_NAME)]
 Relay = Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^\S")]
@@ -179,6 +182,7 @@ class OauthSection(Section, frozen=True, kw_only=True):
 
     token_command: Command | None = None
     token_url: TokenUrl | None = None
+    device_url: TokenUrl | None = None
     client_id: Word | None = None
     client_secret_file: Path | None = None
     refresh_token_file: Path | None = None
@@ -218,6 +222,21 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     deliver_to: str | None = None
     domains: list[MailDomain] = field(default_factory=list)
     keep: bool = False
+    envelope_header: FieldName | None = None
+    envelope_skip: NotNegative = 0
+    user_prefix: str = ""
+    aka: list[MailDomain] = field(default_factory=list)
+    local_domains: list[MailDomain] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    others_as_they_are: bool = False
+    use_addressees: bool = False
+    fix_addresses: bool = False
+    drop_status: bool = False
+    drop_delivered: bool = False
+    drop_off: list[DropOff] = field(default_factory=list)
+    mda: Command | None = None
+    smtp_address: MailDomain | None = None
+    smtp_name: str | None = None
 
 
 class EtrnSection(RemoteSection, frozen=True, kw_only=True):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.config.drop_off import is_multidrop
 from relaynode.links import etrn
+from relaynode.links.drop_off import address_maker
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
+from relaynode.policy.multidrop import RECEIVED, Multidrop
 from relaynode.polls.account import Account
+from relaynode.polls.content import STATUS, HeaderEdits
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
 from relaynode.sources.filters import source_filters_of
@@ -120,17 +124,44 @@ class Fetching:
     def _mailbox(self, section: AccountSection, name: str, count: ByteCount) -> Account:
         ways = self.parts.ways
         login = ways.logins.of("account", name, section)
-        assert login is not None and section.deliver_to is not None  # the loader insists on both
+        assert login is not None  # the loader insists on it
         return Account(
             name=name,
             server=section.host.host,
             open=self._opener(section, _POP3_PORTS[section.tls], count),
             login=login,
-            deliver_to=section.deliver_to,
+            deliver_to=section.deliver_to or "",
             tls=section.tls,
             tls_context=context_maker(self.config, section, ways.contexts),
             keep=section.keep,
             timeout_seconds=section.timeout_seconds,
             max_message_bytes=self.config.file.queue.message_size_bytes,
             filters=source_filters_of(self.config, "poll"),
+            multidrop=multidrop_of(section) if is_multidrop(section) else None,
+            drop_off_address=address_maker(section),
+            edits=edits_of(section),
         )
+
+
+def multidrop_of(section: AccountSection) -> Multidrop:
+    """How the recipients of an account's messages are found."""
+    header = section.envelope_header
+    return Multidrop(
+        server=section.host.host,
+        aka=tuple(section.aka),
+        local_domains=tuple(section.local_domains),
+        names=section.names,
+        others_as_they_are=section.others_as_they_are,
+        envelope_header=RECEIVED if header is None else header,
+        envelope_skip=section.envelope_skip,
+        user_prefix=section.user_prefix,
+        uses_addressees=section.use_addressees,
+    )
+
+
+def edits_of(section: AccountSection) -> HeaderEdits:
+    """What becomes of the headers of an account's messages."""
+    drops = (STATUS if section.drop_status else ()) + (
+        (b"delivered-to",) if section.drop_delivered else ()
+    )
+    return HeaderEdits(drops, section.host.host if section.fix_addresses else "")

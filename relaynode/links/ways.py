@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from relaynode.links import drop_off
+from relaynode.links.drop_off import DROP_OFF
 from relaynode.links.far_hosts import FarHosts
 from relaynode.links.next_hops import (
     LMTP_PORT,
@@ -60,8 +62,9 @@ class Way:
     """A next hop: recipients with equal ways share a session.
 
     `kind`: "local", "prog", "*file*", "error", "discard", "neighbour" (a UUCP system that we call
-    or that calls us), "uucp" (one that the system's uux has the jobs for) or "smtp". `name`: the
-    smart host's name, the UUCP system's, or the host as written. `mailer`: the route's, where it
+    or that calls us), "uucp" (one that the system's uux has the jobs for), "drop-off" (of an
+    account) or "smtp". `name`: the smart host's name, the UUCP system's, the account's, or the host
+    as written. `mailer`: the route's, where it
     tells how addresses are written. `smart_hosts`: those to try, in order, if it is such.
     `is_domain`: the host is the recipient's own domain, and no table's.
     """
@@ -74,7 +77,7 @@ class Way:
     is_domain: bool = False
 
     def __str__(self) -> str:
-        return self.name or self.kind
+        return f"{self.kind} {self.name}" if self.kind == DROP_OFF else self.name or self.kind
 
     @property
     def waits_to_be_asked(self) -> bool:
@@ -118,6 +121,8 @@ class Ways:
         """The way that a route takes; for mail of a sender, if it has one of its own."""
         if route.mailer in ("local", "error", "discard", "prog", "*file*"):
             return Way(route.mailer, status=route.status)
+        if route.mailer == DROP_OFF:
+            return Way(route.mailer, route.host)
         host = route.host.removesuffix(".")
         if route.mailer in KINDS and KINDS[route.mailer].is_uucp:
             neighbour = self._neighbours.find_like(host)
@@ -182,6 +187,8 @@ class Ways:
 
     def told(self, way: Way) -> str:
         """Where mail on a way goes, for people; nothing is asked for it."""
+        if way.kind == DROP_OFF:
+            return drop_off.told(way.name, self._config.file.account.get(way.name))
         if way.smart_hosts:
             named = [(name, self._config.file.smart_host[name]) for name in way.smart_hosts]
             return ", then ".join(
@@ -237,6 +244,11 @@ class Ways:
             )
         if way.kind == "uucp":
             return self._uux(way)
+        if way.kind == DROP_OFF:
+            section = self._config.file.account.get(way.name)
+            program = drop_off.program(way.name, section, local, self._users, masquerade)
+            if program is not None:
+                return program
         return FirstThatTakes(
             lambda: self._next_hops(way, count),
             lambda hop: SmtpMailer(
@@ -270,6 +282,8 @@ class Ways:
 
     async def _next_hops(self, way: Way, count: ByteCount) -> Sequence[NextHop] | Status:
         """What to connect to, in order. Raises: TableError, NameServerFailed."""
+        if way.kind == DROP_OFF:
+            return drop_off.hops(self._config.file.account[way.name], count, self._servers)
         if way.smart_hosts:
             return [
                 hop for name in way.smart_hosts for hop in self._smart_host(name, way.mailer, count)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import ssl
 from typing import TYPE_CHECKING
 
 from relaynode.config.schema import AccountSection
 from relaynode.logins.auth_info import AuthInfoLogin
-from relaynode.logins.login import no_secret
+from relaynode.logins.endpoint import endpoint_of
 from relaynode.logins.oauth import CommandTokens, RefreshedTokens
 from relaynode.logins.secrets import OfCommand, OfCredential, OfFile, OfKeyring
 from relaynode.logins.ticket import ticket_maker
 from relaynode.logins.token_file import TokenFile
-from relaynode.logins.token_server import Endpoint
 from relaynode.sasl import Credentials
 
 if TYPE_CHECKING:
@@ -76,30 +74,7 @@ class Logins:
             return CommandTokens(OfCommand(section.token_command, "token_command"))
         assert section.refresh_token_file is not None  # the loader insists on it
         file = TokenFile(self._config.absolute(section.refresh_token_file))
-        return RefreshedTokens(lambda: self._endpoint(name, section), file, self._clock)
-
-    def _endpoint(self, name: str, section: OauthSection) -> Endpoint:
-        assert section.token_url is not None and section.client_id is not None
-        secret = self._config.passwords.get(("client_secret", name))
-        return Endpoint(
-            name,
-            section.token_url.text,
-            section.client_id,
-            secret.reveal() if secret is not None else "",
-            section.scope,
-            self._context(name, section),
-        )
-
-    def _context(self, name: str, section: OauthSection) -> ssl.SSLContext | None:
-        if section.token_url is None or not section.token_url.text.startswith("https:"):
-            return None
-        file = section.ca_file
-        try:
-            return ssl.create_default_context(
-                cafile=str(self._config.absolute(file)) if file else None
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise no_secret(f"[oauth.{name}] ca_file", f"cannot be used: {error}") from None
+        return RefreshedTokens(lambda: endpoint_of(self._config, name), file, self._clock)
 
 
 class _Configured:

@@ -1,4 +1,5 @@
-"""One request to an OAuth server: a refresh token for an access token (RFC 6749 section 6).
+"""Requests to an OAuth server; the usual one: a refresh token for an access token (RFC 6749
+section 6).
 
 Blocks: for threads. The answer is bounded in size and time, redirections are not followed (they
 would take the tokens elsewhere), and what the server says in errors is told without any secret.
@@ -71,13 +72,30 @@ def fetch(endpoint: Endpoint, refresh_token: str) -> Granted:
         **({"client_secret": endpoint.client_secret} if endpoint.client_secret else {}),
         **({"scope": endpoint.scope} if endpoint.scope else {}),
     }
+    status, answer = ask(endpoint, fields)
+    if status != 200 or "error" in answer:
+        raise failed(endpoint, reason(status, answer))
+    return granted(endpoint, answer)
+
+
+def ask(endpoint: Endpoint, fields: dict[str, str], url: str = "") -> tuple[int, dict[str, Any]]:
+    """Post a form, to `url` if it is not the endpoint's own: status and JSON of the answer.
+
+    Raises: NoSecret if there is no such answer.
+    """
     request = urllib.request.Request(
-        endpoint.url,
+        url or endpoint.url,
         data=urllib.parse.urlencode(fields).encode(),
         headers={"Accept": "application/json", "User-Agent": "relaynode"},
     )
     status, body = _exchange(endpoint, request)
-    return _granted(endpoint, status, body)
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise failed(endpoint, f"HTTP {status} and no JSON")
+    return status, answer
 
 
 class _Deadline:
@@ -162,7 +180,7 @@ def _exchange(endpoint: Endpoint, request: urllib.request.Request) -> tuple[int,
             why = f"no HTTP: {type(error).__name__}"
         if deadline.is_over:
             why = f"no whole answer within {endpoint.timeout_seconds:g} s"
-        raise _failed(endpoint, why)
+        raise failed(endpoint, why)
 
 
 def _answer(
@@ -184,22 +202,15 @@ def _body(answer: IO[bytes]) -> bytes:
     return body
 
 
-def _granted(endpoint: Endpoint, status: int, body: bytes) -> Granted:
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        raise _failed(endpoint, f"HTTP {status} and no JSON")
-    if status != 200 or "error" in answer:
-        raise _failed(endpoint, _reason(status, answer))
+def granted(endpoint: Endpoint, answer: dict[str, Any]) -> Granted:
+    """The tokens in an answer that is no error. Raises: NoSecret if there are none."""
     access, refresh = answer.get("access_token"), answer.get("refresh_token", "")
     if not isinstance(access, str) or not _TOKEN.fullmatch(access):
-        raise _failed(endpoint, "the answer holds no access_token")
+        raise failed(endpoint, "the answer holds no access_token")
     if str(answer.get("token_type", "Bearer")).lower() != "bearer":
-        raise _failed(endpoint, "the token is no Bearer token")
+        raise failed(endpoint, "the token is no Bearer token")
     if refresh and not (isinstance(refresh, str) and _TOKEN.fullmatch(refresh)):
-        raise _failed(endpoint, "the refresh_token makes no sense")
+        raise failed(endpoint, "the refresh_token makes no sense")
     return Granted(access, _seconds(answer.get("expires_in")), refresh or "")
 
 
@@ -212,11 +223,13 @@ def _seconds(value: Any) -> float:
     return seconds if 0 < seconds < 10**9 else USUAL_SECONDS
 
 
-def _reason(status: int, answer: dict[str, Any]) -> str:
+def reason(status: int, answer: dict[str, Any]) -> str:
+    """What an error says, for people; strangers wrote it."""
     words = [str(answer[key]) for key in ("error", "error_description") if answer.get(key)]
     text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", ": ".join(words))[:200]
     return f"HTTP {status}: {text}" if text else f"HTTP {status}"
 
 
-def _failed(endpoint: Endpoint, why: str) -> NoSecret:
+def failed(endpoint: Endpoint, why: str) -> NoSecret:
+    """The error for a token that cannot be had from there."""
     return no_secret(f"[oauth.{endpoint.name}] {endpoint.url}", why)

@@ -31,10 +31,10 @@ MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
 MAX_PATH_OCTETS = 256
 
-_QUOTED_OR_AT = re.compile(r'\\.|"(?:[^"\\]++|\\.)*+"|@', re.DOTALL)
+_QUOTED_OR_AT = re.compile(r'\\.|"(?:[^"\\]++|\\.)*"|@', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UNDECODED = re.compile(r"[\ud800-\udfff]")
-_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\]++|\\.)*"', re.DOTALL)
 _NOT_IN_DOT_STRING = re.compile(r"[^A-Za-z0-9!#$%&'*+\-/=?^_`{|}~.\u0080-\U0010ffff]")
 _NOT_IN_DOMAIN = re.compile(r"[^A-Za-z0-9._\-\u0080-\U0010ffff]")
 _ROUTE_DOMAIN = r"@(?:\[[^\[\]]*+\]|[^\[\]@:,\s]++)"
@@ -277,7 +277,7 @@ _TOKEN = re.compile(
     | (?P<comment> \( )
     | (?P<word>
           =\?[^?\s]++\?[bBqQ]\?[^?\s]*+\?=  # RFC 2047; some senders leave commas inside
-        | "(?:[^"\\]++|\\.)*+"
+        | "(?:[^"\\]++|\\.)*"
         | [^\s()<>@,;:\\"\[\]]++
         | \\.
       )

@@ -135,8 +135,13 @@ def first_value(header: bytes, name: bytes) -> bytes | None:
     """The value of the first field `name`, unfolded and stripped; None if there is none."""
     for field in fields(header):
         if field.is_named(name):
-            return _FOLD.sub(b"", header[field.value_start : field.end]).strip()
+            return unfolded(header, field)
     return None
+
+
+def unfolded(header: bytes, field: Field) -> bytes:
+    """The value of one field, unfolded and stripped."""
+    return _FOLD.sub(b"", header[field.value_start : field.end]).strip()
 
 
 def has(header: bytes, name: bytes) -> bool:

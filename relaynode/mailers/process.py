@@ -76,7 +76,8 @@ class Program:
 
     `command`: path and arguments. `mailer`: what the program is called where it is told about.
     `taken`: what exit code 0 means. `folder`: where it runs. `wish`: the same for the monitor, if
-    there is one; without, the program is one of the node's own.
+    there is one; without, the program is one of the node's own. `is_patient`: an exit code that is
+    none of sysexits(3) refuses nothing: a script that fails ends so.
     """
 
     command: Sequence[str]
@@ -85,6 +86,7 @@ class Program:
     timeout_seconds: float
     folder: str = "/"
     wish: Request | None = None
+    is_patient: bool = False
 
     def run(self, user: User, pieces: Iterator[bytes]) -> Ended:
         """Run as `user`, if we can become somebody else, with `pieces` on its standard input.
@@ -108,6 +110,8 @@ class Program:
             return temporary(f"{self.mailer} mailer ({self.command[0]}) exited with EX_TEMPFAIL")
         if code < 0:
             return temporary(f"mailer {self.mailer} died with signal {-code}", "4.3.0")
+        if code not in _BY_EXIT_CODE and self.is_patient:
+            return temporary(f"mailer {self.mailer} ended with exit code {code}", "4.3.0")
         return _BY_EXIT_CODE.get(code) or permanent(f"unknown mailer error {code}", "5.3.0")
 
     def _start(self, user: User) -> _OwnProcess | Lent:

@@ -1,29 +1,57 @@
 """What a poll has fetched goes into the queue here, whatever protocol brought it.
 
 A message is queued in one transaction with its mark on the seen-list, so that it is never fetched
-into the queue twice. Who it is for, and where it comes from in its trace, is settled here too.
-Not here: talking to the server (pop3_poller.py), and when a message may be deleted there.
+into the queue twice. Who it is for, and where it comes from in its trace, is settled here too:
+
+    deliver_to, or the recipients that multidrop finds     expanded as any mail's are
+    nobody is found, or those found are nobody any more    the postmaster; its history says why
+    it has been here before, or has too many hops          held for the postmaster
+
+Nothing is refused for good: a message that stayed at the server for what it is would be fetched at
+each visit, over a line that may cost by the minute; one that were deleted would be lost.
+Not here: talking to the server (pop3.py), and when a message may be deleted there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import AddressError
 from relaynode.mail import trace
-from relaynode.mail.address import addresses, parse_path
-from relaynode.mail.envelope import NULL_PATH, Envelope
+from relaynode.mail.address import addresses, join, parse_path, split
+from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
 from relaynode.mail.header import find_header_end, first_value
+from relaynode.mail.logline import clean
+from relaynode.mail.loops import came_before
+from relaynode.polls.content import FetchedContent
 from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
-from relaynode.sources.intake import Arrival, Parcel
+from relaynode.sources.intake import Arrival, Parcel, Rejected
 from relaynode.sources.local_filters import filter_taken, held
 
 if TYPE_CHECKING:
-    from relaynode.mail.envelope import Recipient
+    from collections.abc import Iterable
+
     from relaynode.polls.account import Account
     from relaynode.sources.intake import Collector, Intake
+
+log = logging.getLogger("relaynode.mail")
+
+DROP_OFF = "drop-off"
+"""The mailer of recipients whose mail an account hands to a server or program of its own; their
+host is the account's name (links/drop_off.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """Who gets a message. `given`: the addresses that were expanded. `notes`: what is to be told of
+    it."""
+
+    recipients: tuple[Recipient, ...]
+    given: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -33,29 +61,44 @@ class Fetched:
     account: Account
     intake: Intake
     protocol: str
-    _recipients: list[Recipient] = field(default_factory=list)
+    _known: dict[str, list[Recipient] | Rejected] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Find out who gets the mail, before anything is fetched. Raises: Rejected, TableError."""
-        self._recipients = self.intake.expand([self.account.deliver_to])
+        """Find out whether anybody can have the mail, before anything is fetched.
+
+        Raises: Rejected, TableError.
+        """
+        self._known.clear()
+        if self.account.multidrop is None:
+            self._for_all([self.account.deliver_to])
 
     def collector(self) -> Collector:
         """A place for the content of the next message, CRLF wire form."""
-        return self.intake.collector()
+        edits = self.account.edits
+        return self.intake.collector(
+            make=lambda queue_id, draft: FetchedContent(queue_id, draft, edits)
+        )
 
     async def queue(self, collector: Collector, *, uid: str | None, peer: str) -> None:
         """Queue a message that has come whole, and mark it by its unique-id, in one transaction.
 
-        `uid`: None for a message that cannot be known again. `peer`: the server, as a stream has
-        it. Once this has begun, calling the poll off waits for its end. Filters may have it held,
-        or throw it away: then there is a mark only. Raises: Rejected, StoreError; the message must
-        then stay at the server.
+        `collector`: one of ours. `uid`: None for a message that cannot be known again. `peer`: the
+        server, as a stream has it. Once this has begun, calling the poll off waits for its end.
+        Filters may have it held, or throw it away: then there is a mark only. Raises: Rejected,
+        StoreError, TableError; the message must then stay at the server.
         """
-        envelope = Envelope(reverse_path(collector.head), tuple(self._recipients))
-        given = (self.account.deliver_to,)
-        parcels = await self._filtered(Parcel(collector, envelope, self._arrival(peer), given))
+        assert isinstance(collector, FetchedContent)
+        try:
+            collector.settle()
+            parcel = self._parcel(collector, peer)
+        except Exception:
+            collector.discard()
+            raise
+        parcels = await self._filtered(parcel)
         seen = [] if uid is None else [SeenMark(self.account.name, uid)]
         await finish(self.intake.accept_all(parcels, seen=seen))
+        for text in parcel.arrival.notes:
+            log.warning("%s: from %s: %s", collector.queue_id, self.account.name, text)
 
     async def _filtered(self, parcel: Parcel) -> list[Parcel]:
         """What the filters leave of a message. Raises: Rejected if it shall come again later."""
@@ -65,11 +108,106 @@ class Fetched:
         left = await filter_taken(self.intake, filters, parcel, held)
         return [] if left is None else [left]
 
-    def _arrival(self, peer: str) -> Arrival:
+    def _parcel(self, content: FetchedContent, peer: str) -> Parcel:
+        addressed = self._addressed(content.came)
+        path = reverse_path(content.came)
+        if path and not split(path)[1]:  # a user of the server, and no namesake of ours
+            path = join(path, self.account.server)
+        envelope = Envelope(path, addressed.recipients)
+        arrival = self._arrival(peer, addressed.notes)
+        parcel = Parcel(content, envelope, arrival, addressed.given)
+        return self._held_if_in_loop(parcel, content.came)
+
+    def _arrival(self, peer: str, notes: tuple[str, ...]) -> Arrival:
         address = peer.partition("[")[2].removesuffix("]")
         origin = trace.poll_origin(self.account.server, address)
         source = f"{self.protocol.lower()} {self.account.name}"
-        return Arrival(origin, self.protocol, source, fix_header=False)
+        told = tuple(clean(text) for text in notes)  # strangers have said some of it
+        return Arrival(origin, self.protocol, source, fix_header=False, notes=told)
+
+    # --- who it is for
+
+    def _addressed(self, header: bytes) -> Addressed:
+        """Raises: Rejected, TableError."""
+        if self.account.multidrop is None:
+            return self._for_all([self.account.deliver_to])
+        found = self.account.multidrop.find(header)
+        if found.recipients:
+            return self._for_all(found.recipients, found.doubts)
+        return self._for_postmaster(("nobody here was found for it", *found.doubts))
+
+    def _for_all(self, given: Iterable[str], doubts: tuple[str, ...] = ()) -> Addressed:
+        """Everybody who can have it; who cannot is a doubt. Raises: Rejected, TableError."""
+        recipients: list[Recipient] = []
+        taken: list[str] = []
+        refused: list[str] = []
+        for address in given:
+            expanded = self._expand(address)
+            if isinstance(expanded, Rejected):
+                if not 500 <= expanded.status.code < 600:
+                    raise expanded
+                refused.append(str(expanded.status))
+            else:
+                recipients += expanded
+                taken.append(address)
+        if refused:
+            return self._with_postmaster(recipients, taken, (*refused, *doubts))
+        return Addressed(self._distinct(recipients), tuple(taken), doubts)
+
+    def _for_postmaster(self, why: tuple[str, ...]) -> Addressed:
+        return self._with_postmaster([], [], why)
+
+    def _with_postmaster(
+        self, recipients: list[Recipient], taken: list[str], why: tuple[str, ...]
+    ) -> Addressed:
+        """Raises: Rejected if the postmaster is nobody either, TableError."""
+        expanded = self._expand(self.intake.postmaster)
+        if isinstance(expanded, Rejected):
+            raise expanded
+        given = (*taken, self.intake.postmaster)
+        notes = (f"the postmaster gets it: {why[0]}", *why[1:])
+        return Addressed(self._distinct([*recipients, *expanded]), given, notes)
+
+    def _expand(self, address: str) -> list[Recipient] | Rejected:
+        """Whom an address stands for; one that a drop-off has is its affair. Raises: TableError."""
+        known = self._known.get(address)
+        if known is None:
+            known = self._known[address] = self._expand_now(address)
+        return known
+
+    def _expand_now(self, address: str) -> list[Recipient] | Rejected:
+        drop_off = self.account.drop_off_address
+        if drop_off is not None:
+            return [Recipient(drop_off(address), mailer=DROP_OFF, host=self.account.name)]
+        try:
+            return self.intake.expand([address])
+        except Rejected as error:
+            return error
+
+    def _distinct(self, recipients: Iterable[Recipient]) -> tuple[Recipient, ...]:
+        found: dict[tuple[str, ...], Recipient] = {}
+        for one in recipients:
+            found.setdefault(self.intake.identity(one), one)
+        return tuple(found.values())
+
+    # --- loops
+
+    def _held_if_in_loop(self, parcel: Parcel, came: bytes) -> Parcel:
+        """Raises: Rejected if the postmaster is nobody."""
+        too_many = self.intake.too_many_hops(parcel)
+        why = "" if too_many is None else str(too_many)
+        why = clean(why or came_before(came, self.intake.hostname, parcel.given))
+        if not why:
+            return parcel
+        held = self._for_postmaster((f"it goes round in a circle: {why}", *parcel.arrival.notes))
+        arrival = replace(
+            parcel.arrival,
+            notes=held.notes,
+            hold_reason=f"mail loop: {why}",
+            may_be_in_loop=True,
+        )
+        envelope = replace(parcel.envelope, recipients=held.recipients)
+        return Parcel(parcel.collector, envelope, arrival, held.given)
 
 
 def reverse_path(head: bytes) -> str:

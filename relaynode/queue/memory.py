@@ -142,6 +142,10 @@ class MemoryStore:
             entry.events.append(
                 Event(message.queue_id, message.arrived_at, "queued", "", message.source)
             )
+            entry.events += [
+                Event(message.queue_id, message.arrived_at, "note", "", text)
+                for text in message.notes
+            ]
             if message.hold_reason:
                 at, why = message.arrived_at, message.hold_reason
                 self._move(Verb.HOLD, message.queue_id, at, why, "quarantined")

@@ -130,7 +130,7 @@ class NewMessage:
     `body_bytes`: the length of what follows the header, with Unix line ends, as mailq shows it.
     `hold_reason`: why it is held from the start (quarantined), "" if it is not.
     `grade`: UUCP's, for the order in which mail goes. `within_seconds`: how soon it should go.
-    `links`: those that it counts for (quota).
+    `links`: those that it counts for (quota). `notes`: what its history tells besides.
     """
 
     queue_id: str
@@ -145,6 +145,7 @@ class NewMessage:
     grade: str = "C"
     within_seconds: float | None = None
     links: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,6 +188,8 @@ class SqliteStore:
                 marks.remember(db, once, messages[0].queue_id, messages[0].arrived_at)
             statements.insert_messages(db, messages)
             for message in messages:
+                for text in message.notes:
+                    statements.note(db, message.queue_id, message.arrived_at, "note", "", text)
                 if message.hold_reason:
                     statements.move(
                         db,

@@ -60,7 +60,9 @@ class Arrival:
     `hold_reason`: why it is to be held (quarantined), "" if it is not. `above`, `below`: lines that
     go above and below ours of Received; None: those that `Intake.lines_below` makes. `tls`: of the
     line that it came by, as Received has it. `is_from_us`: its sender is one whom this node serves,
-    and has a quota. `grade`: that it came with by UUCP, "" if it has none.
+    and has a quota. `grade`: that it came with by UUCP, "" if it has none. `notes`: what its
+    history is to tell besides. `may_be_in_loop`: it is taken whatever its hops (and held: somebody
+    must look at it).
     """
 
     origin: str
@@ -79,6 +81,8 @@ class Arrival:
     tls: str = ""
     is_from_us: bool = False
     grade: str = ""
+    notes: tuple[str, ...] = ()
+    may_be_in_loop: bool = False
 
     @property
     def via(self) -> str:
@@ -161,10 +165,23 @@ class Intake:
         self.on_queued: Callable[[str], None] = lambda queue_id: None
         self.quota = quota or Quota(store, Limits(), clock)
 
-    def collector(self, queue_id: str = "") -> Collector:
-        """A place for the content of a new message. `queue_id`: if it has one already."""
+    @property
+    def hostname(self) -> str:
+        """Ours, as Received has it."""
+        return self._hostname
+
+    @property
+    def postmaster(self) -> str:
+        """Who gets what nobody else can have: a local name or an address."""
+        return self._rules.postmaster
+
+    def collector(
+        self, queue_id: str = "", make: Callable[[str, Draft], Collector] = Collector
+    ) -> Collector:
+        """A place for the content of a new message. `queue_id`: if it has one already. `make`: a
+        collector that does more."""
         queue_id = queue_id or new_queue_id()
-        return Collector(queue_id, self._store.draft(queue_id))
+        return make(queue_id, self._store.draft(queue_id))
 
     def another_collector(self, queue_id: str) -> Collector:
         """One more place, for content that is to replace that of the same message."""
@@ -300,7 +317,7 @@ class Intake:
         collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
         now = self._clock()
         header = collector.head[: find_header_end(collector.head)]
-        if (refusal := self.too_many_hops(parcel)) is not None:
+        if not arrival.may_be_in_loop and (refusal := self.too_many_hops(parcel)) is not None:
             raise Rejected(refusal)
         below = arrival.below
         added = self.lines_below(parcel) if below is None else below
@@ -334,6 +351,7 @@ class Intake:
                     grade=urgency.grade,
                     within_seconds=urgency.within_seconds,
                     links=self.quota.links_of(part) if arrival.is_from_us else (),
+                    notes=arrival.notes,
                 )
             )
 

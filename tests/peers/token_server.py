@@ -1,6 +1,6 @@
 """A small OAuth server on loopback: refresh tokens for access tokens, which it may rotate.
 
-It is ours and knows one grant (RFC 6749 section 6); a test scripts what goes wrong.
+It is ours and knows two grants (RFC 6749 section 6, RFC 8628); a test scripts what goes wrong.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ class TokenServer:
     answer: a whole HTTP answer to give instead, as bytes.
     user: whom its tokens are for; those in `spoilt` are good for nobody.
     before_answer: called when a request has been served and its answer not yet written.
+    device: what it answers at `device_url`; on top of the codes.
+    verdicts: its answers to a device code, one after the other: an error, a whole HTTP answer in
+    bytes, or "" for tokens.
     """
 
     def __init__(
@@ -38,6 +41,8 @@ class TokenServer:
         answer: bytes | None = None,
         user: str = "ann",
         before_answer: Callable[[], object] = lambda: None,
+        device: dict[str, Any] | None = None,
+        verdicts: tuple[str | bytes, ...] = (),
     ) -> None:
         self.refresh_token = refresh_token
         self.rotates = rotates
@@ -45,6 +50,8 @@ class TokenServer:
         self.answer = answer
         self.user = user
         self.spoilt: set[str] = set()
+        self.device = device or {}
+        self.verdicts = list(verdicts)
         self.before_answer = before_answer
         self.requests: list[dict[str, str]] = []
         self.access_tokens: list[str] = []
@@ -70,6 +77,7 @@ class TokenServer:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         scheme = "http" if self._tls is None else "https"
         self.url = f"{scheme}://localhost:{self._server.server_port}/token"
+        self.device_url = self.url.replace("/token", "/device")
         serve = self._server.serve_forever
         threading.Thread(target=serve, args=(0.01,), daemon=True).start()
         return self
@@ -84,6 +92,13 @@ class TokenServer:
         self.requests.append(fields)
         if self.answer is not None:
             request.wfile.write(self.answer)
+            request.close_connection = True
+            return
+        if request.path == "/device":
+            self._write(request, 200, self._invite())
+            return
+        if "device_code" in fields and isinstance(self.verdicts[0], bytes):
+            request.wfile.write(self.verdicts.pop(0))
             request.close_connection = True
             return
         status, answer = self._grant(fields)
@@ -105,7 +120,21 @@ class TokenServer:
         request.end_headers()
         request.wfile.write(body)
 
+    def _invite(self) -> dict[str, Any]:
+        return {
+            "device_code": "device-0",
+            "user_code": "WDJB-MJHT",
+            "verification_uri": "https://login.example/device",
+            "expires_in": 900,
+            **self.device,
+        }
+
     def _grant(self, fields: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        if fields.get("device_code") == "device-0":
+            if verdict := self.verdicts.pop(0):
+                return 400, {"error": verdict}
+            answer = {"access_token": "access-0", "refresh_token": self.refresh_token}
+            return 200, {key: one for key, one in answer.items() if one}
         if fields.get("refresh_token") != self.refresh_token:
             told = {"error": "invalid_grant", "error_description": "Token expired or revoked"}
             return 400, told

@@ -135,7 +135,7 @@ def test_two_ways_in_or_out_never_import_each_other(room):
             "uucp_incoming",
             "verify",
         },
-        "polls": {"account", "fetched", "poll"},
+        "polls": {"account", "content", "fetched", "poll"},
     }[room]
     for path in files_of(room):
         if path.stem == "monitor_acts":

@@ -374,7 +374,7 @@ smtp = ["203.0.113.1:25"]
         ':5: smart_host.isp.host: "99999" is no port number (1 to 65535); '
         'write for example "mail.example.net:587"',
         ':6: smart_host.isp.tls: \'TLS\' is not accepted; accepted: "none", "starttls", "tls"',
-        ":8: [account.isp] lacks deliver_to",
+        ":8: [account.isp] lacks deliver_to; or names, where the mailbox is of many",
         f":11: {tmp_path}/missing: No such file or directory",
         ":13: 203.0.113.1:25 is neither loopback nor in one of the networks of [listen.lan]; "
         'name the LAN it serves: networks = ["192.168.1.0/24"]',
