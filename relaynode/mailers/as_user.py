@@ -30,15 +30,23 @@ class CannotCreate(OSError):
 
 
 def write(
-    user: User, kind: str, path: Path, unique: str, pieces: Iterator[bytes], detail: str = ""
+    user: User,
+    kind: str,
+    path: Path,
+    unique: str,
+    pieces: Iterator[bytes],
+    detail: str = "",
+    *,
+    may_be_there: bool = True,
 ) -> None:
     """Write as the user. `kind`: "maildir", "mbox" or "file"; `unique`: the message's name for a
-    Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such.
-    Raises: CannotCreate, OSError, StoreError."""
+    Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such;
+    `may_be_there`: see `deliver_to_maildir`. Raises: CannotCreate, OSError, StoreError."""
     if user.uid is not None and os.geteuid() == 0 and user.uid != 0:
-        _write_as(user, kind, path, [unique, detail], pieces)
+        which_try = "again" if may_be_there else "first"
+        _write_as(user, kind, path, [unique, detail, which_try], pieces)
     elif kind == "maildir":
-        deliver_to_maildir(path, unique, pieces, detail)
+        deliver_to_maildir(path, unique, pieces, detail, may_be_there=may_be_there)
     elif kind == "mbox":
         deliver_to_mbox(path, os.fsencode(unique), pieces)
     elif not deliver_to_file(path, os.fsencode(unique), pieces):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
-    from relaynode.queue.model import Delivery
+    from relaynode.queue.model import Delivery, QueuedRecipient
 
 _UNSAFE = re.compile(r"[^!-.0-9;-~]")  # blanks, slash, colon, control and non-ASCII characters
 
@@ -46,12 +46,14 @@ class LocalMailer(InThreads):
         delivery = consignment.delivery
         for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
             status, relay, reason = await asyncio.to_thread(
-                self._deliver, delivery, recipient.id, name
+                self._deliver, delivery, recipient, name
             )
             attempts.append(Attempt(delivery, recipient, status, relay, reason=reason))
         await report(attempts)
 
-    def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str, str]:
+    def _deliver(
+        self, delivery: Delivery, recipient: QueuedRecipient, name: str
+    ) -> tuple[Status, str, str]:
         """Status, relay and reason."""
         name = unquote(name)
         user, detail = self._users.find_with_detail(name)
@@ -63,8 +65,15 @@ class LocalMailer(InThreads):
             outgoing = compose(delivery, self._masquerade, mailer="local")
             pieces = stored(delivery, outgoing)
             if kind == "maildir":
-                unique = self._unique(delivery, recipient_id)
-                write(user, kind, path, unique, pieces, detail if self._uses_folders else "")
+                write(
+                    user,
+                    kind,
+                    path,
+                    self._unique(delivery, recipient.id),
+                    pieces,
+                    detail if self._uses_folders else "",
+                    may_be_there=_was_tried(recipient),
+                )
             else:
                 write(user, kind, path, from_line(delivery), pieces)
         except StoreError as error:
@@ -79,3 +88,9 @@ class LocalMailer(InThreads):
         message = delivery.message
         host = _UNSAFE.sub("_", self._hostname)
         return f"{int(message.arrived_at)}.{message.queue_id}R{recipient_id}.{host}"
+
+
+def _was_tried(recipient: QueuedRecipient) -> bool:
+    """Can an earlier try have written it? The queue knows each: by how it ended, or, where nobody
+    could write that down, by the doubt (see `queue/model.py`)."""
+    return recipient.in_doubt or recipient.last_status is not None
