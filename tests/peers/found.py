@@ -116,6 +116,17 @@ PEERS = {
         Peer("mpop", programs=("mpop",), packages=("mpop",)),
         Peer("getmail", programs=("getmail",), packages=("getmail6",)),
         Peer("procmail", programs=("procmail",), packages=("procmail",)),
+        Peer("maildrop", programs=("maildrop",), packages=("maildrop",)),
+        Peer("vacation", programs=("vacation",), packages=("vacation",)),
+        Peer("mutt", programs=("mutt",), packages=("mutt",)),
+        Peer("msmtp", programs=("msmtp",), packages=("msmtp",)),
+        # What Postfix and sendmail log in with, as clients.
+        Peer(
+            "sasl",
+            programs=(),
+            packages=("libsasl2-modules",),
+            files=("usr/lib/*/sasl2/libplain.so", "usr/lib/*/sasl2/liblogin.so"),
+        ),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.
         Peer(
