@@ -117,7 +117,15 @@ PEERS = {
         Peer("getmail", programs=("getmail",), packages=("getmail6",)),
         Peer("procmail", programs=("procmail",), packages=("procmail",)),
         Peer("maildrop", programs=("maildrop",), packages=("maildrop",)),
-        Peer("vacation", programs=("vacation",), packages=("vacation",)),
+        # It sends its replies by the sendmail of the system; here by one in its user's home.
+        Peer(
+            "vacation",
+            programs=("vacation",),
+            packages=("vacation",),
+            relocations=(
+                Relocation("usr/bin/vacation", b"/usr/sbin/sendmail", b"./sendmail"),
+            ),
+        ),
         Peer("mutt", programs=("mutt",), packages=("mutt",)),
         Peer("msmtp", programs=("msmtp",), packages=("msmtp",)),
         # What Postfix and sendmail log in with, as clients.
