@@ -142,7 +142,10 @@ def test_vacation_behind_an_alias_answers_once_and_the_mail_is_kept(tmp_path, ho
     folders.give(folders.write(home / ".vacation.msg", ANSWER), 0o644, US.pw_uid)
     aliases = f'{US.pw_name}: \\{US.pw_name}, "|{command}"\n'
     node = TestNode(
-        home / "node", f'default_user = "{US.pw_name}"\n', users=("user",), tables={"aliases": aliases}
+        home / "node",
+        f'default_user = "{US.pw_name}"\n',
+        users=("user",),
+        tables={"aliases": aliases},
     )
     path = f"{SOURCE}:{sysconfig.get_path('purelib')}"
     launcher = node.launcher()

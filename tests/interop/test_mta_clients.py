@@ -18,7 +18,9 @@ from peers.processes import free_port, wait_until
 from peers.sendmail import Sendmail
 
 PASSWORD = "Sesame-4711"
-LETTER = b"From: ann@bsd.home\nTo: user\nSubject: %s\n\n.\n..\nFrom here\n\xc3\xa9\n" + b"long" * 240
+LETTER = (
+    b"From: ann@bsd.home\nTo: user\nSubject: %s\n\n.\n..\nFrom here\n\xc3\xa9\n" + b"long" * 240
+)
 BODY = body_of(LETTER)
 
 

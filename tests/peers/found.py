@@ -102,6 +102,11 @@ PEERS = {
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
         # Filters behind the milter client; the library is for a small one that tests compile.
         Peer("rspamd", programs=("rspamd",), packages=("rspamd",)),
+        Peer(
+            "clamav",
+            programs=("clamd", "clamav-milter"),
+            packages=("clamav-daemon", "clamav-milter"),
+        ),
         Peer("opendkim", programs=("opendkim",), packages=("opendkim",)),
         Peer(
             "libmilter",
@@ -122,9 +127,7 @@ PEERS = {
             "vacation",
             programs=("vacation",),
             packages=("vacation",),
-            relocations=(
-                Relocation("usr/bin/vacation", b"/usr/sbin/sendmail", b"./sendmail"),
-            ),
+            relocations=(Relocation("usr/bin/vacation", b"/usr/sbin/sendmail", b"./sendmail"),),
         ),
         Peer("mutt", programs=("mutt",), packages=("mutt",)),
         Peer("msmtp", programs=("msmtp",), packages=("msmtp",)),

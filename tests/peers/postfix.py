@@ -69,7 +69,9 @@ _QUEUE_FOLDERS = (
 _WAITING_FOLDERS = ("maildrop", "deferred", "incoming", "active")  # the way a mail goes
 
 # What Postfix's processes may take over from us; its own list, without X11.
-_IMPORTED = "SASL_PATH MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
+_IMPORTED = (
+    "SASL_PATH MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
+)
 
 # virtual(8) puts these before the message it delivers, and Delivered-To behind them.
 _FIELDS = {"path_field": b"Return-Path: ", "to_field": b"X-Original-To: ", "ignored": 1}
