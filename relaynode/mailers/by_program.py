@@ -26,8 +26,8 @@ class ByProgram(InThreads):
     """A `Mailer` whose next hop is a program.
 
     `default_user`: who runs it where nobody else should, or "" for the usual one.
-    `timeout_seconds`: for one program and one message. `has_from_line`: does a "From " line go before
-    the message, as in an mbox?
+    `timeout_seconds`: for one program and one message. `has_from_line`: does a "From " line go
+    before the message, as in an mbox?
     """
 
     _mailer: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Mail servers and programs as clients of ours: Postfix, sendmail and msmtp, with a login and without.
+"""Postfix, sendmail and msmtp as clients of our server, with a login and without.
 
 What a smart host is to a LAN: mail comes in over the submission port with STARTTLS and a login, or
 from a network that may relay.

@@ -1,4 +1,5 @@
-"""Real filters: rspamd, opendkim, clamav-milter, and a small one on libmilter that does whatever it is told.
+"""Real filters: rspamd, opendkim, clamav-milter, and a small one on libmilter that does what it is
+told.
 
 Each lives in a folder of its own for as long as it is entered, listening on a unix socket or a port
 of 127.0.0.1, and asks nobody in the world.
