@@ -434,6 +434,7 @@ class LocalSection(Section, frozen=True, kw_only=True):
     subdomains_of: list[Name] = field(default_factory=list)
     detail: Literal["folder", "ignore"] = "folder"
     command: Command | None = None
+    command_from_line: bool = True
     lmtp: ServerPlace | None = None
     default_user: Name | None = None
     program_timeout_seconds: Positive = 600

@@ -337,6 +337,10 @@ class QueueRun:
         """Give back, untried."""
         await self._parts.store.unclaim(list(recipient_ids))
 
+    async def doubt(self, recipient_ids: Iterable[int]) -> None:
+        """Give back what was tried, and how it ended could not be recorded."""
+        await self._parts.store.unclaim(list(recipient_ids), in_doubt=True)
+
     # --- record
 
     def leg(self, way: Way) -> Leg:
@@ -458,6 +462,7 @@ class _Session:
         self._wanted = wanted
         self._leg = run.leg(way)
         self._claimed: dict[int, Consignment] = {}
+        self._unrecorded: set[int] = set()
         self._group: deque[Consignment] = deque()
         self._ahead: asyncio.Task[list[Consignment]] | None = None
         self._latest: Consignment | None = None
@@ -508,9 +513,12 @@ class _Session:
         await finish(self._record(attempts))
 
     async def _record(self, attempts: Sequence[Attempt]) -> None:
+        ended = {attempt.recipient.id for attempt in attempts}
+        self._unrecorded |= ended
         await self._run.record(attempts, self._leg)
-        for attempt in attempts:
-            self._claimed.pop(attempt.recipient.id, None)
+        self._unrecorded -= ended
+        for recipient_id in ended:
+            self._claimed.pop(recipient_id, None)
 
     async def failed(self, tried: Tried) -> None:
         """The session failed: all that it was for has had its try, or was not reached."""
@@ -559,7 +567,13 @@ class _Session:
             await self.give_back()
 
     async def give_back(self) -> None:
-        """Claims that came to nothing."""
+        """Claims that came to nothing; where they came to something that could not be recorded, as
+        when the disk is full, it must not be forgotten that they did."""
+        if self._unrecorded:
+            for recipient_id in self._unrecorded:
+                self._claimed.pop(recipient_id, None)
+            doubted, self._unrecorded = self._unrecorded, set()
+            await self._run.doubt(doubted)
         if self._claimed:
             await self._run.unclaim(self._claimed)
             self._claimed.clear()

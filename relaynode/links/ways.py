@@ -227,6 +227,7 @@ class Ways:
                 masquerade=masquerade,
                 timeout_seconds=local.program_timeout_seconds,
                 default_user=default_user,
+                has_from_line=local.command_from_line,
             )
         if way.kind == "local":
             uses_folders = local.detail == "folder"

@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from relaynode.mail.lines import ToCrlf, WireSize
-from relaynode.mailboxes.sizes import Sizes, told_size
+from relaynode.mailboxes.sizes import Sizes, sizes_of
 from relaynode.pop3.maildrop import Entries, are_uids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 LOCK_NAME = "relaynode.pop3.lock"
@@ -42,14 +42,14 @@ class StoredMessage(NamedTuple):
 class Listing(Sequence[StoredMessage]):
     """The messages of a Maildir, in little room. `entries`: what POP3 tells of them."""
 
-    def __init__(self, paths: Mapping[str, str], sizes: Mapping[str, int]) -> None:
-        """Both by name without flags. `paths`: part and name."""
-        names = sorted(paths)
-        self._paths = [paths[name] for name in names]
-        self.entries = Entries([sizes[name] for name in names], _uids(names))
+    def __init__(self, parts: Mapping[str, Mapping[str, str]], sizes: Mapping[str, int]) -> None:
+        """`parts`: of each the file names, by names without flags. `sizes`: by the latter."""
+        self._parts = parts
+        self._names = sorted(sizes)
+        self.entries = _entries([sizes[name] for name in self._names], self._names)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._names)
 
     @overload
     def __getitem__(self, index: int) -> StoredMessage: ...
@@ -58,19 +58,22 @@ class Listing(Sequence[StoredMessage]):
     def __getitem__(self, index: int | slice) -> StoredMessage | list[StoredMessage]:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        part, _, name = self._paths[index].partition("/")
-        size_bytes, uid = self.entries[index]
-        return StoredMessage(part, name, size_bytes, uid)
+        name = self._names[index]
+        # A reader that moves it to cur/ may show it in both.
+        part = next(part for part in reversed(PARTS) if name in self._parts.get(part, ()))
+        return StoredMessage(part, self._parts[part][name], *self.entries[index])
 
 
-def _uids(names: list[str]) -> list[str]:
-    """The names, or, where POP3 would not have such, their hashes."""
-    if are_uids(names):
-        return names
-    return [
+def _entries(sizes: list[int], names: list[str]) -> Entries:
+    """With the names as unique-ids, or, where POP3 would not have such, their hashes."""
+    entries = Entries(sizes, names)
+    if entries.have_uids:
+        return entries
+    uids = [
         name if are_uids([name]) else hashlib.sha256(os.fsencode(name)).hexdigest()
         for name in names
     ]
+    return Entries(sizes, uids)
 
 
 class Maildir:
@@ -111,30 +114,39 @@ class Maildir:
 
     def _listed(self, kept: Sizes) -> Listing:
         known, new = kept.read(), dict[str, int]()
-        paths, sizes = dict[str, str](), dict[str, int]()
+        parts, sizes = dict[str, dict[str, str]](), dict[str, int]()
         for part in PARTS:
             with contextlib.suppress(FileNotFoundError), self._part(part) as folder:
-                unknown, begins = [], f"{part}/"
-                for name, inode in _files(folder):
-                    base = base_name(name)
-                    size_bytes = told_size(base)
-                    if size_bytes is None:
-                        size_bytes = known.get(base)
-                    if size_bytes is None:
-                        unknown.append((inode, name))
-                    else:
-                        # A reader that moves it to cur/ may show it in both.
-                        paths[base], sizes[base] = begins + name, size_bytes
-                for name, size_bytes in self._measured(folder, unknown):
-                    base = base_name(name)
-                    paths[base], sizes[base] = begins + name, size_bytes
-                    new[base] = size_bytes
-        kept.add(new, paths)
-        return Listing(paths, sizes)
+                parts[part], found = self._sized(folder, known, new)
+                sizes |= found
+        kept.add(new, sizes)
+        return Listing(parts, sizes)
 
-    def _measured(self, folder: int, files: list[tuple[int, str]]) -> Iterator[tuple[str, int]]:
-        """The sizes with CRLF line ends, of those that are messages. `files`: inodes and names."""
+    def _sized(
+        self, folder: int, known: Mapping[str, int], new: dict[str, int]
+    ) -> tuple[dict[str, str], dict[str, int]]:
+        """File names and sizes, by names without flags. What had to be read is put into `new`.
+
+        List by list: for a big mailbox that takes half as long as message by message.
+        """
+        names = _files(folder)
+        bases = [name.partition(":")[0] for name in names]
+        told = sizes_of(bases, known)
+        files = dict(zip(bases, names, strict=True))
+        sizes = {base: size for base, size in zip(bases, told, strict=True) if size is not None}
+        if len(sizes) < len(files):
+            unknown = {name for base, name in files.items() if base not in sizes}
+            measured = {base_name(name): size for name, size in self._measured(folder, unknown)}
+            new |= measured
+            sizes |= measured
+            files = {base: name for base, name in files.items() if base in sizes}
+        return files, sizes
+
+    def _measured(self, folder: int, names: Collection[str]) -> Iterator[tuple[str, int]]:
+        """The sizes with CRLF line ends, of those that are messages."""
         buffer = bytearray(PIECE_BYTES)
+        with os.scandir(folder) as entries:
+            files = [(entry.inode(), entry.name) for entry in entries if entry.name in names]
         for _, name in sorted(files):  # in the order of the disk
             try:
                 descriptor = self._open(name, os.O_NOFOLLOW, folder)
@@ -244,13 +256,17 @@ def _wire_size(file: int, buffer: bytearray) -> int:
     return size.bytes
 
 
-def _files(folder: int) -> Iterator[tuple[str, int]]:
-    """Names and inodes of what may be messages. Whose they are is seen when they are opened."""
+def _files(folder: int) -> list[str]:
+    """The names of what may be messages. Whose they are is seen when they are opened."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name[0] != "." and entry.is_file(follow_symlinks=False):
-                yield name, entry.inode()
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name[0] != "." and entry.is_file(follow_symlinks=False)
+        ]
+    # So that what is made of them lies in memory in the order in which it is used.
+    names.sort()
+    return names
 
 
 class NotAMessage(PermissionError):

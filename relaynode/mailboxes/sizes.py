@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import TextIO
 
 SIZES_NAME = "relaynode.pop3.sizes"
@@ -30,6 +31,7 @@ SPARE_LINES = 1000
 """So many lines of messages that are gone may stand there, or as many as there are messages."""
 
 _MAX_DIGITS = 15
+_TOLD = re.compile(r",W=([0-9]+)\n")
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -37,6 +39,20 @@ def told_size(name: str) -> int | None:
     """What a file's name, without flags, says at its end of its size with CRLF line ends."""
     _, told, size = name.partition(",W=")
     return int(size) if told and size.isdecimal() else None
+
+
+def sizes_of(names: Sequence[str], known: Mapping[str, int]) -> list[int | None]:
+    """For each name, without flags, the size that it tells, or else the one that is `known`."""
+    # All at once, for a mailbox may be big. A name has no line end, or the numbers do not agree.
+    joined = "\n".join(names) + "\n"
+    marks = joined.count(",W=")
+    if not marks:
+        return [known.get(name) for name in names]
+    told = _TOLD.findall(joined)
+    if len(told) == marks == len(names) == joined.count("\n"):
+        return [int(size) for size in told]
+    each = ((name, told_size(name)) for name in names)
+    return [known.get(name) if size is None else size for name, size in each]
 
 
 class Sizes:

@@ -40,11 +40,13 @@ def write(
     pieces: Iterator[bytes],
     detail: str = "",
     *,
+    may_be_there: bool = True,
     wish: Request,
 ) -> None:
     """Write as the user. `kind`: "maildir", "mbox" or "file"; `unique`: the message's name for a
-    Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such.
-    `wish`: the same for the monitor, if there is one. Raises: CannotCreate, OSError, StoreError."""
+    Maildir, its From line for the others; `detail`: a folder of the Maildir, if there is such;
+    `may_be_there`: see `deliver_to_maildir`. `wish`: the same for the monitor, if there is one.
+    Raises: CannotCreate, OSError, StoreError."""
     steward = None if user.uid in (None, os.geteuid()) else monitor()
     if steward is not None:
         if user.uid == 0:
@@ -55,9 +57,10 @@ def write(
         with lent.stdout:
             _hand_over(lent.stdin, lent.stdout, lent.wait, path, pieces)
     elif user.uid is not None and os.geteuid() == 0 and user.uid != 0:
-        _write_as(user, kind, path, [unique, detail], pieces)
+        which_try = "again" if may_be_there else "first"
+        _write_as(user, kind, path, [unique, detail, which_try], pieces)
     elif kind == "maildir":
-        deliver_to_maildir(path, unique, pieces, detail)
+        deliver_to_maildir(path, unique, pieces, detail, may_be_there=may_be_there)
     elif kind == "mbox":
         deliver_to_mbox(path, os.fsencode(unique), pieces)
     elif not deliver_to_file(path, os.fsencode(unique), pieces):

@@ -26,7 +26,8 @@ class ByProgram(InThreads):
     """A `Mailer` whose next hop is a program.
 
     `default_user`: who runs it where nobody else should, or "" for the usual one.
-    `timeout_seconds`: for one program and one message.
+    `timeout_seconds`: for one program and one message. `has_from_line`: does a "From " line go
+    before the message, as in an mbox?
     """
 
     _mailer: ClassVar[str]
@@ -42,11 +43,13 @@ class ByProgram(InThreads):
         masquerade: Masquerade,
         timeout_seconds: float,
         default_user: str = "",
+        has_from_line: bool = True,
     ) -> None:
         self._users = users
         self._masquerade = masquerade
         self._timeout_seconds = timeout_seconds
         self._default_user = default_user
+        self._has_from_line = has_from_line
 
     async def _deliver_all(self, consignment: Consignment, report: Report) -> None:
         delivery = consignment.delivery
@@ -70,9 +73,10 @@ class ByProgram(InThreads):
         """Run the program for one recipient."""
 
     def _pieces(self, delivery: Delivery) -> Iterator[bytes]:
-        """Its standard input: a From line and the message."""
+        """Its standard input."""
         outgoing = compose(delivery, self._masquerade, mailer=self._mailer)
-        yield from_line(delivery).encode("utf-8", "surrogateescape") + b"\n"
+        if self._has_from_line:
+            yield from_line(delivery).encode("utf-8", "surrogateescape") + b"\n"
         yield from stored(delivery, outgoing, return_path=self._has_return_path)
 
 

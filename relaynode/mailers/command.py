@@ -36,6 +36,7 @@ class CommandMailer(ByProgram):
     `command`: the program and its arguments, in which `{user}` stands for the user's name,
     `{detail}` for what stands behind a plus, `{sender}` for the reverse-path. `default_user`: who
     runs it for root's mail, or "" for the usual one. `timeout_seconds`: for one message.
+    `has_from_line`: as for every program; maildrop would put the line into a Maildir.
     """
 
     _mailer = "local"
@@ -49,12 +50,14 @@ class CommandMailer(ByProgram):
         masquerade: Masquerade,
         timeout_seconds: float,
         default_user: str = "",
+        has_from_line: bool = True,
     ) -> None:
         super().__init__(
             users,
             masquerade=masquerade,
             timeout_seconds=timeout_seconds,
             default_user=default_user,
+            has_from_line=has_from_line,
         )
         self._command = command
 

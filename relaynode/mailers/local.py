@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from relaynode.mailers.mailer import Report
     from relaynode.mailers.users import Users
     from relaynode.policy.masquerade import Masquerade
-    from relaynode.queue.model import Delivery
+    from relaynode.queue.model import Delivery, QueuedRecipient
 
 MAX_FOLDER_BYTES = 200
 """No folder has a longer name."""
@@ -51,12 +51,14 @@ class LocalMailer(InThreads):
         delivery = consignment.delivery
         for recipient, name in zip(delivery.recipients, consignment.addresses, strict=True):
             status, relay, reason = await asyncio.to_thread(
-                self._deliver, delivery, recipient.id, name
+                self._deliver, delivery, recipient, name
             )
             attempts.append(Attempt(delivery, recipient, status, relay, reason=reason))
         await report(attempts)
 
-    def _deliver(self, delivery: Delivery, recipient_id: int, name: str) -> tuple[Status, str, str]:
+    def _deliver(
+        self, delivery: Delivery, recipient: QueuedRecipient, name: str
+    ) -> tuple[Status, str, str]:
         """Status, relay and reason."""
         name = unquote(name)
         user, detail = self._users.find_with_detail(name)
@@ -68,13 +70,25 @@ class LocalMailer(InThreads):
             outgoing = compose(delivery, self._masquerade, mailer="local")
             pieces = stored(delivery, outgoing)
             if kind == "maildir":
-                unique, folder = self._unique(delivery, recipient_id), detail
+                unique, folder = self._unique(delivery, recipient.id), detail
             else:
                 unique, folder = from_line(delivery), ""
             if not self._uses_folders or len(os.fsencode(folder)) > MAX_FOLDER_BYTES:
                 folder = ""
-            names = map(os.fsencode, (user.name, unique, folder))
-            write(user, kind, path, unique, pieces, folder, wish=FillMailbox(*names))
+            may_be_there = _was_tried(recipient)
+            wish = FillMailbox(
+                os.fsencode(user.name), os.fsencode(unique), os.fsencode(folder), may_be_there
+            )
+            write(
+                user,
+                kind,
+                path,
+                unique,
+                pieces,
+                folder,
+                may_be_there=may_be_there,
+                wish=wish,
+            )
         except StoreError as error:
             return temporary(str(error), "4.3.0"), kind, error.reason
         except OSError as error:
@@ -87,3 +101,9 @@ class LocalMailer(InThreads):
         message = delivery.message
         host = _UNSAFE.sub("_", self._hostname)
         return f"{int(message.arrived_at)}.{message.queue_id}R{recipient_id}.{host}"
+
+
+def _was_tried(recipient: QueuedRecipient) -> bool:
+    """Can an earlier try have written it? The queue knows each: by how it ended, or, where nobody
+    could write that down, by the doubt (see `queue/model.py`)."""
+    return recipient.in_doubt or recipient.last_status is not None

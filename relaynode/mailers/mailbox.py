@@ -1,14 +1,16 @@
 """Writes one message into a Maildir or an mbox so that it is there whole, for good, or not at all.
 
-Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE DETAIL UID GID
-GROUP...`), which a node that runs as root starts, and which becomes the user the mail is for before
-it does anything else. The message comes on standard input in pieces, each behind its length
-(`frame`), so that the end of the node is never taken for the message's end.
+Also a program of its own (`python -m relaynode.mailers.mailbox KIND PATH UNIQUE DETAIL TRY UID GID
+GROUP...`, TRY is `first` or `again`), which a node that runs as root starts, and which becomes the
+user the mail is for before it does anything else. The message comes on standard input in pieces,
+each behind its length (`frame`), so that the end of the node is never taken for the message's end.
 
 Maildir: written and synced in tmp/, linked into new/, the folder synced. The name is made from the
-queue id and the recipient, so that a message delivered again after a crash is found to be there;
-behind it stand the sizes of the file and of the message with CRLF line ends (`,S=`, `,W=`), which
-saves those who read it from counting.
+queue id and the recipient, so that a message delivered again after a crash is found to be there.
+Readers move it and add flags, so to find it means to list the folder, which takes long in a big
+mailbox: it is looked for only where an earlier try may have put it there. Behind the name stand
+the sizes of the file and of the message with CRLF line ends (`,S=`, `,W=`), which saves those who
+read it from counting.
 
 mbox: dot-lock and fcntl lock, as the readers of /var/mail expect; appended, synced, and cut off at
 the old length if anything fails.
@@ -61,20 +63,26 @@ class MailboxBusy(OSError):
 
 
 def deliver_to_maildir(
-    maildir: Path, unique: str, pieces: Iterable[bytes], detail: str = ""
+    maildir: Path,
+    unique: str,
+    pieces: Iterable[bytes],
+    detail: str = "",
+    *,
+    may_be_there: bool = True,
 ) -> bool:
     """Put a message (LF line ends) into the Maildir. False if `unique` was delivered before.
 
     `unique`: what the message's name begins with, the same whenever this delivery is repeated; no
     slashes, colons, commas. `detail`: the folder to put it into, if there is one of that name.
-    Makes the Maildir if it is missing. Raises: OSError, with nothing left in new/.
+    `may_be_there`: an earlier try may have got that far; False only where none can have.
+    Makes the Maildir if it is missing. Raises: OSError; then the next try may find it there.
     """
     _make_maildir(maildir)
     folder = _folder_for(maildir, detail)
     temporary = folder / "tmp" / f"{unique}.{secrets.token_hex(4)}"
     try:
         sizes = _write_file(temporary, pieces)
-        if _was_delivered(folder, unique):
+        if may_be_there and _was_delivered(folder, unique):
             return False
         try:
             os.link(temporary, folder / "new" / f"{unique}{sizes}")
@@ -295,23 +303,32 @@ def _exactly(source: BinaryIO, size: int) -> bytes:
 
 
 def _main(arguments: list[str]) -> int:
-    kind, path, unique, detail, *ids = arguments
+    kind, path, unique, detail, which_try, *ids = arguments
     if ids:
         become(*map(int, ids))
-    return deliver(kind, Path(path), unique, detail)
+    return deliver(kind, Path(path), unique, detail, may_be_there=which_try != "first")
 
 
-def deliver(kind: str, path: Path, unique: str, detail: str) -> int:
+def deliver(kind: str, path: Path, unique: str, detail: str, *, may_be_there: bool = True) -> int:
     """Deliver the framed message of the standard input, as who we are; an exit code, and what went
     wrong on the standard error."""
     with open(0, "rb", closefd=False) as source:
-        return _deliver(kind, path, unique, detail, _unframed(source))
+        pieces = _unframed(source)
+        return _deliver(kind, path, unique, detail, pieces, may_be_there=may_be_there)
 
 
-def _deliver(kind: str, path: Path, unique: str, detail: str, pieces: Iterator[bytes]) -> int:
+def _deliver(
+    kind: str,
+    path: Path,
+    unique: str,
+    detail: str,
+    pieces: Iterator[bytes],
+    *,
+    may_be_there: bool,
+) -> int:
     try:
         if kind == "maildir":
-            deliver_to_maildir(path, unique, pieces, detail)
+            deliver_to_maildir(path, unique, pieces, detail, may_be_there=may_be_there)
         elif kind == "mbox":
             deliver_to_mbox(path, os.fsencode(unique), pieces)
         elif not deliver_to_file(path, os.fsencode(unique), pieces):

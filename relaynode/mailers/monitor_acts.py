@@ -94,7 +94,7 @@ class Acts:
         path = self.users.mailbox_of(user)
         groups = spool_groups(user, kind, path)
         _become(user, groups)
-        return deliver(kind, path, unique, detail)
+        return deliver(kind, path, unique, detail, may_be_there=request.may_be_there)
 
     def _append_file(self, request: words.AppendFile) -> int:
         path, run_as = _text(request.path), _text(request.run_as)

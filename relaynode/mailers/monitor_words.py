@@ -32,11 +32,12 @@ class _Request(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class FillMailbox(_Request, frozen=True):
-    """Put the input into the mailbox of `user`. `unique`, `detail`: see `as_user.write`."""
+    """Put the input into the mailbox of `user`. For the others see `as_user.write`."""
 
     user: Name
     unique: Text
     detail: Name = b""
+    may_be_there: bool = True
 
 
 class AppendFile(_Request, frozen=True):
@@ -95,7 +96,8 @@ encode = msgspec.msgpack.encode
 def decode(data: bytes) -> Request:
     """The request. Raises: ValueError for anything else, and for a NUL in it."""
     request: Request = _decoder.decode(data)
-    if any(b"\0" in getattr(request, name) for name in request.__struct_fields__):
+    texts = (getattr(request, name) for name in request.__struct_fields__)
+    if any(isinstance(text, bytes) and b"\0" in text for text in texts):
         raise ValueError("a NUL")
     return request
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, overload
 
 from relaynode.errors import LocalProtocolError
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 _UID = re.compile(r"[!-~]{1,70}")
-_UIDS = re.compile(r"[!-~]{1,70}(?:\n[!-~]{1,70})*+")
+_UID_MAX = 70
+_UID_BYTES = bytes(range(0x21, 0x7F))
 
 
 class Entry(NamedTuple):
@@ -34,6 +36,11 @@ class Entries(Sequence[Entry]):
     def __init__(self, sizes: Sequence[int], uids: Sequence[str]) -> None:
         self.sizes = sizes
         self.uids = uids
+
+    @cached_property
+    def have_uids(self) -> bool:
+        """Is each of the unique-ids one, and do they differ?"""
+        return are_uids(self.uids)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -54,9 +61,11 @@ class Entries(Sequence[Entry]):
 def are_uids(texts: Sequence[str]) -> bool:
     """May all of them be unique-ids, and do they differ?"""
     # All at once, for a mailbox may be big.
-    joined = "\n".join(texts)
-    is_form_right = not texts or _UIDS.fullmatch(joined) is not None
-    return is_form_right and joined.count("\n") < max(len(texts), 1) == max(len(set(texts)), 1)
+    joined = "".join(texts)
+    if not joined.isascii() or joined.encode().translate(None, _UID_BYTES):
+        return False
+    lengths = set(map(len, texts)) or {1}
+    return min(lengths) >= 1 and max(lengths) <= _UID_MAX and len(set(texts)) == len(texts)
 
 
 class Maildrop:
@@ -124,7 +133,7 @@ class Maildrop:
 def _check(entries: Entries) -> None:
     if min(entries.sizes, default=0) < 0:
         raise LocalProtocolError("a message cannot have a size below 0")
-    if are_uids(entries.uids):
+    if entries.have_uids:
         return
     for uid in entries.uids:
         if not _UID.fullmatch(uid):

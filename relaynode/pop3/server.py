@@ -26,7 +26,6 @@ PIPELINING, RESP-CODES); RFC 2595 (STLS); RFC 3206 (AUTH-RESP-CODE); RFC 5034 (A
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -34,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
+from relaynode.pop3.command_lines import CommandLines, command_of, no_argument, numbers
 from relaynode.pop3.events import (
     AuthResponse,
     AuthStart,
@@ -55,6 +55,7 @@ from relaynode.pop3.limits import (
     MAX_SASL_LINE_BYTES,
 )
 from relaynode.pop3.maildrop import Entry, Maildrop
+from relaynode.pop3.responses import plain_login, unpacked
 from relaynode.pop3.states import Command, State, granted, may, refused
 from relaynode.pop3.top import TopCutter
 
@@ -63,51 +64,9 @@ if TYPE_CHECKING:
 
     from relaynode.pop3.events import ServerEvent
 
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _RESPONSE_CODE = re.compile(r"[A-Z0-9/-]*")
 _LINES_AT_ONCE = 128
 _LOGIN_COMMANDS = frozenset((Command.USER, Command.PASS, Command.AUTH))
-
-
-class _CommandLines:
-    """Bytes in, command lines out. The rest of a line that is too long is thrown away unread."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._is_dropping = False
-
-    def __len__(self) -> int:
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-
-    def forget(self) -> None:
-        self._buffer.clear()
-        self._is_dropping = False
-
-    def next_line(self, limit: int) -> bytes | None:
-        """The next line without its end, or None if it has not come completely.
-
-        Raises: RemoteProtocolError once for a line longer than `limit`, line end included.
-        """
-        if self._is_dropping:
-            self._drop()
-        end = self._buffer.find(b"\n", 0, limit)
-        if end >= 0:
-            line = bytes(self._buffer[:end]).removesuffix(b"\r")
-            del self._buffer[: end + 1]
-            return line
-        if len(self._buffer) < limit:
-            return None
-        self._is_dropping = True
-        raise RemoteProtocolError("line too long")
-
-    def _drop(self) -> None:
-        end = self._buffer.find(b"\n")
-        self._is_dropping = end < 0
-        del self._buffer[: end + 1 if end >= 0 else len(self._buffer)]
 
 
 @dataclass(slots=True)
@@ -146,7 +105,7 @@ class Server:
         self._mechanisms = tuple(mechanisms)
         self._mechanism = ""
         self._state = State.GREETING
-        self._lines = _CommandLines()
+        self._lines = CommandLines()
         self._outgoing = bytearray()
         self._pending: ServerEvent | None = None  # the driver owes us an answer to this
         self._has_peer_closed = False
@@ -362,7 +321,7 @@ class Server:
         """
         if self._state is State.SASL:
             return self._response(line)
-        command, argument = _parse(line)
+        command, argument = command_of(line)
         if self._is_login_forbidden(command):
             return None
         if not may(self._state, command):
@@ -389,7 +348,7 @@ class Server:
     # --- commands: do it --------------------------------------------------------------------
 
     def _capa(self, argument: str) -> None:
-        _no_argument(argument)
+        no_argument(argument)
         logins = ("USER", f"SASL {' '.join(self._mechanisms)}") if self._allow_login else ()
         tls = ("STLS",) if self._offers_tls and self._state is State.AUTHORIZATION else ()
         self._ok("capabilities follow")
@@ -423,7 +382,7 @@ class Server:
         return LoginAttempt(self._user_name, argument)
 
     def _stls(self, argument: str) -> ServerEvent | None:
-        _no_argument(argument)
+        no_argument(argument)
         if not self._offers_tls:
             raise RemoteProtocolError("TLS is not possible here")
         if len(self._lines):
@@ -443,7 +402,7 @@ class Server:
         self._granted(Command.AUTH)
         if self._mechanism != "PLAIN":
             # RFC 5034 section 4: a lone equals sign is a response that is there and empty.
-            data = b"" if initial == "=" else _unpacked(initial.encode())
+            data = b"" if initial == "=" else unpacked(initial.encode())
             return AuthStart(self._mechanism, data if initial else None)
         if initial:
             return self._response(initial.encode("utf-8"))
@@ -454,11 +413,11 @@ class Server:
         if line == b"*":
             raise RemoteProtocolError("AUTH was cancelled")  # RFC 5034 4
         if self._mechanism != "PLAIN":
-            return AuthResponse(_unpacked(line))
-        return _parse_plain(line)
+            return AuthResponse(unpacked(line))
+        return plain_login(line)
 
     def _stat(self, argument: str) -> None:
-        _no_argument(argument)
+        no_argument(argument)
         self._ok(f"{self._maildrop.count} {self._maildrop.size}")
 
     def _list(self, argument: str) -> None:
@@ -474,7 +433,7 @@ class Server:
             self._list_all(self._maildrop.uids())
 
     def _list_one(self, argument: str, shown: Callable[[Entry], str]) -> None:
-        found = self._find(_numbers(argument, 1)[0])
+        found = self._find(numbers(argument, 1)[0])
         if found is not None:
             number, entry = found
             self._ok(f"{number} {shown(entry)}")
@@ -484,11 +443,11 @@ class Server:
         self._write_listing(f"{number} {value}" for number, value in values)
 
     def _retr(self, argument: str) -> ServerEvent | None:
-        (number,) = _numbers(argument, 1)
+        (number,) = numbers(argument, 1)
         return self._retrieve(number, None)
 
     def _top(self, argument: str) -> ServerEvent | None:
-        number, lines = _numbers(argument, 2)
+        number, lines = numbers(argument, 2)
         return self._retrieve(number, lines)
 
     def _retrieve(self, number: int, lines: int | None) -> ServerEvent | None:
@@ -500,22 +459,22 @@ class Server:
         return Retrieve(number, lines)
 
     def _dele(self, argument: str) -> None:
-        found = self._find(_numbers(argument, 1)[0])
+        found = self._find(numbers(argument, 1)[0])
         if found is not None:
             self._maildrop.delete(found[0])
             self._ok(f"message {found[0]} is marked")
 
     def _noop(self, argument: str) -> None:
-        _no_argument(argument)
+        no_argument(argument)
         self._ok("nothing done")
 
     def _rset(self, argument: str) -> None:
-        _no_argument(argument)
+        no_argument(argument)
         self._maildrop.reset()
         self._ok("all marks are taken back")
 
     def _quit(self, argument: str) -> ServerEvent | None:
-        _no_argument(argument)
+        no_argument(argument)
         self._granted(Command.QUIT)
         if self._state is State.UPDATE:
             return Commit(self._maildrop.deleted)
@@ -569,54 +528,3 @@ _VERBS: Mapping[Command, Callable[[Server, str], ServerEvent | None]] = {
     Command.RSET: Server._rset,
     Command.QUIT: Server._quit,
 }
-_BY_NAME: Mapping[bytes, Command] = {verb.encode("ascii"): verb for verb in _VERBS}
-
-
-def _parse(line: bytes) -> tuple[Command, str]:
-    """Command and argument of a line. No error shows any of the line: it may hold a password."""
-    if _CONTROL.search(line):
-        raise RemoteProtocolError("control characters are not possible in a command")
-    verb, _, argument = line.partition(b" ")
-    command = _BY_NAME.get(verb.upper())
-    if command is None:
-        raise RemoteProtocolError("unknown command")
-    try:
-        return command, argument.decode("utf-8")
-    except UnicodeDecodeError:
-        raise RemoteProtocolError("the argument is not UTF-8") from None
-
-
-def _no_argument(argument: str) -> None:
-    if argument.strip():
-        raise RemoteProtocolError("there is an argument too many")
-
-
-def _numbers(argument: str, count: int) -> tuple[int, ...]:
-    words = argument.split()
-    if len(words) != count or not all(_NUMBER.fullmatch(word) for word in words):
-        raise RemoteProtocolError(f"{count} number{'s' * (count > 1)} expected")
-    return tuple(int(word) for word in words)
-
-
-def _unpacked(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise RemoteProtocolError("the response is not base64") from None
-
-
-def _parse_plain(response: bytes) -> LoginAttempt:
-    """RFC 4616 2: authorization identity, NUL, authentication identity, NUL, password."""
-    try:
-        message = _unpacked(response).decode("utf-8")
-    except (RemoteProtocolError, UnicodeDecodeError):
-        raise RemoteProtocolError("the response is not base64 of UTF-8") from None
-    fields = message.split("\0")
-    if len(fields) != 3 or not fields[1] or not fields[2]:
-        raise RemoteProtocolError("the response is not one of PLAIN")
-    acting_for, user, password = fields
-    if _CONTROL.search(user.encode("utf-8")):
-        raise RemoteProtocolError("control characters are not possible in a name")
-    if acting_for not in ("", user):
-        raise RemoteProtocolError("logging in for somebody else is not possible")
-    return LoginAttempt(user, password)

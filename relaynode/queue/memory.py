@@ -342,11 +342,14 @@ class MemoryStore:
         if entry.message.content.path is not None:
             self._spool.remove([entry.message.content.path.name])
 
-    async def unclaim(self, recipient_ids: Collection[int]) -> None:
+    async def unclaim(self, recipient_ids: Collection[int], *, in_doubt: bool = False) -> None:
         """Give claims back without counting an attempt."""
         for entry in self._entries.values():
             for identity in entry.recipients.keys() & set(recipient_ids):
-                entry.recipients[identity] = replace(entry.recipients[identity], claim=None)
+                found = entry.recipients[identity]
+                entry.recipients[identity] = replace(
+                    found, claim=None, in_doubt=found.in_doubt or in_doubt
+                )
 
     async def reap(self, now: float) -> Reaped:
         """Nothing to take back: the only owner is alive."""

@@ -21,7 +21,9 @@ queued at once; a long content is then one file with a name for each of them.
     waiting    due at `next_attempt_at`             none      claim -> waiting with a claim
     waiting    a worker is delivering it now        its       record -> delivered, failed, or
                                                     owner     waiting with an attempt more;
-                                                              unclaim -> waiting as before;
+                                                              unclaim -> waiting as before, or,
+                                                              after a record that failed,
+                                                              `in_doubt`;
                                                               reap, when the owner is dead,
                                                               -> waiting, `in_doubt`
     delivered  the next hop has promised to do it   none      final
@@ -35,7 +37,9 @@ the chances that it had, not the tries of a line that was down: see `retry.py`. 
 of mail/reason.py.
 
 `in_doubt` stays on a recipient once a try ended after the whole content may have been sent and
-before the final reply was read: the next hop may have accepted it, so it may arrive twice.
+before the final reply was read: the next hop may have accepted it, so it may arrive twice. Likewise
+where a try ended and that could not be written down. A recipient without `in_doubt` and without a
+last status was never tried; delivery to a Maildir relies on it.
 
 Mail that came by SMTP with a once-only id leaves `once` rows (`once.py`), one per forward-path it
 was accepted for, written in the transaction that queues it. They outlive the message:

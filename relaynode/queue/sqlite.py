@@ -80,6 +80,8 @@ class SqliteStore:
         self._clock = clock
         self._min_free_bytes = min_free_bytes
         self._swept = False
+        self._doubted: set[int] = set()
+        """Recipients of ours whose doubt has not been written down."""
         self._owners = spool / "owners"
         self._path = spool / "queue.db"
         try:
@@ -156,6 +158,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """End in order. Claims still held become free."""
+        if self._doubted:
+            await self.unclaim(self._doubted, in_doubt=True)
         await self._committer.run(lambda db: statements.free_claims(db, self._owner.token))
         self._committer.close()
         self._reading.shutdown()
@@ -364,16 +368,21 @@ class SqliteStore:
             await self._committer.run(lambda db: carrying.unbind(db, job_ids, self.owner))
         )
 
-    async def unclaim(self, recipient_ids: Collection[int]) -> None:
+    async def unclaim(self, recipient_ids: Collection[int], *, in_doubt: bool = False) -> None:
         """Give claims back without counting an attempt."""
+        ids = tuple(recipient_ids)
 
         def work(db: sqlite3.Connection) -> None:
             db.executemany(
-                "UPDATE recipient SET claim = NULL WHERE id = ? AND claim = ?",
-                [(recipient_id, self._owner.token) for recipient_id in recipient_ids],
+                "UPDATE recipient SET claim = NULL, in_doubt = in_doubt OR ?"
+                " WHERE id = ? AND claim = ?",
+                [(in_doubt, recipient_id, self._owner.token) for recipient_id in ids],
             )
 
+        if in_doubt:
+            self._doubted.update(ids)
         await self._committer.run(work)
+        self._doubted.difference_update(ids)
 
     async def reap(self, now: float) -> Reaped:
         """Take back what dead owners had claimed, and delete what they left half written."""

@@ -149,8 +149,12 @@ class Store(Protocol):
         """Undo jobs of this owner's that were not begun: their recipients are as before."""
         ...
 
-    async def unclaim(self, recipient_ids: Collection[int]) -> None:
-        """Give claims back without counting an attempt."""
+    async def unclaim(self, recipient_ids: Collection[int], *, in_doubt: bool = False) -> None:
+        """Give claims back without counting an attempt.
+
+        `in_doubt`: there was one that may have done it, and how it ended could not be recorded.
+        Should this fail, too, it is remembered and written down when the store is closed.
+        """
         ...
 
     async def reap(self, now: float) -> Reaped:

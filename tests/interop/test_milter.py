@@ -7,7 +7,7 @@ import re
 import pytest
 
 from nodes import TestNode
-from peers.milters import changer, opendkim, rspamd
+from peers.milters import VIRUS, changer, clamav, opendkim, rspamd
 from peers.processes import free_port, wait_until
 from peers.swaks import swaks
 from relaynode.queue.memory import MemoryStore
@@ -214,6 +214,15 @@ def test_rspamd_rejects_gtube_and_nothing_else(rspamd_socket, tmp_path):
     talk = Talk(tmp_path, [rspamd_socket], HELLO + letter(body=[GTUBE]) + letter())
     assert "554 5.7.1 Gtube pattern" in talk.said
     assert len(talk.mails) == 1
+
+
+def test_clamav_milter_rejects_a_virus_and_lets_other_mail_pass(tmp_path):
+    with clamav() as where:
+        lines = HELLO + letter(body=["x", VIRUS.decode()]) + letter()
+        talk = Talk(tmp_path, [where], lines)
+    assert any(line.endswith("Found Test.Virus.UNOFFICIAL") for line in talk.said), talk.said
+    (content,) = talk.contents
+    assert b"\r\nX-Virus-Status: Clean\r\n" in content
 
 
 def test_rspamd_and_opendkim_behind_a_daemon_in_the_clear_and_for_local_mail(

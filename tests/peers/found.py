@@ -102,6 +102,11 @@ PEERS = {
         Peer("swaks", programs=("swaks",), packages=("swaks", "libnet-ssleay-perl")),
         # Filters behind the milter client; the library is for a small one that tests compile.
         Peer("rspamd", programs=("rspamd",), packages=("rspamd",)),
+        Peer(
+            "clamav",
+            programs=("clamd", "clamav-milter"),
+            packages=("clamav-daemon", "clamav-milter"),
+        ),
         Peer("opendkim", programs=("opendkim",), packages=("opendkim",)),
         Peer(
             "libmilter",
@@ -129,6 +134,23 @@ PEERS = {
         Peer("mpop", programs=("mpop",), packages=("mpop",)),
         Peer("getmail", programs=("getmail",), packages=("getmail6",)),
         Peer("procmail", programs=("procmail",), packages=("procmail",)),
+        Peer("maildrop", programs=("maildrop",), packages=("maildrop",)),
+        # It sends its replies by the sendmail of the system; here by one in its user's home.
+        Peer(
+            "vacation",
+            programs=("vacation",),
+            packages=("vacation",),
+            relocations=(Relocation("usr/bin/vacation", b"/usr/sbin/sendmail", b"./sendmail"),),
+        ),
+        Peer("mutt", programs=("mutt",), packages=("mutt",)),
+        Peer("msmtp", programs=("msmtp",), packages=("msmtp",)),
+        # What Postfix and sendmail log in with, as clients.
+        Peer(
+            "sasl",
+            programs=(),
+            packages=("libsasl2-modules",),
+            files=("usr/lib/*/sasl2/libplain.so", "usr/lib/*/sasl2/liblogin.so"),
+        ),
         # Run as an ordinary user, for a user that only nss_wrapper knows: many system users have no
         # shell, and sshd runs a forced command with one.
         Peer(

@@ -1,4 +1,5 @@
-"""Real filters: rspamd, opendkim, and a small one on libmilter that does whatever it is told.
+"""Real filters: rspamd, opendkim, clamav-milter, and a small one on libmilter that does what it is
+told.
 
 Each lives in a folder of its own for as long as it is entered, listening on a unix socket or a port
 of 127.0.0.1, and asks nobody in the world.
@@ -7,6 +8,8 @@ of 127.0.0.1, and asks nobody in the world.
 from __future__ import annotations
 
 import functools
+import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -148,6 +151,58 @@ def opendkim(domain: str) -> Iterator[str]:
             yield f"local:{where}"
         finally:
             process.stop(1)
+    finally:
+        leave_home(home, None, ())
+
+
+VIRUS = b"RELAYNODE-TEST-VIRUS"
+"""What the one signature of our clamd is of."""
+
+_CLAMD = """\
+LocalSocket {home}/clamd
+DatabaseDirectory {home}/signatures
+User {user}
+Foreground yes
+MaxThreads 1
+"""
+_CLAMAV_MILTER = """\
+MilterSocket unix:{home}/socket
+ClamdSocket unix:{home}/clamd
+User {user}
+Foreground yes
+OnInfected Reject
+RejectMsg Found %v
+AddHeader Replace
+"""
+
+
+@contextmanager
+def clamav() -> Iterator[str]:
+    """clamav-milter before a clamd that knows `VIRUS` and nothing else; its socket."""
+    found, home = require("clamav"), make_home("clamav")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        (home / "signatures").mkdir()
+        (home / "signatures" / "test.ndb").write_text(f"Test.Virus:0:*:{VIRUS.hex()}\n")
+        processes = []
+        try:
+            for name, text, socket_name in (
+                ("clamd", _CLAMD, "clamd"),
+                ("clamav-milter", _CLAMAV_MILTER, "socket"),
+            ):
+                config = home / f"{name}.conf"
+                config.write_text(text.format(home=home, user=user))
+                process = Process(
+                    [found.program(name), "-c", config],
+                    log=home / f"{name}.log",
+                    environment=found.environment,
+                )
+                processes.append(process)
+                _wait(process, functools.partial(_answers, str(home / socket_name)))
+            yield f"unix:{home}/socket"
+        finally:
+            for process in processes:
+                process.stop(1)
     finally:
         leave_home(home, None, ())
 

@@ -69,7 +69,9 @@ _QUEUE_FOLDERS = (
 _WAITING_FOLDERS = ("maildrop", "deferred", "incoming", "active")  # the way a mail goes
 
 # What Postfix's processes may take over from us; its own list, without X11.
-_IMPORTED = "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
+_IMPORTED = (
+    "SASL_PATH MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME"
+)
 
 # virtual(8) puts these before the message it delivers, and Delivered-To behind them.
 _FIELDS = {"path_field": b"Return-Path: ", "to_field": b"X-Original-To: ", "ignored": 1}
@@ -87,6 +89,7 @@ class Postfix:
     extra: settings of main.cf, which win over ours. To let it send:
         {"virtual_mailbox_domains": "", "default_transport": "smtp:[127.0.0.1]:2525"}
     services: lines of master.cf behind ours.
+    environment: variables beside its own.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Postfix:
         size_limit: int = 50_000_000,
         extra: Mapping[str, str] | None = None,
         services: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._keep_in = folder
         self._withheld = [
@@ -113,6 +117,7 @@ class Postfix:
         self._size_limit = size_limit
         self._extra = dict(extra or {})
         self._services = services
+        self._environment = dict(environment or {})
 
     def __enter__(self) -> Self:
         """Start it; it answers on `port`. Raises PeerFailed, or PeerMissing outside a test."""
@@ -200,7 +205,9 @@ class Postfix:
             # "-c" for us; its children learn the folder from the environment.
             [self._found.program("master"), "-c", self._config],
             log=self._log_file,
-            environment=self._found.environment | {"MAIL_CONFIG": str(self._config)},
+            environment=self._found.environment
+            | {"MAIL_CONFIG": str(self._config)}
+            | self._environment,
         )
         self._process.wait_until_answers(self.port, hopeless="throttling")
 

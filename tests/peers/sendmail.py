@@ -21,7 +21,7 @@ _TIMEOUT_SECONDS = 60
 
 _PROGRAM = "usr/libexec/sendmail/sendmail"
 
-_KEYED = ("mailertable", "virtusertable", "genericstable", "access")
+_KEYED = ("mailertable", "virtusertable", "genericstable", "access", "authinfo")
 
 _IN_NAMESPACE = ("unshare", "--uts", "--net", "sh", "-c")
 _ALONE = 'hostname "$1"; shift; ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"'

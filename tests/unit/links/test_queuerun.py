@@ -10,6 +10,7 @@ from relaynode.errors import (
     LineLost,
     NameServerFailed,
     RefusedError,
+    StoreError,
 )
 from relaynode.links.queuerun import CLAIM_MESSAGES, MAX_SESSIONS, QueueRun
 from relaynode.links.ways import Way
@@ -254,6 +255,27 @@ def test_a_run_that_is_called_off_gives_its_claims_back(tmp_path, times):
     asyncio.run(play_it(play))
     assert {(r.claim, r.attempts) for r in play.recipients().values()} == {(None, 0)}
     assert {m.state for m in play.messages()} == {MessageState.QUEUED}
+
+
+def test_what_was_delivered_and_could_not_be_recorded_is_in_doubt(tmp_path):
+    """The next try has to look whether it is there: see mailers/local.py."""
+
+    async def deliver(consignments, report):
+        first = await anext(consignments)
+        await anext(consignments)
+        await report(
+            [Attempt(first.delivery, one, ok("taken")) for one in first.delivery.recipients]
+        )
+
+    async def full(*_):
+        raise StoreError("the disk is full")
+
+    play = Play(tmp_path, deliver)
+    play.store.record = full
+    with pytest.raises(StoreError):
+        play.run(message("A", "a@x.example"), message("B", "b@x.example"))
+    told = {name: (r.claim, r.in_doubt) for name, r in play.recipients().items()}
+    assert told == {"a@x.example": (None, True), "b@x.example": (None, False)}
 
 
 @pytest.mark.parametrize(

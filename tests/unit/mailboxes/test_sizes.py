@@ -6,7 +6,7 @@ import pytest
 
 from relaynode.mailboxes import maildir as maildir_module
 from relaynode.mailboxes.maildir import Maildir
-from relaynode.mailboxes.sizes import SIZES_NAME, told_size
+from relaynode.mailboxes.sizes import SIZES_NAME, sizes_of, told_size
 
 ME = os.geteuid()
 
@@ -59,6 +59,24 @@ def box(tmp_path, monkeypatch):
 )
 def test_a_size_is_told_at_the_end_of_a_name(name, size):
     assert told_size(name) == size
+
+
+@pytest.mark.parametrize(
+    ("names", "sizes"),
+    [
+        ([], []),
+        (["a,S=1,W=2", "b,W=3"], [2, 3]),
+        (["a", "b"], [7, None]),
+        (["a", "c,W=3", "b"], [7, 3, None]),
+        (["x\ny", "a,W=1\nb,W=2"], [None, None]),
+        (["x\na,W=1", "b"], [1, None]),
+        (["a,W=1\nb", "c,W=2"], [None, 2]),
+        (["a,W=1,W=2", "c,W=3"], [None, 3]),
+        (["a,W=1x", "c,W=3"], [None, 3]),
+    ],
+)
+def test_many_names_tell_what_each_of_them_tells(names, sizes):
+    assert sizes_of(names, {"a": 7}) == sizes
 
 
 def test_a_file_whose_name_tells_its_size_is_not_read(box):

@@ -21,7 +21,7 @@ TELL = 'for one; do echo "<$one>"; done; id -un; cat; exit 77'
 """A refusal: what it prints is told to the sender, so a test sees it."""
 
 
-def run(name, *command, sender="joe@far.example"):
+def run(name, *command, sender="joe@far.example", **more):
     content = Content.of(b"Subject: s\r\n\r\nbody\r\n")
     recipient = QueuedRecipient(1, Recipient(name))
     envelope = Envelope(sender, (recipient.forward_path,))
@@ -39,7 +39,7 @@ def run(name, *command, sender="joe@far.example"):
 
     users = Users(Mailbox.parse("/nowhere/{user}/"), frozenset({"ann"}))
     masquerade = Masquerade(names=Names(hostname="bsd.home"))
-    mailer = CommandMailer(command, users, masquerade=masquerade, timeout_seconds=20)
+    mailer = CommandMailer(command, users, masquerade=masquerade, timeout_seconds=20, **more)
     asyncio.run(mailer.deliver(consignments(), report))
     (attempt,) = found
     return attempt
@@ -52,6 +52,11 @@ def test_it_is_told_user_detail_and_sender_and_runs_as_the_user():
     assert told[5] == US
     assert told[6].startswith("From joe@far.example ")
     assert told[7:] == ("Return-Path: <joe@far.example>", "Subject: s", "", "body")
+
+
+def test_the_from_line_is_left_out_where_it_is_not_wanted():
+    told = run(US, "/bin/sh", "-c", TELL, "sh", has_from_line=False).dialogue
+    assert told == (US, "Return-Path: <joe@far.example>", "Subject: s", "", "body")
 
 
 def test_what_comes_from_outside_is_an_argument_and_nothing_else():

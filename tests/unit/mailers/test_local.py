@@ -15,7 +15,8 @@ import pytest
 
 from relaynode.config.values import Mailbox
 from relaynode.mail.envelope import Envelope, Recipient
-from relaynode.mailers import as_user
+from relaynode.mail.status import temporary
+from relaynode.mailers import as_user, mailbox
 from relaynode.mailers.local import LocalMailer
 from relaynode.mailers.mailer import Consignment
 from relaynode.mailers.users import Users
@@ -31,10 +32,20 @@ STORED = b"From: joe\nTo: alice@example.net\n\nbody\n"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root delivers for other users")
 
 
-def delivery(content=CONTENT, sender="joe@far.example", names=("alice",), trace=b"", queue_id="A1"):
+def delivery(
+    content=CONTENT,
+    sender="joe@far.example",
+    names=("alice",),
+    trace=b"",
+    queue_id="A1",
+    **tried,
+):
+    """`tried`: what the queue knows of earlier tries."""
     if isinstance(content, bytes):
         content = Content.of(content)
-    recipients = tuple(QueuedRecipient(id, Recipient(name)) for id, name in enumerate(names, 1))
+    recipients = tuple(
+        QueuedRecipient(id, Recipient(name), **tried) for id, name in enumerate(names, 1)
+    )
     envelope = Envelope(sender, tuple(one.forward_path for one in recipients))
     message = QueuedMessage(
         queue_id, MessageState.QUEUED, NOW, "test", envelope, content.size_bytes, recipients
@@ -201,13 +212,31 @@ def test_the_from_line_names_the_sender_without_blanks(mboxes, tmp_path, sender,
 # ---- once
 
 
-def test_a_delivery_that_is_repeated_after_a_crash_is_found_to_be_there(maildirs, tmp_path):
-    for _ in range(2):
-        assert only_status(maildirs, delivery()).is_success
+@pytest.mark.parametrize("tried", [{"in_doubt": True}, {"last_status": temporary("disk")}])
+def test_a_delivery_that_is_repeated_after_a_crash_is_found_to_be_there(maildirs, tmp_path, tried):
+    for more in ({}, tried):
+        assert only_status(maildirs, delivery(**more)).is_success
     (file,) = (tmp_path / "alice" / "new").iterdir()
     file.rename(tmp_path / "alice" / "cur" / f"{file.name}:2,S")
-    assert only_status(maildirs, delivery()).is_success
+    assert only_status(maildirs, delivery(**tried)).is_success
     assert mails(tmp_path / "alice") == []
+
+
+@needs_root
+def test_one_in_a_users_own_mailbox_is_found_by_the_user(of_nobody, open_folder):
+    assert only_status(of_nobody, delivery(names=("nobody",))).is_success
+    (file,) = (open_folder / "spool" / "nobody" / "new").iterdir()
+    file.rename(open_folder / "spool" / "nobody" / "cur" / f"{file.name}:2,S")
+    assert only_status(of_nobody, delivery(names=("nobody",), in_doubt=True)).is_success
+    assert mails(open_folder / "spool" / "nobody") == []
+
+
+def test_the_first_try_does_not_list_the_mailbox(maildirs, monkeypatch):
+    def looked(folder, unique):
+        raise AssertionError("a big mailbox would make this slow")
+
+    monkeypatch.setattr(mailbox, "_was_delivered", looked)
+    assert only_status(maildirs, delivery()).is_success
 
 
 def test_two_recipients_that_are_one_user_and_two_messages_are_not_mixed_up(maildirs, tmp_path):
@@ -225,7 +254,7 @@ def test_a_file_name_has_nothing_of_the_hostname_that_maildir_forbids(tmp_path):
 
 
 def test_a_full_disk_is_temporary(maildirs, monkeypatch):
-    def full(folder, *_):
+    def full(folder, *_, **more):
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
     monkeypatch.setattr(as_user, "deliver_to_maildir", full)

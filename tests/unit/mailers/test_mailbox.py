@@ -68,6 +68,17 @@ def test_a_message_that_a_reader_has_moved_to_cur_is_not_delivered_again(tmp_pat
     assert not list((tmp_path / "new").iterdir())
 
 
+def test_no_folder_is_listed_where_no_try_went_before(tmp_path, monkeypatch):
+    def listing(*_):
+        raise AssertionError("a big mailbox would make this slow")
+
+    deliver_to_maildir(tmp_path, "0.a.host", [MESSAGE])
+    monkeypatch.setattr(os, "scandir", listing)
+    monkeypatch.setattr(os, "listdir", listing)
+    assert deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE], may_be_there=False)
+    assert not deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE], may_be_there=False)
+
+
 def test_a_message_whose_name_only_begins_alike_is_another_one(tmp_path):
     deliver_to_maildir(tmp_path, "1.a.host", [MESSAGE])
     (tmp_path / "new" / NAME).rename(tmp_path / "cur" / "1.a.host2:2,S")
@@ -435,7 +446,17 @@ def test_a_named_pipe_and_a_folder_are_refused_at_once(tmp_path):
 
 def program(kind, path, unique, data, *ids):
     return subprocess.run(
-        [sys.executable, "-m", "relaynode.mailers.mailbox", kind, str(path), unique, "", *ids],
+        [
+            sys.executable,
+            "-m",
+            "relaynode.mailers.mailbox",
+            kind,
+            str(path),
+            unique,
+            "",
+            "again",
+            *ids,
+        ],
         input=data,
         stderr=subprocess.PIPE,
         env={"PYTHONPATH": str(SOURCE)},
@@ -456,7 +477,7 @@ def test_the_program_delivers_nothing_when_its_input_is_cut(tmp_path, monkeypatc
         for kind, unique in (("maildir", "1.a.host"), ("mbox", FROM.decode())):
             monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(whole[:cut])))
             path = tmp_path / kind
-            assert mailbox._main([kind, str(path), unique, ""]) == os.EX_TEMPFAIL
+            assert mailbox._main([kind, str(path), unique, "", "again"]) == os.EX_TEMPFAIL
             assert "the message ended in its middle" in capsys.readouterr().err
     assert files(tmp_path / "maildir") == ["cur", "new", "tmp"]
     assert (tmp_path / "mbox").read_bytes() == b""
@@ -483,7 +504,9 @@ def test_locks_are_given_back_when_the_program_is_killed(tmp_path):
     """The next delivery finds a dot-lock of a dead process and goes on."""
     command = [sys.executable, "-m", "relaynode.mailers.mailbox", "mbox", str(tmp_path / "alice")]
     with subprocess.Popen(
-        [*command, FROM.decode(), ""], stdin=subprocess.PIPE, env={"PYTHONPATH": str(SOURCE)}
+        [*command, FROM.decode(), "", "again"],
+        stdin=subprocess.PIPE,
+        env={"PYTHONPATH": str(SOURCE)},
     ) as process:
         process.stdin.write(frame(b"x" * 200_000))  # more than a pipe holds: it is writing by now
         process.stdin.flush()

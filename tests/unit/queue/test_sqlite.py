@@ -117,6 +117,28 @@ def test_a_store_closed_in_order_leaves_no_claim_and_no_doubt(tmp_path):
     assert in_store(tmp_path, look) is False
 
 
+def test_a_doubt_that_cannot_be_written_down_now_is_when_the_store_is_closed(tmp_path):
+    async def claim(store):
+        await store.add([message()])
+        (waiting,) = await store.waiting()
+        ids = [one.id for one in waiting.recipients]
+        await store.claim([("A1", ids)])
+        run, store._committer.run = store._committer.run, full
+        with pytest.raises(StoreError):
+            await store.unclaim(ids, in_doubt=True)
+        store._committer.run = run
+
+    async def full(work):
+        raise StoreError("the disk is full")
+
+    async def look(store):
+        (waiting,) = await store.waiting()
+        return waiting.recipients[0].in_doubt
+
+    in_store(tmp_path, claim)
+    assert in_store(tmp_path, look) is True
+
+
 def test_files_of_a_killed_process_are_deleted_unless_a_row_names_them(tmp_path):
     folder = tmp_path / "spool"
     killed_while(

@@ -58,6 +58,8 @@ LATER = Status(450, "4.2.0", "Mailbox busy")
 BLOCKED = Status(550, "5.7.1", "Not from you")
 LOGGED_IN = Status(235, "2.7.0", "Authentication successful")
 WRONG = Status(535, "5.7.8", "Authentication failed")
+PROMPTS = {"LOGIN": (b"Username:", b"Password:")}
+RIGHT = ([b"\0alice\0sesame"], [b"alice", b"sesame"])
 NO_ROOM = Status(452, "4.3.1", "No room")
 
 
@@ -103,6 +105,8 @@ class Desk:
         self._mail: Mail | None = None
         self._paths: list[str] = []
         self._content = b""
+        self._prompts: tuple[bytes, ...] = ()
+        self._responses: list[bytes] = []
 
     def says(self, data: bytes = b"") -> bytes:
         """What the server says after these bytes."""
@@ -140,7 +144,10 @@ class Desk:
                 self._end()
             case StartTls():
                 self.session.tls_started()
-            case AuthStart(_, data) | AuthResponse(data):
+            case AuthStart(mechanism, data):
+                self._prompts, self._responses = PROMPTS.get(mechanism, (b"",)), []
+                self._log_in(data)
+            case AuthResponse(data):
                 self._log_in(data)
             case AuthCancelled():
                 pass
@@ -148,10 +155,12 @@ class Desk:
                 self._mail = None
 
     def _log_in(self, response: bytes | None) -> None:
-        if response is None:
-            self.session.challenge(b"")
+        if response is not None:
+            self._responses.append(response)
+        if len(self._responses) < len(self._prompts):
+            self.session.challenge(self._prompts[len(self._responses)])
         else:
-            self.session.reply(LOGGED_IN if response == b"\0alice\0sesame" else WRONG)
+            self.session.reply(LOGGED_IN if self._responses in RIGHT else WRONG)
 
     def _end(self) -> None:
         assert self._mail is not None
