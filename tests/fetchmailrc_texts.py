@@ -20,12 +20,28 @@ USER_FLAGS = (
     " mimedecode ssl sslcertck idle"
 ).split()
 WORDS = (
-    "a b.example joe 'x y' \"p q\" \"\" '' a#b 5x keep with 7 -3 * \"a\\\\tb\" \"\\\\x41\" 192.0.2.1"
-    " x=y #c a\\\\nb \"a=b\" 'a\"b' \"it's\" \"open imap noenvelope nokeep pass any here \\\\065 \\\\65"
+    'a b.example joe \'x y\' "p q" "" \'\' a#b 5x keep with 7 -3 * "a\\\\tb" "\\\\x41" 192.0.2.1'
+    ' x=y #c a\\\\nb "a=b" \'a"b\' "it\'s" "open imap noenvelope nokeep pass any here \\\\065 \\\\65'
 ).split(" ")
 PROTOCOLS = "auto pop3 POP3 imap IMAP apop etrn odmr kpop sdps rpop PoP3 pop9".split()
 AUTHS = "any password cram-md5 ntlm msn ssh external gssapi otp bogus".split()
-NOISE = ("", "", "", "", "", " and", ",", " with", ";", " :", "\n", " # note\n", "\r\n", "\n\n", "\t")
+NOISE = (
+    "",
+    "",
+    "",
+    "",
+    "",
+    " and",
+    ",",
+    " with",
+    ";",
+    " :",
+    "\n",
+    " # note\n",
+    "\r\n",
+    "\n\n",
+    "\t",
+)
 
 
 def rc_text(random: Random) -> str:
@@ -35,7 +51,9 @@ def rc_text(random: Random) -> str:
         parts.append(_entry(random, "defaults"))
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         verb = random.choice(("poll", "poll", "server", "skip"))
-        parts.append(_entry(random, f"{verb} {random.choice(('a', 'b', 'c.example', _word(random)))}"))
+        parts.append(
+            _entry(random, f"{verb} {random.choice(('a', 'b', 'c.example', _word(random)))}")
+        )
         if random.random() < 0.1:
             parts.append(_set(random))
     words = " ".join(parts).split(" ")
@@ -100,6 +118,10 @@ def _names(random: Random) -> str:
     return " ".join(random.choice(names) for _ in range(random.choice((1, 1, 1, 2, 3))))
 
 
+def _place(random: Random) -> str:
+    return random.choice(("", " here", " there"))
+
+
 def _user_option(random: Random) -> str:
     negation = random.choice(("", "", "no ", "no"))
     return random.choice(
@@ -109,7 +131,7 @@ def _user_option(random: Random) -> str:
             f"{random.choice(USER_NUMBERS)} {_number(random)}",
             f"{negation}{random.choice(USER_FLAGS)}",
             f"{negation}{random.choice(USER_FLAGS)}",
-            f"{random.choice(('is', 'to'))} {_names(random)}{random.choice(('', ' here', ' there'))}",
+            f"{random.choice(('is', 'to'))} {_names(random)}{_place(random)}",
             f"{random.choice(('smtp', 'smtphost', 'fetchdomains', 'folder'))} {_words(random)}",
             f"antispam {_number(random)} {_number(random)}",
             f"lmtp smtphost {random.choice(('h/24', 'h/25', '/run/l', 'h'))}",

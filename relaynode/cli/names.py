@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FAST_NAMES = ("sendmail", "send-mail")
-OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat")
+OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat", "fetchmail")
 UUCP_NAMES = ("uucico", "uux", "uucp", "uuname", "uustat", "uulog", "uuxqt")
 
 CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")

@@ -61,7 +61,11 @@ def _lines(value: dict[str, Any], depth: int) -> list[str]:
     for name, item in value.items():
         if isinstance(item, list) and item and isinstance(item[0], dict):
             inner = [text for one in item for text in _lines(one, depth + 2)]
-            lines += [f'{indent}"{name}":[', *(f"{indent}    {text}" for text in inner), f"{indent}],"]
+            lines += [
+                f'{indent}"{name}":[',
+                *(f"{indent}    {text}" for text in inner),
+                f"{indent}],",
+            ]
         else:
             lines.append(f'{indent}"{name}":{_literal(item)},')
     return [*lines, "    " * depth + ("}," if depth else "}")]

@@ -8,6 +8,7 @@ the file does not say and the machine knows (`Surroundings`) is handed in.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -194,9 +195,7 @@ class Overrides:
     hosts: Sequence[str] = ()
 
 
-def complete(
-    rc: Fetchmailrc, around: Surroundings, overrides: Overrides | None = None
-) -> Setup:
+def complete(rc: Fetchmailrc, around: Surroundings, overrides: Overrides | None = None) -> Setup:
     """Fill everything in and check it. Raises: FetchmailrcError."""
     overrides = overrides or Overrides()
     warnings: list[str] = []
@@ -208,8 +207,12 @@ def complete(
     servers = []
     for index, entry in enumerate(entries):
         server = _server(entry, template, overrides, around, is_named=index in named)
-        _check(server, is_envelope_said=_is_said("envelope", entry, template, overrides.server),
-               around=around, warnings=warnings)
+        _check(
+            server,
+            is_envelope_said=_is_said("envelope", entry, template, overrides.server),
+            around=around,
+            warnings=warnings,
+        )
         servers.append(server)
     _check_idle(servers, warnings)
     settings = _globals({**rc.globals, **overrides.globals}, around, warnings)
@@ -248,9 +251,7 @@ def _globals(values: Values, around: Surroundings, warnings: list[str]) -> Globa
     if found.logfile is not None:
         found.logfile = around.absolute(found.logfile)
         if not around.is_there(found.logfile):
-            warnings.append(
-                f'Logfile "{found.logfile}" does not exist, ignoring logfile option.'
-            )
+            warnings.append(f'Logfile "{found.logfile}" does not exist, ignoring logfile option.')
             found.logfile = None
         else:
             found.syslog = False
@@ -283,7 +284,7 @@ def _server(
     server.is_named, server.line = is_named, entry.line
     for name, value in values.items():
         setattr(server, name, max(0, value) if type(value) is int else value)
-    if server.envelope is NO_ENVELOPE:
+    if values.get("envelope") is NO_ENVELOPE:
         server.envelope = None
     base = template.users[0] if template.users else UserEntry()
     for user in entry.users or [UserEntry()]:
@@ -365,11 +366,18 @@ def _port(server: Server, around: Surroundings, warnings: list[str]) -> int:
     return port
 
 
-def _unresolved(service: str) -> tuple[str, str]:
-    return (
+def _unresolved(service: str) -> list[str]:
+    lines = [
         f"fetchmail: Cannot resolve service {service} to port number.",
         "fetchmail: Please specify the service as decimal port number.",
-    )
+    ]
+    if service and not re.fullmatch(r"\s*[+-]?[0-9]+", service):
+        lines.insert(
+            0,
+            f'fetchmail: getaddrinfo(NULL, "{service}") error:'
+            " Servname not supported for ai_socktype",
+        )
+    return lines
 
 
 def port_number(service: str, port_of: Callable[[str], int | None]) -> int | None:
@@ -418,4 +426,3 @@ def _check_idle(servers: list[Server], warnings: list[str]) -> None:
             *warnings,
             "fetchmail: Error: idle mode does not work for multiple folders or accounts!",
         )
-

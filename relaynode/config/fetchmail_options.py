@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+class CommandLineError(FetchmailrcError):
+    """A value is wrong. The usage text belongs below."""
+
+
+class UnknownOptionError(CommandLineError):
+    """There is no such option: fetchmail then shows its options, and ends as if asked to."""
+
+    exit_code = 0
+
+
 @dataclass(slots=True)
 class CommandLine:
     """What was asked for. `file`: of -f, `-` for standard input. `has_options`: any but those that
-    a second start may have."""
+    a second start may have. `only_quits`: nothing but -q (and -s) was said."""
 
     overrides: Overrides = field(default_factory=Overrides)
     file: str | None = None
@@ -34,6 +44,7 @@ class CommandLine:
     stays: bool = False
     verbosity: int = 0
     has_options: bool = False
+    only_quits: bool = False
 
 
 _FLAGS: dict[str, str] = {
@@ -71,10 +82,19 @@ _USER_FLAGS = {
 }
 
 
+_LARGEST = 2**31 - 1
+
+
 def _number(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
-        raise FetchmailrcError(f"String '{text}' is not a valid number string.")
-    return int(text)
+    """As C has numbers: 010 is 8, and 0x10 is 16."""
+    found = re.fullmatch(r"\s*([+-]?)(?:0[xX]([0-9a-fA-F]+)|0([0-7]+)|([0-9]+))", text)
+    if found is None:
+        raise CommandLineError(f"String '{text}' is not a valid number string.")
+    sign, hexadecimal, octal, decimal = found.groups()
+    for digits, base in ((hexadecimal, 16), (octal, 8), (decimal, 10)):
+        if digits and len(digits) < 40 and int(digits, base) <= _LARGEST:
+            return int(digits, base) * (-1 if sign == "-" else 1)
+    raise CommandLineError(f"Value of string '{text}' is larger than {_LARGEST}.")
 
 
 def _names(text: str) -> list[str]:
@@ -88,7 +108,7 @@ def _numbers(text: str) -> list[int]:
 def _choice(what: str, choices: dict[str, Any]) -> Callable[[str], Any]:
     def chosen(text: str) -> Any:
         if text.lower() not in choices:
-            raise FetchmailrcError(f"Invalid {what} `{text}' specified.")
+            raise CommandLineError(f"Invalid {what} `{text}' specified.")
         return choices[text.lower()]
 
     return chosen
@@ -197,15 +217,34 @@ def parse_command_line(words: Sequence[str]) -> CommandLine:
     try:
         options, hosts = getopt.gnu_getopt(list(words), short, _LONG)
     except getopt.GetoptError as error:
-        raise FetchmailrcError(
-            f"fetchmail: {error.msg}", "Try `fetchmail --help' for the options."
-        ) from error
+        raise UnknownOptionError(_getopt_complaint(error)) from error
     line = CommandLine(overrides=Overrides(hosts=tuple(hosts)))
     for word, value in options:
         name = word[2:] if word.startswith("--") else _SHORT[word[1:]]
         line.has_options = line.has_options or name not in _MAY_WAKE
         _apply(line, name, value)
+    said = {word.lstrip("-") for word, _ in options}
+    line.only_quits = not hosts and said <= {"q", "quit", "s", "silent", "v", "verbose"}
     return line
+
+
+def _getopt_complaint(error: getopt.GetoptError) -> str:
+    """In the words of the C library."""
+    name = error.opt
+    if len(name) == 1:
+        needs_value = "requires argument" in error.msg
+        what = "option requires an argument" if needs_value else "invalid option"
+        return f"fetchmail: {what} -- '{name}'"
+    if "unique prefix" in error.msg:
+        could = " ".join(f"'--{one.rstrip('=')}'" for one in _LONG if one.startswith(name))
+        return f"fetchmail: option '--{name}' is ambiguous; possibilities: {could}"
+    for mark, text in (
+        ("requires argument", "requires an argument"),
+        ("must not have", "doesn't allow an argument"),
+    ):
+        if mark in error.msg:
+            return f"fetchmail: option '--{name}' {text}"
+    return f"fetchmail: unrecognized option '--{name}'"
 
 
 def _apply(line: CommandLine, name: str, value: str) -> None:
@@ -240,10 +279,11 @@ def _apply_value(overrides: Overrides, name: str, value: str) -> None:
         if name in known:
             field_name, read = known[name]
             found = read(value)
-            if found != [] or field_name not in values:
-                values[field_name] = found
-            if (name, found) == ("proto", "kpop"):
-                values["service"] = "kpop"
+            values[field_name] = (
+                values.get(field_name, []) + found if isinstance(found, list) else found
+            )
+            if field_name == "protocol" and found == "kpop":
+                values.update(service="kpop", auth="kerberos_v5")
             return
 
 

@@ -4,7 +4,7 @@
     defaults SERVER-OPTIONS user ... USER-OPTIONS             what later entries begin with
     poll|server|skip NAME SERVER-OPTIONS [user ... USER-OPTIONS]*
 
-What an option may be followed by is in fetchmailrc_words.py, tokens are cut by fetchmailrc_lexer.py.
+What may follow an option is in fetchmailrc_words.py, tokens are cut by fetchmailrc_lexer.py.
 Here entries keep what was said, and None for what was not; fetchmail_entries.py fills that in.
 
 A mistake is reported in fetchmail's words, which scripts and people know.
