@@ -21,7 +21,8 @@ USER_FLAGS = (
 ).split()
 WORDS = (
     'a b.example joe \'x y\' "p q" "" \'\' a#b 5x keep with 7 -3 * "a\\\\tb" "\\\\x41" 192.0.2.1'
-    ' x=y #c a\\\\nb "a=b" \'a"b\' "it\'s" "open imap noenvelope nokeep pass any here \\\\065 \\\\65'
+    ' x=y #c a\\\\nb "a=b" \'a"b\' "it\'s" "open imap noenvelope nokeep pass any here'
+    " \\\\065 \\\\65"
 ).split(" ")
 PROTOCOLS = "auto pop3 POP3 imap IMAP apop etrn odmr kpop sdps rpop PoP3 pop9".split()
 AUTHS = "any password cram-md5 ntlm msn ssh external gssapi otp bogus".split()

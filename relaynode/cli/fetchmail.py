@@ -3,8 +3,8 @@
     fetchmail [options] [server ...]
 
 The file is ~/.fetchmailrc, FETCHMAILHOME/fetchmailrc or that of -f. Any user polls his own mail:
-what is fetched goes into a queue of his (~/.local/state/relaynode), and from there, as he configured
-it, to the machine's SMTP server, a program or a mailbox. If the daemon was given the same file
+what is fetched goes into a queue of his (~/.local/state/relaynode), and from there, as configured,
+to the machine's SMTP server, a program or a mailbox. If the daemon was given the same file
 ([fetch] fetchmailrc), the daemon polls.
 
 See docs/from-fetchmail.md for what is otherwise.

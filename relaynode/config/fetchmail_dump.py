@@ -1,4 +1,4 @@
-"""What `fetchmail --configdump` prints: the whole set-up as Python, for fetchmailconf and for tests.
+"""What `fetchmail --configdump` prints: the whole set-up as Python, for fetchmailconf and tests.
 
 Its habits are kept where a reader could depend on them: a character that cannot be printed stands
 there as `\\0xhh` (which Python takes for a NUL and letters), and `auth external` leaves no trace.

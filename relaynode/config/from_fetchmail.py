@@ -6,7 +6,7 @@ Nothing is left out silently: an option becomes a key, or a remark that says wha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -98,6 +98,13 @@ _KNOWN = {
 }
 
 
+_SPOKEN = next(
+    get_args(info.type)
+    for info in msgspec.structs.fields(schema.AccountSection)
+    if info.name == "protocol"
+)
+
+
 class _Mapping:
     """One mailbox on its way."""
 
@@ -147,9 +154,11 @@ class _Mapping:
             account.remarks.append(f"protocol {protocol} is not spoken here")
             return "pop3"
         if protocol == "auto":
-            chosen = "pop3" if self._port() in _POP3_PORTS else "imap"
-            account.remarks.append(f"protocol auto: taken for {chosen}; better say which it is")
-            return chosen
+            protocol = "pop3" if self._port() in _POP3_PORTS else "imap"
+            account.remarks.append(f"protocol auto: taken for {protocol}; better say which it is")
+        if _PROTOCOLS[protocol] not in _SPOKEN:
+            account.is_usable = False
+            account.remarks.append(f"protocol {protocol} is not done yet")
         return _PROTOCOLS[protocol]
 
     def _port(self) -> int | None:

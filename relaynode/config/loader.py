@@ -289,12 +289,24 @@ class _Checker:
             if found.name in tables[found.table]:
                 text = f'there is an [{found.table}."{found.name}"] already'
                 self._problem(("fetch", "fetchmailrc"), text, "take one of them away")
-            section = self._section(kinds[found.table], found.keys, (found.table, found.name))
-            if section is not None:
+            if (section := self._found_section(found, kinds[found.table])) is not None:
                 tables[found.table][found.name] = section
             if found.password is not None:
                 self._passwords[found.table, found.name] = Password(found.password)
         return msgspec.structs.replace(file, account=tables["account"], etrn=tables["etrn"])
+
+    def _found_section(self, found: FoundAccount, kind: type[msgspec.Struct]) -> Any:
+        """An account's section; what is wrong with it is told where the .fetchmailrc has it."""
+        before = len(self._problems)
+        section = self._section(kind, found.keys, (found.table, found.name))
+        if isinstance(section, schema.AccountSection):
+            self._check_account(found.name, section)
+        rc = self._data.get("fetch", {}).get("fetchmailrc", ".fetchmailrc")
+        self._problems[before:] = [
+            Problem(str(rc), found.line or None, problem.text, problem.remedy)
+            for problem in self._problems[before:]
+        ]
+        return section
 
     # --- one value at a time
 
