@@ -11,6 +11,8 @@ from relaynode.config.from_fetchmail import FoundAccount, accounts_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+__all__ = ("FetchmailrcError", "accounts_in", "needs_password")
+
 
 def accounts_in(file: Path, hostname: str | None) -> list[FoundAccount]:
     """Those of all entries that are not to be skipped. Nobody can be asked for a password here.

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
-from relaynode.config.fetchmailrc import FetchmailrcError
-from relaynode.config.fetchmailrc_accounts import accounts_in
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.secrets import read_password
@@ -274,6 +272,9 @@ class _Checker:
         if accounts is None:
             if file.fetch.fetchmailrc is None or not self._with_secrets:
                 return file
+            # Most configurations name none, and need none of that.
+            from relaynode.config.fetchmailrc_accounts import FetchmailrcError, accounts_in
+
             rc = self._absolute(file.fetch.fetchmailrc)
             try:
                 accounts = accounts_in(rc, file.node.hostname)
