@@ -162,7 +162,6 @@ def _poll(line: CommandLine, setup: Setup) -> int:
     if not usable:
         return PS_AUTHFAIL if any(account.is_usable for account in found) else PS_SYNTAX
     config = load(place, accounts=usable)
-    _tell_once(config, usable)
     screen = FetchmailScreen(usable, is_silent=line.is_silent)
     run_links(
         config,
@@ -171,6 +170,7 @@ def _poll(line: CommandLine, setup: Setup) -> int:
         screen=screen,
         asks_daemon=_daemon_has_it(config, place, line),
     )
+    _tell_once(config, usable)
     return screen.exit_code
 
 
@@ -222,7 +222,6 @@ def _tell_once(config: Config, accounts: list[FoundAccount]) -> None:
     try:
         if told.exists() and told.read_text() == digest:
             return
-        config.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         told.write_text(digest)
     except OSError:
         pass  # then it is told again

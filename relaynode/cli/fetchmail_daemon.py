@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relaynode.config.fetchmailrc_file import home_of
 from relaynode.errors import BusyError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def pid_file_of(setup: Setup) -> Path:
         return Path(setup.globals.pidfile).absolute()
     if home := os.environ.get("FETCHMAILHOME"):
         return Path(home).absolute() / "fetchmail.pid"
-    return Path("/run/fetchmail.pid") if os.geteuid() == 0 else Path.home() / ".fetchmail.pid"
+    return Path("/run/fetchmail.pid") if os.geteuid() == 0 else Path(home_of()) / ".fetchmail.pid"
 
 
 def running(pid_file: Path) -> int | None:

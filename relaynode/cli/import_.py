@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.config.fetchmailrc_file import usual_file
+from relaynode.config.fetchmailrc_file import STANDARD_INPUT, usual_file
 from relaynode.config.import_fetchmailrc import import_fetchmailrc
 from relaynode.config.imported import NoteKind
 from relaynode.config.sendmail_mc import import_mc
@@ -41,6 +41,8 @@ def _fetchmailrc(arguments: argparse.Namespace) -> Imported:
     """Passwords go into files of their own, if a folder for them was named."""
     folder = arguments.passwords
     file = str(arguments.file or usual_file())
+    if file != STANDARD_INPUT and not Path(file).exists():
+        raise InputError(f"{file}: there is no such file")
     imported, secrets = import_fetchmailrc(file, folder.absolute() if folder else None)
     for path, secret in secrets.items():
         try:

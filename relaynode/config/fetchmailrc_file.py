@@ -35,7 +35,7 @@ def usual_file(environ: Mapping[str, str] = os.environ) -> str:
     """Where the file is if nobody says: FETCHMAILHOME/fetchmailrc, or ~/.fetchmailrc."""
     if home := environ.get("FETCHMAILHOME"):
         return str(Path(home).absolute() / "fetchmailrc")
-    return f"{_home(environ)}/.fetchmailrc"
+    return f"{home_of(environ)}/.fetchmailrc"
 
 
 def read_setup(
@@ -50,7 +50,7 @@ def read_setup(
     `hostname`: this machine's, by which ETRN and ODMR ask unless the file names domains.
     Raises: FetchmailrcError, FetchmailrcFileError.
     """
-    shown = file if file == STANDARD_INPUT else str(Path(file).absolute())
+    shown = file if file == STANDARD_INPUT else str(Path(_folder(), file))
     text = _standard_input() if file == STANDARD_INPUT else _text(shown)
     rc = parse(text, shown) if text else Fetchmailrc()
     return complete(rc, surroundings(hostname, environ), overrides)
@@ -60,7 +60,7 @@ def surroundings(
     hostname: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Surroundings:
     """What this machine and its user add."""
-    home = _home(environ)
+    home = home_of(environ)
     secrets = _netrc(Path(home) / ".netrc")
     return Surroundings(
         login=_login(environ),
@@ -68,7 +68,7 @@ def surroundings(
         home=str(Path(environ["FETCHMAILHOME"]).absolute())
         if environ.get("FETCHMAILHOME")
         else home,
-        folder=str(Path.cwd()),
+        folder=_folder(),
         is_root=os.geteuid() == 0,
         port_of=port_of,
         is_there=os.path.exists,
@@ -84,8 +84,20 @@ def port_of(service: str) -> int | None:
         return None
 
 
-def _home(environ: Mapping[str, str]) -> str:
-    return environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
+def home_of(environ: Mapping[str, str] = os.environ) -> str:
+    """The caller's home; / for one who has none."""
+    try:
+        return environ.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
+def _folder() -> str:
+    """Where the caller is; / if that is gone."""
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return "/"
 
 
 def _login(environ: Mapping[str, str]) -> str:
