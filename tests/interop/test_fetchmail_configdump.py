@@ -61,7 +61,7 @@ def evaluated(text):
 
 
 def is_broken_in_fetchmail(text):
-    """`defaults` with several users, and names longer than its buffer."""
+    """`defaults` with several users, names longer than its buffer, line ends in server names."""
     try:
         rc = parse(text, "RC")
     except FetchmailrcError:
@@ -69,7 +69,8 @@ def is_broken_in_fetchmail(text):
     names = [str(name) for server in rc.servers for user in server.users for name in user.names]
     first = rc.servers[0] if rc.servers else None
     several = first is not None and first.name == "defaults" and len(first.users) > 1
-    return several or any(len(name) > 100 for name in names)
+    is_cut = any(len(name) > 100 for name in names)
+    return several or is_cut or any("\n" in server.name for server in rc.servers)
 
 
 def test_random_files_mean_the_same(tmp_path, monkeypatch, environment):
