@@ -53,7 +53,20 @@ def read_setup(
     shown = file if file == STANDARD_INPUT else str(Path(_folder(), file))
     text = _standard_input() if file == STANDARD_INPUT else _text(shown)
     rc = parse(text, shown) if text else Fetchmailrc()
-    return complete(rc, surroundings(hostname, environ), overrides)
+    setup = complete(rc, surroundings(hostname, environ), overrides)
+    _check_id_file(setup)
+    return setup
+
+
+def _check_id_file(setup: Setup) -> None:
+    """fetchmail refuses one that others can read, too; we keep no such file, and read none."""
+    file = setup.globals.idfile
+    try:
+        check_is_private(file, Path(file).stat())
+    except OSError:
+        return
+    except FetchmailrcFileError as error:
+        raise FetchmailrcFileError(*setup.warnings, *error.lines) from error
 
 
 def surroundings(

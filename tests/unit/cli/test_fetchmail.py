@@ -100,6 +100,14 @@ def test_what_cannot_be_done_ends_with_fetchmails_code(
     assert said in capsys.readouterr().err
 
 
+def test_a_file_of_unique_ids_that_others_can_read_is_refused_too(home, capsys):
+    (home / ".fetchids").touch(mode=0o644)
+    (home / ".fetchids").chmod(0o644)
+    write(home, "poll h proto pop3 user u pass p")
+    assert fetchmail.main(["--configdump"]) == 6
+    assert f"File {home}/.fetchids must have no more than" in capsys.readouterr().err
+
+
 def test_the_dump_is_python(home, capsys):
     write(home, 'poll "a b" user u pass "x\\"y" is c=d *')
     assert fetchmail.main(["--configdump", "-K", "other"]) == 0
