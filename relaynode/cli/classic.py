@@ -1,4 +1,4 @@
-"""The classic names: what `sendmail`, `mailq`, `newaliases`, `uucico` and the others start.
+"""The classic names: what `sendmail`, `mailq`, `uucico`, `fetchmail` and the others start.
 
     python -m relaynode.cli.classic NAME [options] [arguments]
 
@@ -21,6 +21,7 @@ _HOMES = {
     "uustat": "relaynode.cli.uustat",
     "uulog": "relaynode.cli.uulog",
     "uuxqt": "relaynode.cli.uuxqt",
+    "fetchmail": "relaynode.cli.fetchmail",
     **dict.fromkeys(FAST_UUCP_NAMES, "relaynode.cli.rmail"),
 }
 """Of the names that are not sendmail's."""

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         case "flush":
             links = _flushed(config, arguments)
         case _:
-            links = _polled(config, arguments.accounts)
+            links = polled(config, arguments.accounts)
     summaries = run_links(
         config, links, is_up=arguments.command == "linkup", screen=_screen(arguments)
     )
@@ -83,7 +83,8 @@ def flush_wishes(
     return dict.fromkeys(config.mail_links, wish)
 
 
-def _polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
+def polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
+    """A poll of these accounts, or of all: what is wished of each link. Raises: UsageError."""
     tables: list[Mapping[str, RemoteSection]] = [config.file.account, config.file.etrn]
     known = list(dict.fromkeys(name for table in tables for name in table))
     for name in accounts:
@@ -106,16 +107,22 @@ def is_clean(summary: dict[str, Any]) -> bool:
 
 
 def run_links(
-    config: Config, links: dict[str, Wish], *, is_up: bool, screen: Screen
+    config: Config,
+    links: dict[str, Wish],
+    *,
+    is_up: bool,
+    screen: Screen,
+    asks_daemon: bool = True,
 ) -> list[dict[str, Any]]:
     """Run over each link in turn; the summaries as plain values.
 
-    `is_up`: a hook says that the link came up. Raises: BusyError, CalledOff, StoreError.
+    `is_up`: a hook says that the link came up. `asks_daemon`: one that runs does it, if it has the
+    same configuration. Raises: BusyError, CalledOff, StoreError.
     """
     summaries = []
     for link, wish in links.items():
         with screen:
-            summary = _by_daemon(config, link, wish, is_up, screen)
+            summary = _by_daemon(config, link, wish, is_up, screen) if asks_daemon else None
             if summary is None:
                 step_down(config)
                 summary = asyncio.run(_by_ourselves(config, link, wish, is_up, screen))

@@ -153,6 +153,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="leave out what stands too late in the file to have an effect in sendmail",
     )
+    sub = formats.add_parser("fetchmailrc", help="fetchmail's .fetchmailrc")
+    sub.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="- for standard input; ~/.fetchmailrc"
+    )
+    sub.add_argument(
+        "--passwords", type=Path, metavar="DIR", help="write the passwords into files there"
+    )
 
     sub = command("demo", "demo", "Show two nodes and a thin line at work.")
     sub.add_argument("--uucp", action="store_true", help="by UUCP instead of SMTP and POP3")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FAST_NAMES = ("sendmail", "send-mail")
 OTHER_NAMES = ("mailq", "newaliases", "hoststat", "purgestat")
+FETCH_NAMES = ("fetchmail",)
 UUCP_NAMES = ("uucico", "uux", "uucp", "uuname", "uustat", "uulog", "uuxqt")
 
 CANDIDATES = ("/usr/bin/python3", "/usr/local/bin/python3")
@@ -70,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
             _install(folder / name, launcher(fast, extensions))
         for name in FAST_UUCP_NAMES:
             _install(folder / name, launcher(fast, extensions, name))
-        for name in (*OTHER_NAMES, *UUCP_NAMES):
+        for name in (*OTHER_NAMES, *FETCH_NAMES, *UUCP_NAMES):
             _install(folder / name, other_launcher(name))
-        for name in (*FAST_NAMES, *OTHER_NAMES, *FAST_UUCP_NAMES, *UUCP_NAMES):
+        for name in (*FAST_NAMES, *OTHER_NAMES, *FETCH_NAMES, *FAST_UUCP_NAMES, *UUCP_NAMES):
             print(folder / name)
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error

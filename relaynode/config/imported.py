@@ -7,6 +7,7 @@ silently: it becomes a setting or a note.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -57,9 +58,10 @@ class Gathering:
     settings: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     _origins: dict[tuple[tuple[str, ...], str], list[str]] = field(default_factory=dict)
+    _comments: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
-    def set(self, section: str, key: str, value: Any, origin: str = "") -> None:
-        """Set a key; the last one counts. `section` may be `listen.lan`."""
+    def set(self, section: str | tuple[str, ...], key: str, value: Any, origin: str = "") -> None:
+        """Set a key; the last one counts. `section` may be `listen.lan`, or its parts."""
         self._table(section)[key] = value
         self._origins[_path(section), key] = [origin] if origin else []
 
@@ -70,6 +72,10 @@ class Gathering:
         origins = self._origins.setdefault((_path(section), key), [])
         if origin and origin not in origins:
             origins.append(origin)
+
+    def comment(self, section: str | tuple[str, ...], text: str) -> None:
+        """Say something below the head of a section."""
+        self._comments.setdefault(_path(section), []).append(text)
 
     def get(self, section: str, key: str, default: Any = None) -> Any:
         """What a key has been set to so far."""
@@ -104,21 +110,26 @@ class Gathering:
         notes = sorted(self.notes, key=lambda note: note.line or 0)
         return Imported(settings, text, notes)
 
-    def _table(self, section: str) -> dict[str, Any]:
+    def _table(self, section: str | tuple[str, ...]) -> dict[str, Any]:
         return self.settings.setdefault(_path(section), {})
 
     def _written(self, path: tuple[str, ...]) -> str:
         kind = _section_type(path[0])
         values = self.settings[path]
-        lines = ["", f"[{'.'.join(path)}]"]
+        lines = ["", f"[{'.'.join(map(_name, path))}]"]
+        lines += [f"# {text}" for text in self._comments.get(path, ())]
         for key in sorted(values, key=lambda key: _place(kind, key)):
             origin = ", ".join(self._origins.get((path, key), []))
             lines.append(_key_line(key, values[key], origin))
         return "\n".join(lines)
 
 
-def _path(section: str) -> tuple[str, ...]:
-    return tuple(section.split("."))
+def _path(section: str | tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(section.split(".")) if isinstance(section, str) else section
+
+
+def _name(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _key_line(key: str, value: Any, origin: str) -> str:
@@ -132,6 +143,8 @@ def _key_line(key: str, value: Any, origin: str) -> str:
 
 def _toml(value: Any) -> str:
     """A value in TOML, whose basic strings, numbers and booleans are JSON's (but for DEL)."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_name(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

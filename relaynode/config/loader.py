@@ -32,6 +32,7 @@ from relaynode.config.values import (
     ListenAddress,
     Mailbox,
     Network,
+    Password,
     SmartHostNames,
 )
 from relaynode.errors import AddressError, ConfigError, Problem
@@ -39,9 +40,9 @@ from relaynode.mail.address import parse_path
 from relaynode.tables.relay_value import relay_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from relaynode.config.values import Password
+    from relaynode.config.from_fetchmail import FoundAccount
 
 _DOMAIN_LISTS = (
     ("node", "local_domains"),
@@ -169,14 +170,20 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def load(path: Path | None, *, with_secrets: bool = True) -> Config:
+def load(
+    path: Path | None,
+    *,
+    with_secrets: bool = True,
+    accounts: Sequence[FoundAccount] | None = None,
+) -> Config:
     """Read and check the file at `path`, or take the defaults.
 
     `with_secrets`: false for commands that any user may run and that need no passwords: files of
-    passwords are not looked at. Raises: ConfigError.
+    passwords are not looked at. `accounts`: of a .fetchmailrc, in place of those of the file.
+    Raises: ConfigError.
     """
     if path is None:
-        return _Checker("(defaults)", None, {}, {}).config()
+        return _Checker("(defaults)", None, {}, {}, accounts=accounts).config()
     try:
         text = path.read_text(encoding="utf-8")
         data = tomllib.loads(text)
@@ -187,7 +194,13 @@ def load(path: Path | None, *, with_secrets: bool = True) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax_problem(str(path), error)]) from error
     lines = key_lines(text)
-    return _Checker(str(path), path.absolute(), data, lines, with_secrets=with_secrets).config()
+    if accounts is not None:
+        for table in ("account", "etrn", "fetch"):
+            data.pop(table, None)
+    checker = _Checker(
+        str(path), path.absolute(), data, lines, with_secrets=with_secrets, accounts=accounts
+    )
+    return checker.config()
 
 
 def _syntax_problem(file: str, error: tomllib.TOMLDecodeError) -> Problem:
@@ -207,8 +220,10 @@ class _Checker:
         lines: dict[tuple[str, ...], int],
         *,
         with_secrets: bool = True,
+        accounts: Sequence[FoundAccount] | None = None,
     ) -> None:
         self._name = name
+        self._accounts = accounts
         self._with_secrets = with_secrets
         self._path = path
         self._folder = path.parent if path is not None else Path.cwd()
@@ -232,6 +247,7 @@ class _Checker:
         self._check_domains(file)
         self._check_relays(file)
         self._check_uucp(file)
+        file = self._with_fetchmailrc(file)
         if self._problems:
             self._problems.sort(key=lambda problem: problem.line or 0)
             raise ConfigError(self._problems)
@@ -257,6 +273,49 @@ class _Checker:
 
     def _absolute(self, path: Path) -> Path:
         return self._folder / _expanded(path)
+
+    def _with_fetchmailrc(self, file: schema.File) -> schema.File:
+        """The accounts of a .fetchmailrc beside those of the file."""
+        accounts = self._accounts
+        if accounts is None:
+            if file.fetch.fetchmailrc is None or not self._with_secrets:
+                return file
+            # Most configurations name none, and need none of that.
+            from relaynode.config.fetchmailrc_accounts import FetchmailrcError, accounts_in
+
+            rc = self._absolute(file.fetch.fetchmailrc)
+            try:
+                accounts = accounts_in(rc, file.node.hostname)
+            except FetchmailrcError as error:
+                self._problem(("fetch", "fetchmailrc"), str(error))
+                return file
+        tables: dict[str, dict[str, Any]] = {"account": {**file.account}, "etrn": {**file.etrn}}
+        kinds: dict[str, type[msgspec.Struct]] = {
+            "account": schema.AccountSection,
+            "etrn": schema.EtrnSection,
+        }
+        for found in accounts:
+            if found.name in tables[found.table]:
+                text = f'there is an [{found.table}."{found.name}"] already'
+                self._problem(("fetch", "fetchmailrc"), text, "take one of them away")
+            if (section := self._found_section(found, kinds[found.table])) is not None:
+                tables[found.table][found.name] = section
+            if found.password is not None:
+                self._passwords[found.table, found.name] = Password(found.password)
+        return msgspec.structs.replace(file, account=tables["account"], etrn=tables["etrn"])
+
+    def _found_section(self, found: FoundAccount, kind: type[msgspec.Struct]) -> Any:
+        """An account's section; what is wrong with it is told where the .fetchmailrc has it."""
+        before = len(self._problems)
+        section = self._section(kind, found.keys, (found.table, found.name))
+        if isinstance(section, schema.AccountSection):
+            self._check_account(found.name, section, found.keys)
+        rc = self._data.get("fetch", {}).get("fetchmailrc", ".fetchmailrc")
+        self._problems[before:] = [
+            Problem(str(rc), found.line or None, problem.text, problem.remedy)
+            for problem in self._problems[before:]
+        ]
+        return section
 
     # --- one value at a time
 
@@ -391,10 +450,14 @@ class _Checker:
         for name, user in file.user.items():
             self._check_password("user", name, user.password_file)
 
-    def _check_account(self, name: str, account: schema.AccountSection) -> None:
+    def _check_account(
+        self, name: str, account: schema.AccountSection, written: Collection[str] | None = None
+    ) -> None:
         """ODMR brings each message with its own recipients, POP3 without any."""
         place = ("account", name)
-        for path, text, remedy in check_recipients(place, account, self._written(place)):
+        for path, text, remedy in check_recipients(
+            place, account, self._written(place) if written is None else written
+        ):
             self._problem(path, text, remedy)
         if account.protocol == "odmr":
             for key in ("deliver_to", "keep"):

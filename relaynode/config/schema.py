@@ -239,6 +239,12 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     smtp_name: str | None = None
 
 
+class FetchSection(Section, frozen=True, kw_only=True):
+    """[fetch]: what holds for all accounts. `fetchmailrc`: a file of fetchmail's with more."""
+
+    fetchmailrc: Path | None = None
+
+
 class EtrnSection(RemoteSection, frozen=True, kw_only=True):
     """[etrn.NAME]: a server that keeps mail for us and sends it when it is asked to."""
 
@@ -490,6 +496,7 @@ class File(Section, frozen=True, kw_only=True):
     sender: dict[str, SenderSection] = field(default_factory=dict)
     dns: DnsSection = DnsSection()
     account: dict[str, AccountSection] = field(default_factory=dict)
+    fetch: FetchSection = FetchSection()
     oauth: dict[str, OauthSection] = field(default_factory=dict)
     etrn: dict[str, EtrnSection] = field(default_factory=dict)
     listen: dict[str, ListenSection] = field(default_factory=dict)

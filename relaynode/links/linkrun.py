@@ -282,6 +282,7 @@ class LinkRun:
             await self._fetching.poll(result, summary.count, progress)
             summary.flush.is_heard = True
         except RelaynodeError as error:
+            result.reason = error.reason
             summary.problems.append(f"account {name}: {error}")
 
 

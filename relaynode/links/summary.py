@@ -63,6 +63,7 @@ class Summary:
                     "waiting_bytes": poll.waiting_bytes,
                     "fetched": poll.fetched,
                     "fetched_bytes": poll.fetched_bytes,
+                    "reason": poll.reason,
                 }
                 for poll in self.polls
             ],

@@ -54,8 +54,8 @@ class Logins:
         )
 
     def _secret(self, table: str, name: str, section: RemoteSection) -> Secret | None:
-        if section.password_file is not None:
-            return OfFile(self._config.passwords[table, name])
+        if (password := self._config.passwords.get((table, name))) is not None:
+            return OfFile(password)  # of its password_file, or of a .fetchmailrc
         if section.password_command is not None:
             return OfCommand(section.password_command, "password_command")
         if section.password_credential is not None:

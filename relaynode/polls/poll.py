@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Poll:
     """Sizes are the server's until fetched. What a server does not tell beforehand counts as
-    waiting when it comes."""
+    waiting when it comes. `reason`: the code of the error that ended it (mail/reason.py)."""
 
     account: str
     waiting: int = 0
@@ -17,6 +17,7 @@ class Poll:
     fetched_bytes: int = 0
     deleted: int = 0
     problems: list[str] = field(default_factory=list)
+    reason: str = ""
 
     def take(self, size_bytes: int) -> None:
         """A message came that nothing had announced."""

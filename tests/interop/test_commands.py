@@ -433,6 +433,7 @@ def test_each_installed_name_does_its_work(tmp_path):
     spool = f"{node.folder}/spool"
     assert {path.name for path in folder.iterdir()} == {
         *("hoststat", "mailq", "newaliases", "purgestat", "send-mail", "sendmail", "rmail"),
+        "fetchmail",
         *names.FAST_UUCP_NAMES,
         *names.UUCP_NAMES,
     }
