@@ -1,7 +1,6 @@
 """Filters for mail that was taken before, by UUCP neighbours and in mailboxes."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
@@ -10,6 +9,7 @@ from peers.odmr import OdmrServer
 from relaynode.config.loader import load
 from relaynode.links import fetching
 from relaynode.milter.packets import encode
+from relaynode.polls.account import Account
 from relaynode.polls.fetched import Fetched
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.uucp.model import WorkState
@@ -116,9 +116,11 @@ def fetch(folder, scripted, *, times=1):
     async def run():
         store = MemoryStore(folder / "scratch")
         node = TestNode(folder).open(store=store)
-        account = SimpleNamespace(
+        account = Account(
             name="isp",
             server="pop.example",
+            open=None,
+            login=None,
             deliver_to="user",
             filters=filters_that_ask(scripted, daemon_name="poll"),
         )
