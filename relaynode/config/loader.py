@@ -53,6 +53,18 @@ _DOMAIN_LISTS = (
 )
 """Lists of domains; one that begins with a slash is a file of them."""
 
+_MAILBOX_KEYS = (
+    "keep",
+    "fetch_all",
+    "flush",
+    "limit_bytes",
+    "fetch_limit",
+    "expunge",
+    "delete_after_days",
+    "header_first_bytes",
+)
+"""Keys of [account.NAME] for messages that lie in a mailbox."""
+
 _KEPT_AS = {
     "called_password_file": "called",
     "client_secret_file": "client_secret",
@@ -375,11 +387,15 @@ class _Checker:
         """ODMR brings each message with its own recipients, POP3 without any."""
         place = ("account", name)
         if account.protocol == "odmr":
-            for key in ("deliver_to", "keep"):
+            for key in ("deliver_to", *_MAILBOX_KEYS):
                 if getattr(account, key):
                     text = f'{key} means nothing for protocol = "odmr"'
                     self._problem((*place, key), text, "take it away")
             return
+        for key in ("flush", "delete_after_days"):
+            if getattr(account, key) and not account.keep:
+                text = f"{key} means nothing without keep = true: all that was fetched is deleted"
+                self._problem((*place, key), text, "take it away, or write keep = true")
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")

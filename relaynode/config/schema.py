@@ -148,6 +148,8 @@ class LinkSection(Section, frozen=True, kw_only=True):
     kind: Literal["always", "event"] = "event"
     max_calls: Positive | None = None
     source_address: list[OwnAddress] = field(default_factory=list)
+    header_first_bytes: NotNegative = 0
+    bits_per_second: NotNegative = 0
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):
@@ -216,6 +218,13 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     deliver_to: str | None = None
     domains: list[MailDomain] = field(default_factory=list)
     keep: bool = False
+    fetch_all: bool = False
+    flush: bool = False
+    limit_bytes: NotNegative = 0
+    fetch_limit: NotNegative = 0
+    expunge: NotNegative = 0
+    delete_after_days: NotNegative = 0
+    header_first_bytes: NotNegative | None = None
 
 
 class EtrnSection(RemoteSection, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from relaynode.links import etrn
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.polls.account import Account
+from relaynode.polls.choice import Wishes
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
 from relaynode.sources.smtp_guard import Guard
@@ -127,7 +128,22 @@ class Fetching:
             deliver_to=section.deliver_to,
             tls=section.tls,
             tls_context=context_maker(self.config, section, ways.contexts),
-            keep=section.keep,
             timeout_seconds=section.timeout_seconds,
+            wishes=self._wishes(section),
+            expunge=section.expunge,
+        )
+
+    def _wishes(self, section: AccountSection) -> Wishes:
+        header_first_bytes = section.header_first_bytes
+        if header_first_bytes is None:
+            header_first_bytes = self.config.links[self.config.link_of(section)].header_first_bytes
+        return Wishes(
+            keep=section.keep,
+            fetch_all=section.fetch_all,
+            flush=section.flush,
+            limit_bytes=section.limit_bytes,
+            fetch_limit=section.fetch_limit,
+            delete_after_days=section.delete_after_days,
+            header_first_bytes=header_first_bytes,
             max_message_bytes=self.config.file.queue.message_size_bytes,
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.polls.choice import NO_WISHES, Wishes
+
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name."""
+    """A mailbox to poll. `tls`: "none", "starttls" (STLS) or "tls". `server`: its name.
+
+    `wishes`: what of it is wanted. `expunge`: have deletions done for good after so many; 0: at the
+    end alone.
+    """
 
     name: str
     server: str
@@ -27,6 +33,11 @@ class Account:
     deliver_to: str
     tls: str = "tls"
     tls_context: Callable[[], ssl.SSLContext] | None = None
-    keep: bool = False
     timeout_seconds: float = 300.0
-    max_message_bytes: int = 50 * 1024 * 1024
+    wishes: Wishes = NO_WISHES
+    expunge: int = 0
+
+    @property
+    def keep(self) -> bool:
+        """Does what was fetched stay at the server?"""
+        return self.wishes.keep

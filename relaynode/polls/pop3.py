@@ -249,7 +249,7 @@ class _Visit:
         for number, uid in self.uids.items():
             if uid in self.marked and uid not in self.repeated:
                 self.stale.append(number)
-            elif self.sizes.get(number, 0) > self.account.max_message_bytes:
+            elif self.sizes.get(number, 0) > self.account.wishes.max_message_bytes:
                 self._problem(number, f"{self.sizes[number]} bytes are too many for our queue")
             else:
                 self.wanted.append(number)
@@ -313,8 +313,8 @@ class _Visit:
     def _take(self, event: pop3.MessageData) -> None:
         assert self.collector is not None
         self.collector.write(self.line_ends.feed(event.data))
-        if self.collector.size_bytes > self.account.max_message_bytes:
-            limit = self.account.max_message_bytes
+        if self.collector.size_bytes > self.account.wishes.max_message_bytes:
+            limit = self.account.wishes.max_message_bytes
             raise RemoteProtocolError(
                 f"{self.stream.peer}: message {event.number}, announced with"
                 f" {self.sizes.get(event.number, 0)} bytes, has more than {limit}"

@@ -133,7 +133,7 @@ def test_two_ways_in_or_out_never_import_each_other(room):
             "uucp_incoming",
             "verify",
         },
-        "polls": {"account", "fetched", "poll"},
+        "polls": {"account", "choice", "digest", "fetched", "notice", "poll", "refusals"},
     }[room]
     for path in files_of(room):
         for module in imports(path):
