@@ -40,9 +40,16 @@ class Fetching:
     clock: Callable[[], float]
 
     async def poll(
-        self, result: Poll, count: ByteCount, on_progress: Callable[[object], None]
+        self,
+        result: Poll,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        *,
+        only_counts: bool = False,
     ) -> None:
         """Visit an account; `result` is kept up to date and stays true if this raises.
+
+        `only_counts`: see what is there, and change nothing.
 
         Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected.
         """
@@ -51,7 +58,17 @@ class Fetching:
             await self._odmr(section, result, count, on_progress).poll()
         else:
             account = self._mailbox(section, result.account, count)
-            poller = Pop3Poller(account, self.parts.store, self.intake, on_progress=on_progress)
+            link = self.config.links[self.config.link_of(section)]
+            poller = Pop3Poller(
+                account,
+                self.parts.store,
+                self.intake,
+                on_progress=on_progress,
+                clock=self.parts.clock,
+                monotonic=self.clock,
+                only_counts=only_counts,
+                bytes_per_second=link.bits_per_second / 8,
+            )
             await poller.poll(result)
 
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:

@@ -7,14 +7,17 @@ Not here: talking to the server (pop3_poller.py), and when a message may be dele
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import AddressError
 from relaynode.mail import trace
 from relaynode.mail.address import addresses, parse_path
+from relaynode.mail.digest import ContentDigest
 from relaynode.mail.envelope import NULL_PATH, Envelope
 from relaynode.mail.header import find_header_end, first_value
+from relaynode.polls.marks import NAMELESS
 from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
 from relaynode.sources.intake import Arrival
@@ -22,17 +25,25 @@ from relaynode.sources.intake import Arrival
 if TYPE_CHECKING:
     from relaynode.mail.envelope import Recipient
     from relaynode.polls.account import Account
+    from relaynode.polls.marks import Marks
     from relaynode.sources.intake import Collector, Intake
+
+log = logging.getLogger("relaynode.polls")
 
 
 @dataclass(slots=True)
 class Fetched:
-    """The way from one account into the queue. `protocol`: as Received names it, "POP3"."""
+    """The way from one account into the queue. `protocol`: as Received names it, "POP3". `marks`:
+    where there are some, a message is known again by its content. `marked_uid`: what the last
+    message was marked by."""
 
     account: Account
     intake: Intake
     protocol: str
+    marks: Marks | None = None
+    marked_uid: str = ""
     _recipients: list[Recipient] = field(default_factory=list)
+    _digests: dict[str, ContentDigest] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Find out who gets the mail, before anything is fetched. Raises: Rejected, TableError."""
@@ -40,24 +51,50 @@ class Fetched:
 
     def collector(self) -> Collector:
         """A place for the content of the next message, CRLF wire form."""
-        return self.intake.collector()
+        collector = self.intake.collector()
+        digest = self._digests[collector.queue_id] = ContentDigest()
+        collector.watch = digest.feed
+        return collector
 
-    async def queue(self, collector: Collector, *, uid: str | None, peer: str) -> None:
+    async def queue(
+        self, collector: Collector, *, uid: str | None, peer: str, listed_bytes: int = 0
+    ) -> bool:
         """Queue a message that has come whole, and mark it by its unique-id, in one transaction.
 
-        `uid`: None for a message that cannot be known again. `peer`: the server, as a stream has
-        it. Once this has begun, calling the poll off waits for its end. Raises: Rejected,
-        StoreError; the message must then stay at the server.
+        `uid`: None for a message to which the server gives none. `peer`: the server, as a stream
+        has it. `listed_bytes`: the size that the server lists. Once this has begun, calling the
+        poll off waits for its end. False: it was queued by an earlier visit, and is marked anew.
+        Raises: Rejected, StoreError; the message must then stay at the server.
         """
+        digest = self._digests.pop(collector.queue_id).hexdigest()
+        mark = SeenMark(
+            self.account.name,
+            NAMELESS + digest if uid is None else uid,
+            listed_bytes=listed_bytes,
+            digest=digest,
+        )
+        self.marked_uid = mark.uid
+        known = self.marks.known(digest) if self.marks is not None else None
+        if known is not None:
+            collector.discard()
+            await finish(self._mark_anew(replace(mark, taken_at=known.taken_at), known))
+            return False
         await finish(
             self.intake.accept(
                 collector,
                 Envelope(reverse_path(collector.head), tuple(self._recipients)),
                 self._arrival(peer),
                 given=[self.account.deliver_to],
-                seen=[] if uid is None else [SeenMark(self.account.name, uid)],
+                seen=[mark],
             )
         )
+        return True
+
+    async def _mark_anew(self, mark: SeenMark, known: SeenMark) -> None:
+        log.info("%s: %s was fetched before as %s", mark.account, mark.uid, known.uid)
+        await self.intake.accept_all([], seen=[mark])
+        assert self.marks is not None
+        await self.marks.settle(known, mark.uid)
 
     def _arrival(self, peer: str) -> Arrival:
         address = peer.partition("[")[2].removesuffix("]")

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Poll:
     """Sizes are the server's until fetched. What a server does not tell beforehand counts as
-    waiting when it comes."""
+    waiting when it comes.
+
+    `known_again`: fetched, and seen to be here already. `offered`: only the header came. `left`:
+    what stays there, by the reason (choice.py, `Left`). `in_mailbox`: all that there was.
+    """
 
     account: str
     waiting: int = 0
@@ -16,6 +20,10 @@ class Poll:
     fetched: int = 0
     fetched_bytes: int = 0
     deleted: int = 0
+    known_again: int = 0
+    offered: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+    in_mailbox: int = 0
     problems: list[str] = field(default_factory=list)
 
     def take(self, size_bytes: int) -> None:

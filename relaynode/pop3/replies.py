@@ -117,6 +117,7 @@ _UNCODED: Mapping[Command, tuple[int, str]] = {
     Command.GREETING: (421, "4.3.2"),
     Command.USER: (535, "5.7.8"),
     Command.PASS: (535, "5.7.8"),
+    Command.APOP: (535, "5.7.8"),
     Command.AUTH: (535, "5.7.8"),
     Command.STLS: (454, "4.7.0"),
 }
@@ -149,6 +150,17 @@ def parse_stat(text: bytes) -> tuple[int, int]:
     if match is None:
         raise RemoteProtocolError("the server's reply to STAT has no count and size")
     return int(match[1]), int(match[2])
+
+
+def parse_item(command: Command, number: int, text: bytes) -> UidlItem | ListItem:
+    """The answer to UIDL or LIST about one message (RFC 1939 section 5 and 7)."""
+    pattern = _UIDL_ITEM if command is Command.UIDL else _LIST_ITEM
+    match = pattern.match(text)
+    if match is None or int(match[1]) != number:
+        raise RemoteProtocolError(f"the server's reply to {command} {number} makes no sense")
+    if command is Command.UIDL:
+        return UidlItem(number, match[2].decode("latin-1"))
+    return ListItem(number, int(match[2]))
 
 
 # --- multi-line answers ---------------------------------------------------------------------

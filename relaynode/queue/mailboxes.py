@@ -120,6 +120,21 @@ class Mailboxes:
         """Take marks and offers away: the messages have been deleted for certain."""
         await self._write(lambda db: forget(db, account, uids))
 
+    async def note_deleted(self, account: str, uids: Collection[str], now: float) -> None:
+        """The server says that these are deleted: gone, and nothing is known by its content as
+        one of them. `now`: epoch seconds."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.executemany(
+                "UPDATE seen SET gone_at = ?, digest = '' WHERE account = ? AND uid = ?",
+                [(now, account, uid) for uid in uids],
+            )
+            db.executemany(
+                "DELETE FROM offer WHERE account = ? AND uid = ?", [(account, uid) for uid in uids]
+            )
+
+        await self._write(work)
+
     async def note_listed(
         self, account: str, listed: Collection[str], gone: Collection[str], now: float
     ) -> None:

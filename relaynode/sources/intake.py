@@ -88,13 +88,14 @@ class Arrival:
 
 
 class Collector:
-    """Takes a message's content, piece by piece."""
+    """Takes a message's content, piece by piece. `watch`: is shown each of them."""
 
     def __init__(self, queue_id: str, draft: Draft) -> None:
         self.queue_id = queue_id
         self.head = b""
         self.is_8bit = False
         self.lines = 0
+        self.watch: Callable[[bytes], None] | None = None
         self._draft = draft
 
     @property
@@ -109,6 +110,8 @@ class Collector:
             self.head += piece[: MAX_HEADER_BYTES - len(self.head)]
         self.is_8bit = self.is_8bit or not piece.isascii()
         self.lines += piece.count(b"\n")
+        if self.watch is not None:
+            self.watch(piece)
 
     def pieces(self, start: int = 0) -> Iterator[bytes]:
         """What has been written, from offset `start` on. Raises: StoreFull, StoreError."""

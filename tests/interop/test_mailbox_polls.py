@@ -209,7 +209,7 @@ def test_a_wrong_size_in_the_listing_changes_nothing(tmp_path, listing):
         {b"UIDL": b"+OK\r\n1 u1\r\n"},
         {b"UIDL": b"+OK\r\none u1\r\n.\r\n"},
         {b"UIDL": b"+OK\r\n1 \x01\r\n.\r\n"},
-        {b"UIDL": b"-ERR what\r\n"},
+        {b"UIDL": b"-ERR [SYS/TEMP] what\r\n"},
         {b"LIST": b"+OK\r\n1 minus\r\n.\r\n"},
         {b"RETR": b"+OK\r\nSubject: mail 1\r\n\r\nbo"},
         {b"RETR": b"maybe\r\n"},
