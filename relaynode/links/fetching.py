@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from relaynode.errors import LoginRefused
 from relaynode.links import etrn
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
@@ -12,6 +15,7 @@ from relaynode.polls.account import Account
 from relaynode.polls.choice import Wishes
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
+from relaynode.polls.refusals import Refusals
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
 
@@ -46,30 +50,61 @@ class Fetching:
         on_progress: Callable[[object], None],
         *,
         only_counts: bool = False,
+        is_named: bool = False,
     ) -> None:
         """Visit an account; `result` is kept up to date and stays true if this raises.
 
-        `only_counts`: see what is there, and change nothing.
+        `only_counts`: see what is there, and change nothing. `is_named`: somebody asked for this
+        account, so that it is tried though its login was refused before.
 
         Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected.
         """
         section = self.config.file.account[result.account]
+        mailboxes = self.parts.store.mailboxes
+        refusals = Refusals(result.account, mailboxes, self._tried(section))
+        if not is_named:
+            await refusals.check()
+        try:
+            await self._visit(section, result, count, on_progress, only_counts=only_counts)
+        except LoginRefused as error:
+            await refusals.note(error)
+            raise
+        await refusals.forget()
+
+    async def _visit(
+        self,
+        section: AccountSection,
+        result: Poll,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        *,
+        only_counts: bool,
+    ) -> None:
         if section.protocol == "odmr":
             await self._odmr(section, result, count, on_progress).poll()
-        else:
-            account = self._mailbox(section, result.account, count)
-            link = self.config.links[self.config.link_of(section)]
-            poller = Pop3Poller(
-                account,
-                self.parts.store,
-                self.intake,
-                on_progress=on_progress,
-                clock=self.parts.clock,
-                monotonic=self.clock,
-                only_counts=only_counts,
-                bytes_per_second=link.bits_per_second / 8,
-            )
-            await poller.poll(result)
+            return
+        account = self._mailbox(section, result.account, count)
+        link = self.config.links[self.config.link_of(section)]
+        poller = Pop3Poller(
+            account,
+            self.parts.store,
+            self.intake,
+            on_progress=on_progress,
+            clock=self.parts.clock,
+            monotonic=self.clock,
+            only_counts=only_counts,
+            bytes_per_second=link.bits_per_second / 8,
+        )
+        await poller.poll(result)
+
+    def _tried(self, section: AccountSection) -> str:
+        """Tells what an account is tried with from what it would be tried with otherwise."""
+        words = [repr(section)]
+        if section.password_file is not None and self.config.path is not None:
+            with contextlib.suppress(OSError):
+                status = (self.config.path.parent / section.password_file).stat()
+                words += [str(status.st_mtime_ns), str(status.st_size)]
+        return hashlib.sha256("\0".join(words).encode()).hexdigest()
 
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:
         """Ask the server of [etrn.NAME] to send; `asked` gets its answers.

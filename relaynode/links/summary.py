@@ -63,6 +63,10 @@ class Summary:
                     "waiting_bytes": poll.waiting_bytes,
                     "fetched": poll.fetched,
                     "fetched_bytes": poll.fetched_bytes,
+                    "known_again": poll.known_again,
+                    "offered": poll.offered,
+                    "left": poll.left,
+                    "in_mailbox": poll.in_mailbox,
                 }
                 for poll in self.polls
             ],

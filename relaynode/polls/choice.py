@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from relaynode.queue.model import Decision as Decision
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -46,14 +48,6 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
-
-
-class Decision(StrEnum):
-    """What becomes of a message whose header came first."""
-
-    OFFERED = "offered"  # nobody has said
-    GET = "get"
-    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,3 +32,13 @@ class Poll:
         self.waiting_bytes += size_bytes
         self.fetched += 1
         self.fetched_bytes += size_bytes
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        text = (
+            f"{self.account}: {self.fetched} of {self.waiting} messages fetched"
+            f" ({self.fetched_bytes} octets), {self.deleted} deleted"
+        )
+        for what, number in (("offered", self.offered), ("known again", self.known_again)):
+            text += f", {number} {what}" if number else ""
+        return text + "".join(f", {number} left: {why}" for why, number in self.left.items())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import RemoteProtocolError
 from relaynode.mail.lines import DotDecoder
+from relaynode.mail.passing import sounds_passing
 from relaynode.mail.status import Status
 from relaynode.pop3.events import (
     Capabilities,
@@ -122,6 +123,7 @@ _UNCODED: Mapping[Command, tuple[int, str]] = {
     Command.STLS: (454, "4.7.0"),
 }
 _UNCODED_ELSEWHERE = (450, "4.2.0")
+_LOGIN = frozenset((Command.USER, Command.PASS, Command.APOP, Command.AUTH))
 
 
 def status_of(command: Command, text: bytes, shown: str) -> Status:
@@ -129,7 +131,10 @@ def status_of(command: Command, text: bytes, shown: str) -> Status:
 
     `text` is what stands behind -ERR; `shown` is the form of it that people may see.
     """
-    code, enhanced = _by_code(text) or _UNCODED.get(command, _UNCODED_ELSEWHERE)
+    found = _by_code(text)
+    if found is None and command in _LOGIN and sounds_passing(shown):
+        found = _UNCODED_ELSEWHERE
+    code, enhanced = found or _UNCODED.get(command, _UNCODED_ELSEWHERE)
     return Status(code, enhanced, shown or f"{command} was refused without a reason")
 
 

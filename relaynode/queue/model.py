@@ -162,9 +162,17 @@ class SeenMark:
     gone_at: float | None = None
 
 
+class Decision(StrEnum):
+    """What becomes of a message whose header came first."""
+
+    OFFERED = "offered"  # nobody has said
+    GET = "get"
+    DELETE = "delete"
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A message of a remote mailbox of which only the header came (polls/choice.py, `Decision`).
+    """A message of a remote mailbox of which only the header came (polls/choice.py).
 
     `id`: by which people name it. `sender`, `subject`: as people read them. `header_text`: as it
     came, cut where it is long. `deliver_to`: who was told.
@@ -177,7 +185,7 @@ class Offer:
     sender: str
     subject: str
     header_text: bytes
-    decision: str
+    decision: str  # a Decision
     offered_at: float
     deliver_to: str
 

@@ -180,7 +180,8 @@ def new_last(box):
 
 
 @pytest.mark.parametrize(
-    "change", [change_first, remove_one_and_add_two, remove_last, remove_all, put_in_front, new_last]
+    "change",
+    [change_first, remove_one_and_add_two, remove_last, remove_all, put_in_front, new_last],
 )
 def test_whatever_else_changes_in_a_large_mailbox_nothing_is_missed_or_doubled(tmp_path, change):
     async def scenario(home):
@@ -232,9 +233,10 @@ def test_mail_is_deleted_after_its_days(tmp_path):
         await home.visit()
         return before, [uid for uid, _ in home.box.messages]
 
-    assert play(
-        tmp_path, scenario, mailbox(QUICK_FROM), keep=True, delete_after_days=3
-    ) == (QUICK_FROM + 1, ["later"])
+    assert play(tmp_path, scenario, mailbox(QUICK_FROM), keep=True, delete_after_days=3) == (
+        QUICK_FROM + 1,
+        ["later"],
+    )
 
 
 def test_a_limit_of_messages_leaves_the_rest_for_the_next_visit(tmp_path):
@@ -375,9 +377,7 @@ def test_of_large_mail_the_header_comes_with_one_notice_and_then_it_waits(tmp_pa
     assert left == [("big", BIG)]
 
 
-@pytest.mark.parametrize(
-    ("decision", "fetched"), [(Decision.GET, True), (Decision.DELETE, False)]
-)
+@pytest.mark.parametrize(("decision", "fetched"), [(Decision.GET, True), (Decision.DELETE, False)])
 def test_what_is_decided_is_done_at_the_next_visit(tmp_path, decision, fetched):
     async def scenario(home):
         await home.visit()
