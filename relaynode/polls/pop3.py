@@ -236,8 +236,13 @@ class _Visit:
     async def fetch(self) -> None:
         """Fetch, commit, delete, until nothing is left to ask for and nothing is owed."""
         self.began_at = self.ended_at = self.poller._monotonic()
+        is_cut = False
         while self._ask() or self.dialogue.client.outstanding:
-            await self.dialogue.send()
+            try:
+                if not is_cut:
+                    await self.dialogue.send()
+            except LineLost:
+                is_cut = True  # what has crossed the line already is still taken
             for event in await self.dialogue.receive():
                 await self._act_on(event)
 

@@ -33,7 +33,8 @@ class Mailbox:
     instead of the usual: bytes, or a function of the line that gives bytes, or None for the usual.
     `cut_after`: bytes that the next session may send, then the line breaks.
 
-    `flights`: how often the client was waited for, of the last session.
+    `flights`: how often the client was waited for; `sent_bytes`, `sent_content_bytes` (answers to
+    RETR): both of the last session. `content_bytes`: what RETR was asked for, of all.
     """
 
     messages: list[tuple[str, bytes]] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Mailbox:
     flights: int = 0
     sent_bytes: int = 0
     content_bytes: int = 0
+    sent_content_bytes: int = 0
 
     def put(self, uid: str, content: bytes) -> None:
         """One more message."""
@@ -55,7 +57,7 @@ class Mailbox:
     async def serve(self, stream: Stream) -> None:
         """One session, to its end."""
         self.sessions += 1
-        self.said, self.flights, self.sent_bytes = [], 0, 0
+        self.said, self.flights, self.sent_bytes, self.sent_content_bytes = [], 0, 0, 0
         session = _Session(self, stream)
         try:
             await session.run()
@@ -100,7 +102,12 @@ class _Session:
             raise _Over
         said = usual if answer is None else answer
         self.has_user = said.startswith(b"+OK") if word == "USER" else self.has_user
-        await self._write(said)
+        before = self.box.sent_bytes
+        try:
+            await self._write(said)
+        finally:
+            if word == "RETR":
+                self.box.sent_content_bytes += self.box.sent_bytes - before
 
     async def _write(self, data: bytes) -> None:
         if self._left is not None:

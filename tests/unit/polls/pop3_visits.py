@@ -40,6 +40,7 @@ class Home:
         self.now = NOW
         self.intake._clock = lambda: self.now
         self.problem = None
+        self.fetched_bytes = 0
         self.monotonic = iter(range(10**9)).__next__
         self.account = Account(
             "isp",
@@ -60,8 +61,12 @@ class Home:
 
     async def _connect(self):
         ours, theirs = pair("pop.example [192.0.2.7]", "node")
-        self.serving = asyncio.ensure_future(self.box.serve(theirs))
+        self.serving = asyncio.ensure_future(self._serve(theirs))
         return ours
+
+    async def _serve(self, theirs):
+        await self.box.serve(theirs)
+        self.fetched_bytes += self.box.sent_content_bytes
 
     async def visit(self, **more):
         """One visit; what went wrong with it as a whole is in `problem`."""
