@@ -245,6 +245,8 @@ class _Visit:
                 is_cut = True  # what has crossed the line already is still taken
             for event in await self.dialogue.receive():
                 await self._act_on(event)
+            if self.dialogue.can_pipeline and not (self.asked or self._ask()):
+                break  # QUIT goes along with the last DELE
 
     def _ask(self) -> bool:
         """Queue what there is room for; is anything left to be done that nobody waits for?"""
@@ -388,7 +390,11 @@ class _Visit:
         """QUIT: what was marked is deleted now (RFC 1939 section 6)."""
         self.dialogue.client.quit()
         if self.dele_sent:
-            await self.dialogue.until(pop3.Bye)
+            for event in await self.dialogue.all_owed():
+                if isinstance(event, pop3.Refused) and event.number is None:
+                    raise self.dialogue.refusal(event)  # of QUIT
+                await self._act_on(event)
+            self.dialogue.stream.abort()
             deleted = [self.marked_as.get(number) or self._uid(number) for number in self.deleted]
             await self.marks.note_deleted(deleted, self.poller._clock())
         else:

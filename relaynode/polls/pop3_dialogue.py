@@ -13,6 +13,8 @@ from relaynode.pop3 import events as pop3
 from relaynode.pop3.client import Client
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from relaynode.wire.stream import Stream
 
 _LOGIN = ("USER", "PASS", "APOP", "AUTH")
@@ -44,14 +46,18 @@ class Dialogue:
             raise LineLost(f"{self.peer}: closed the connection")
         return self.client.receive(data)
 
-    async def until(self, wanted: type[pop3.Event]) -> list[pop3.Event]:
+    async def until(
+        self, wanted: type[pop3.Event], ahead: Callable[[], None] = lambda: None
+    ) -> list[pop3.Event]:
         """All events up to the wanted one, and those that came with it.
 
+        `ahead` is called before each write: what can go along with it may be queued there.
         Raises: RefusedError if the server says no before; WireError, RemoteProtocolError.
         """
         found: list[pop3.Event] = []
         has_come = False
         while not has_come:
+            ahead()
             await self.send()
             for event in await self.receive():
                 if isinstance(event, pop3.Refused) and not has_come:

@@ -202,12 +202,18 @@ class Opening:
     async def _play(self, mechanism: sasl.Mechanism) -> None:
         self._client.login_sasl(mechanism)
         try:
-            self._found = await self.dialogue.until(pop3.LoggedIn)
+            self._found = await self.dialogue.until(pop3.LoggedIn, lambda: self._go_on(mechanism))
         except LoginRefused as error:
             if not mechanism.told:
                 raise
             what = f"{self.dialogue.peer}: {mechanism.name} says {mechanism.told}: AUTH refused"
             raise LoginRefused(error.status, what) from None
+
+    def _go_on(self, mechanism: sasl.Mechanism) -> None:
+        """The last word of a mechanism may have company, as PASS may."""
+        is_last = self._client.state is State.SASL and mechanism.has_said_all
+        if is_last and self.dialogue.can_pipeline and self._client.outstanding == 1:
+            self.ask(self._client)
 
     def _takes_apop(self, credentials: sasl.Credentials, mechanism: sasl.Mechanism | None) -> bool:
         """On a line that others read, where nothing better hides the password."""

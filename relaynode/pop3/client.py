@@ -249,7 +249,8 @@ class Client:
 
         The initial response goes along with the command if that fits a command line; otherwise, or
         if the server asks nonetheless, it follows the server's `+`. A mechanism that cannot go on
-        is called off, and what it raised is raised when the server has seen that.
+        is called off, and what it raised is raised when the server has seen that. Once the
+        mechanism `has_said_all`, commands may be queued as behind PASS.
         """
         words = [mechanism.name.encode()]
         initial = mechanism.initial()
@@ -478,6 +479,8 @@ class Client:
             answer = b"*"
         self._state = granted(self._state, Command.AUTH)
         self._write(answer)
+        if self._mechanism is not None and self._mechanism.has_said_all:
+            self._ahead = granted(State.SASL, Command.RESPONSE)
 
     def _answer_to(self, line: bytes) -> bytes:
         assert self._mechanism is not None
