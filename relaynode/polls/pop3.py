@@ -105,9 +105,9 @@ class Pop3Poller:
         try:
             return await self._session(fetched, marks, result, before or KnownServer(), name)
         except _ChangedServer:
-            # It hung up on what was presumed of it: once more as with a stranger, and never again.
+            # It hung up, perhaps on what was presumed of it: once more as with a stranger. If it
+            # takes that, nothing is presumed of it again.
             stranger = KnownServer(insists=True)
-            await servers.remember(name, stranger)
             return await self._session(fetched, marks, result, stranger, name)
 
     async def _session(

@@ -59,6 +59,10 @@ class Home:
             self.account, wishes=replace(self.account.wishes, **wishes), expunge=expunge
         )
 
+    def be_patient(self, seconds):
+        """How long silence is borne."""
+        self.account = replace(self.account, timeout_seconds=seconds)
+
     async def _connect(self):
         ours, theirs = pair("pop.example [192.0.2.7]", "node")
         self.serving = asyncio.ensure_future(self._serve(theirs))
