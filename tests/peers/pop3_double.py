@@ -6,7 +6,9 @@ anything with the methods of `wire.stream.Stream`. A session deletes at QUIT, as
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,7 @@ class _Session:
     stream: Stream
     deleted: set[int] = field(default_factory=set)
     has_user: bool = False
+    is_challenging: bool = False
     _left: int | None = None
 
     async def run(self) -> None:
@@ -120,6 +123,8 @@ class _Session:
             raise _Over
 
     def _usual(self, word: str, text: str) -> bytes:
+        if self.is_challenging:
+            return self._response(text)
         arguments = text.split()[1:]
         method = getattr(self, f"_{word.lower()}", None)
         if method is None:
@@ -137,6 +142,16 @@ class _Session:
         if not self.has_user:
             return b"-ERR whose?\r\n"
         return b"+OK\r\n" if word == self.box.password else b"-ERR [AUTH] wrong\r\n"
+
+    def _auth(self, mechanism: str) -> bytes:
+        self.is_challenging = True
+        return b"+ " + base64.b64encode(TIMESTAMP.encode()) + b"\r\n"
+
+    def _response(self, text: str) -> bytes:
+        self.is_challenging = False
+        digest = hmac.new(self.box.password.encode(), TIMESTAMP.encode(), "md5").hexdigest()
+        is_right = base64.b64decode(text) == f"{USER} {digest}".encode()
+        return b"+OK\r\n" if is_right else b"-ERR [AUTH] wrong\r\n"
 
     def _apop(self, name: str, digest: str) -> bytes:
         secret = (TIMESTAMP + self.box.password).encode()

@@ -122,6 +122,34 @@ def test_apop_hides_the_password_where_nothing_better_does(tmp_path, can):
     assert any(line.startswith("APOP") for line in again) is can
 
 
+@pytest.mark.parametrize("password", ["secret", "other"])
+def test_the_listings_go_along_with_the_last_word_of_a_login_that_hides_the_password(
+    tmp_path, password
+):
+    async def scenario(home):
+        await home.visit()
+        home.box.password = password
+        await home.visit()
+        return home.problem, home.box.flights, home.box.said
+
+    capabilities = ("UIDL", "PIPELINING", "SASL CRAM-MD5")
+    problem, flights, said = play(
+        tmp_path, scenario, mailbox(1, capabilities=capabilities), keep=True
+    )
+    assert said[:2] == ["CAPA", "AUTH CRAM-MD5"]
+    assert said[3:5] == ["UIDL", "LIST"]
+    if password == "secret":
+        assert (problem, flights) == (None, 3)  # CAPA and AUTH | the response and so on | QUIT
+    else:
+        assert isinstance(problem, LoginRefused)
+        assert asks_for_no_mail(said)
+
+
+def asks_for_no_mail(said):
+    """Neither for content nor for its deletion."""
+    return not any(line.startswith(("RETR", "DELE")) for line in said)
+
+
 # --- large mailboxes of kept mail
 
 
