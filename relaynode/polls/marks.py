@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from relaynode.queue.mailboxes import Mailboxes
     from relaynode.queue.model import SeenMark
@@ -33,6 +33,10 @@ class Marks:
     async def load(self) -> None:
         """Read what is known."""
         self._marks = await self.mailboxes.marks(self.account)
+
+    def all(self) -> Mapping[str, SeenMark]:
+        """All marks by unique-id, as they were loaded."""
+        return self._marks
 
     @property
     def oldest(self) -> float:

@@ -136,7 +136,13 @@ def test_two_ways_in_or_out_never_import_each_other(room):
         "polls": {
             "account",
             "choice",
+            "digest",
             "fetched",
+            "imap_folder",
+            "imap_login",
+            "imap_removal",
+            "imap_session",
+            "imap_transfer",
             "marks",
             "notice",
             "poll",
