@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import msgspec
 
 from relaynode.config import schema
+from relaynode.config.folder_checks import check_folders
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.secrets import read_password
@@ -386,6 +387,8 @@ class _Checker:
     def _check_account(self, name: str, account: schema.AccountSection) -> None:
         """ODMR brings each message with its own recipients, POP3 without any."""
         place = ("account", name)
+        for path, text, remedy in check_folders(place, account):
+            self._problem(path, text, remedy)
         if account.protocol == "odmr":
             for key in ("deliver_to", *_MAILBOX_KEYS):
                 if getattr(account, key):

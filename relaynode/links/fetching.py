@@ -13,9 +13,11 @@ from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.polls.account import Account
 from relaynode.polls.choice import Wishes
+from relaynode.polls.imap import ImapPoller, ImapWishes
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
 from relaynode.polls.refusals import Refusals
+from relaynode.queue.partials import Partials
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
 
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
     from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 
-_POP3_PORTS = {"none": 110, "starttls": 110, "tls": 995}
+_PORTS = {
+    "pop3": {"none": 110, "starttls": 110, "tls": 995},
+    "imap": {"none": 143, "starttls": 143, "tls": 993},
+}
 _ODMR_PORT = 366
 
 
@@ -82,20 +87,9 @@ class Fetching:
     ) -> None:
         if section.protocol == "odmr":
             await self._odmr(section, result, count, on_progress).poll()
-            return
-        account = self._mailbox(section, result.account, count)
-        link = self.config.links[self.config.link_of(section)]
-        poller = Pop3Poller(
-            account,
-            self.parts.store,
-            self.intake,
-            on_progress=on_progress,
-            clock=self.parts.clock,
-            monotonic=self.clock,
-            only_counts=only_counts,
-            bytes_per_second=link.bits_per_second / 8,
-        )
-        await poller.poll(result)
+        else:
+            poller = self._poller(section, result.account, count, on_progress, only_counts)
+            await poller.poll(result)
 
     def _tried(self, section: AccountSection) -> str:
         """Tells what an account is tried with from what it would be tried with otherwise."""
@@ -105,6 +99,40 @@ class Fetching:
                 status = (self.config.path.parent / section.password_file).stat()
                 words += [str(status.st_mtime_ns), str(status.st_size)]
         return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+    def _poller(
+        self,
+        section: AccountSection,
+        name: str,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        only_counts: bool,
+    ) -> Pop3Poller | ImapPoller:
+        account = self._mailbox(section, name, count)
+        store, clock = self.parts.store, self.parts.clock
+        rate = self.config.links[self.config.link_of(section)].bits_per_second / 8
+        if section.protocol == "imap":
+            return ImapPoller(
+                account,
+                ImapWishes(tuple(section.folders), section.move_to),
+                store,
+                self.intake,
+                Partials(self.config.spool / "partial"),
+                clock=clock,
+                on_progress=on_progress,
+                only_counts=only_counts,
+                bytes_per_second=rate,
+            )
+        return Pop3Poller(
+            account,
+            store,
+            self.intake,
+            on_progress=on_progress,
+            clock=clock,
+            monotonic=self.clock,
+            only_counts=only_counts,
+            bytes_per_second=rate,
+        )
 
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:
         """Ask the server of [etrn.NAME] to send; `asked` gets its answers.
@@ -175,7 +203,7 @@ class Fetching:
         return Account(
             name=name,
             server=section.host.host,
-            open=self._opener(section, _POP3_PORTS[section.tls], count),
+            open=self._opener(section, _PORTS[section.protocol][section.tls], count),
             login=login,
             deliver_to=section.deliver_to,
             tls=section.tls,

@@ -46,3 +46,26 @@ def test_a_wish_that_means_nothing_is_named_with_its_line(tmp_path, keys, text):
 def test_odmr_has_no_mailbox_that_wishes_could_be_about(tmp_path, key):
     with pytest.raises(ConfigError, match=f'{key.split()[0]} means nothing for protocol = "odmr"'):
         account(tmp_path, key, protocol="odmr")
+
+
+def test_an_imap_account_has_folders_and_a_place_to_move_to(tmp_path):
+    section = account(tmp_path, 'folders = ["INBOX", "Entwürfe"]\nmove_to = "Done"', "imap")
+    assert (section.folders, section.move_to) == (["INBOX", "Entwürfe"], "Done")
+
+
+@pytest.mark.parametrize(
+    ("keys", "protocol", "text"),
+    [
+        ('folders = ["Lists"]', "pop3", 'folders means nothing for protocol = "pop3"'),
+        ('move_to = "Done"', "pop3", 'move_to means nothing for protocol = "pop3"'),
+        ("folders = []", "imap", "folders names none"),
+        ('folders = ["INBOX", "inbox"]', "imap", "names one twice"),
+        ('folders = [""]', "imap", "folders"),
+        ('move_to = "Inbox"', "imap", "one of the folders that are fetched"),
+        ('move_to = "Done"\nkeep = true', "imap", "move_to means nothing with keep"),
+    ],
+)
+def test_folders_that_make_no_sense_are_named_with_their_line(tmp_path, keys, protocol, text):
+    with pytest.raises(ConfigError) as caught:
+        account(tmp_path, keys, protocol)
+    assert text in str(caught.value) and "relaynode.toml:7" in str(caught.value)
