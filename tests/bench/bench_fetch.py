@@ -1,11 +1,11 @@
-"""Fetching over thin lines from Dovecot: ours beside fetchmail (POP3, IMAP), getmail6 and mpop.
+"""Fetching over thin lines from Dovecot: ours and fetchmail (POP3, IMAP), getmail6 and mpop.
 
 tests/bench/run fetch [LINE ...] [LOAD ...] [PROGRAM ...] [--json]
 
 Lines: loopback, 128 (kbit/s, 600 ms), 33.6 (200 ms). Loads: same (200 mails of 4 KiB), mix (190 of
 4 KiB and 10 of 200 KiB), empty (a poll with 200 mails kept and fetched before), many (with 10,000).
-Programs: ours, fetchmail, fetchmail-imap, getmail, mpop. All of a kind where none is named; the
-whole takes hours, most of it fetchmail's.
+Programs: ours, ours-imap, fetchmail, fetchmail-imap, getmail, mpop. All of a kind where none is
+named; the whole takes hours, most of it fetchmail's.
 
 Seconds are those from the first call on the line until the client has hung up, so no program's
 start counts; each has visited the empty mailbox before, so what it remembers of a server it knows.
@@ -105,10 +105,13 @@ class Ours:
     """It logs in by USER and PASS, as over TLS, and as mpop and getmail do here: on a line that
     others read it would take CRAM-MD5, which is two more flights."""
 
+    protocol = "pop3"
+
     def __init__(self, folder, port, keep):
         self.node = TestNode(
             folder / "home",
-            f'[account.isp]\nhost = "127.0.0.1:{port}"\ntls = "none"\nuser = "ann"\n'
+            f'[account.isp]\nprotocol = "{self.protocol}"\n'
+            f'host = "127.0.0.1:{port}"\ntls = "none"\nuser = "ann"\n'
             f'password_file = "password"\ndeliver_to = "user"\nkeep = {str(keep).lower()}\n'
             'auth = ["PLAIN"]\n',
             users=("user",),
@@ -120,6 +123,10 @@ class Ours:
 
     def fetched(self):
         return len(self.node.mails("user"))
+
+
+class OursImap(Ours):
+    protocol = "imap"
 
 
 class Other:
@@ -195,9 +202,9 @@ class Getmail(Other):
         return (*python, program, "--getmaildir", self.folder, "--rcfile", self.settings)
 
 
-# A place for ours over IMAP: "ours-imap", with protocol = "imap".
 PROGRAMS = {
     "ours": Ours,
+    "ours-imap": OursImap,
     "mpop": Mpop,
     "getmail": Getmail,
     "fetchmail": Fetchmail,
