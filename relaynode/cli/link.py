@@ -10,6 +10,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
+from relaynode.cli import offers
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.opened import in_store
 from relaynode.cli.progress import Screen
@@ -38,20 +39,25 @@ def run(arguments: argparse.Namespace) -> int:
             links = {the_link(config, arguments.link): ALL}
         case "flush":
             links = _flushed(config, arguments)
+        case _ if arguments.list or arguments.get or arguments.delete:
+            return offers.run(config, arguments)
         case _:
-            links = polled(config, arguments.accounts)
+            links = polled(config, arguments.accounts, only_counts=arguments.check)
     summaries = run_links(
         config, links, is_up=arguments.command == "linkup", screen=_screen(arguments)
     )
     if arguments.json:
         print(json.dumps(summaries[0] if len(summaries) == 1 else summaries, indent=2))
+    elif getattr(arguments, "check", False):
+        print("".join(map(offers.counts, summaries)), end="")
     return EX_OK if all(map(is_clean, summaries)) else EX_TEMPFAIL
 
 
 def _screen(arguments: argparse.Namespace) -> Screen:
     """Under cron and in a hook, where no terminal is near, a run that went well says nothing."""
     is_alone = not any(map(os.isatty, (0, 1, 2))) and not arguments.verbose
-    return Screen(is_quiet=arguments.quiet or arguments.json or is_alone)
+    is_check = getattr(arguments, "check", False)
+    return Screen(is_quiet=arguments.quiet or arguments.json or is_alone or is_check)
 
 
 def the_link(config: Config, named: str | None) -> str:
@@ -83,7 +89,7 @@ def flush_wishes(
     return dict.fromkeys(config.mail_links, wish)
 
 
-def polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
+def polled(config: Config, accounts: list[str], *, only_counts: bool = False) -> dict[str, Wish]:
     """A poll of these accounts, or of all: what is wished of each link. Raises: UsageError."""
     tables: list[Mapping[str, RemoteSection]] = [config.file.account, config.file.etrn]
     known = list(dict.fromkeys(name for table in tables for name in table))
@@ -98,7 +104,10 @@ def polled(config: Config, accounts: list[str]) -> dict[str, Wish]:
         for table in tables:
             if name in table:
                 links.setdefault(config.link_of(table[name]), []).append(name)
-    return {link: Wish(flush=False, accounts=tuple(some)) for link, some in links.items()}
+    return {
+        link: Wish(flush=False, accounts=tuple(some) if accounts else None, only_counts=only_counts)
+        for link, some in links.items()
+    }
 
 
 def is_clean(summary: dict[str, Any]) -> bool:

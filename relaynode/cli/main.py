@@ -90,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("fetch", "link", "Poll mailboxes.")
     sub.add_argument("accounts", nargs="*", metavar="ACCOUNT", help="all if none is named")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="count what waits, and fetch nothing")
+    what.add_argument("--list", action="store_true", help="large messages that wait to be decided")
+    what.add_argument("--get", metavar="ID", help="fetch a large message at the next visit")
+    what.add_argument("--delete", metavar="ID", help="delete a large message at the next visit")
     loudness(sub)
     json_option(sub)
 

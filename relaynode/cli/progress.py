@@ -99,6 +99,9 @@ class Screen:
                 f"  called {call['neighbour']}: {_files(call)};"
                 f" {call['bytes_out']} bytes out, {call['bytes_in']} in, {call['seconds']:.1f} s"
             )
+        for poll in summary["polls"]:
+            if text := _more_of(poll):
+                print(f"  {poll['account']}: {text}")
         for asked in summary["asked"]:
             print(
                 f"  asked {asked['server']} to send {asked['asked_for']}:"
@@ -110,3 +113,14 @@ class Screen:
 
 def _files(call: dict[str, Any]) -> str:
     return f"{call['sent_files']} files out, {call['received_files']} in"
+
+
+def _more_of(poll: dict[str, Any]) -> str:
+    """What there is to say of a visit beside what came; kept mail that is old is nothing new."""
+    counts = [("offered, see `relaynode fetch --list`", poll["offered"])]
+    counts.append(("fetched before under other names", poll["known_again"]))
+    counts += [(f"left: {why}", one) for why, one in poll["left"].items() if why != _USUAL]
+    return ", ".join(f"{number} {what}" for what, number in counts if number)
+
+
+_USUAL = "fetched before"

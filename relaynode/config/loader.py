@@ -20,6 +20,7 @@ import msgspec
 
 from relaynode.config import schema
 from relaynode.config.drop_off import check_recipients
+from relaynode.config.folder_checks import check_folders
 from relaynode.config.listen_checks import check_doors
 from relaynode.config.login_checks import check_logins, remotes
 from relaynode.config.node_user import check_user, uid_of
@@ -55,6 +56,18 @@ _DOMAIN_LISTS = (
     ("routing", "uucp_uudom"),
 )
 """Lists of domains; one that begins with a slash is a file of them."""
+
+_MAILBOX_KEYS = (
+    "keep",
+    "fetch_all",
+    "flush",
+    "limit_bytes",
+    "fetch_limit",
+    "expunge",
+    "delete_after_days",
+    "header_first_bytes",
+)
+"""Keys of [account.NAME] for messages that lie in a mailbox."""
 
 _KEPT_AS = {
     "called_password_file": "called",
@@ -459,12 +472,18 @@ class _Checker:
             place, account, self._written(place) if written is None else written
         ):
             self._problem(path, text, remedy)
+        for path, text, remedy in check_folders(place, account):
+            self._problem(path, text, remedy)
         if account.protocol == "odmr":
-            for key in ("deliver_to", "keep"):
+            for key in ("deliver_to", *_MAILBOX_KEYS):
                 if getattr(account, key):
                     text = f'{key} means nothing for protocol = "odmr"'
                     self._problem((*place, key), text, "take it away")
             return
+        for key in ("flush", "delete_after_days"):
+            if getattr(account, key) and not account.keep:
+                text = f"{key} means nothing without keep = true: all that was fetched is deleted"
+                self._problem((*place, key), text, "take it away, or write keep = true")
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")

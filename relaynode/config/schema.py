@@ -51,6 +51,7 @@ Word = Annotated[str, Meta(max_length=1024, pattern=WORD)]
 PROTOCOLS = r"^[itegGvfjya]+$"
 Protocols = Annotated[str, Meta(max_length=16, pattern=PROTOCOLS)]
 FILE_NAME = r"^[A-Za-z0-9_.:@+-]+$"
+FolderName = Annotated[str, Meta(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 FileName = Annotated[str, Meta(min_length=1, max_length=255, pattern=FILE_NAME)]
 MAIL_DOMAIN = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 MailDomain = Annotated[str, Meta(max_length=255, pattern=MAIL_DOMAIN)]
@@ -153,6 +154,8 @@ class LinkSection(Section, frozen=True, kw_only=True):
     kind: Literal["always", "event"] = "event"
     max_calls: Positive | None = None
     source_address: list[OwnAddress] = field(default_factory=list)
+    header_first_bytes: NotNegative = 0
+    bits_per_second: NotNegative = 0
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):
@@ -217,8 +220,10 @@ class DnsSection(Section, frozen=True, kw_only=True):
 class AccountSection(RemoteSection, frozen=True, kw_only=True):
     """[account.NAME]: a mailbox to poll, or with ODMR the mail of whole domains."""
 
-    protocol: Literal["pop3", "odmr"] = "pop3"
+    protocol: Literal["pop3", "imap", "odmr"] = "pop3"
     tls: Tls = "tls"
+    folders: list[FolderName] = field(default_factory=lambda: ["INBOX"])
+    move_to: Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     deliver_to: str | None = None
     domains: list[MailDomain] = field(default_factory=list)
     keep: bool = False
@@ -237,6 +242,13 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     mda: Command | None = None
     smtp_address: MailDomain | None = None
     smtp_name: str | None = None
+    fetch_all: bool = False
+    flush: bool = False
+    limit_bytes: NotNegative = 0
+    fetch_limit: NotNegative = 0
+    expunge: NotNegative = 0
+    delete_after_days: NotNegative = 0
+    header_first_bytes: NotNegative | None = None
 
 
 class FetchSection(Section, frozen=True, kw_only=True):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.config.drop_off import is_multidrop
+from relaynode.errors import LoginRefused
 from relaynode.links import etrn
 from relaynode.links.drop_off import address_maker
 from relaynode.links.next_hops import USUAL_PORTS, context_maker, opener
 from relaynode.mailers.smtp_hop import NextHop
 from relaynode.policy.multidrop import RECEIVED, Multidrop
 from relaynode.polls.account import Account
+from relaynode.polls.choice import Wishes
 from relaynode.polls.content import STATUS, HeaderEdits
+from relaynode.polls.imap import ImapPoller, ImapWishes
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
+from relaynode.polls.refusals import Refusals
+from relaynode.queue.partials import Partials
 from relaynode.sources.filters import source_filters_of
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
@@ -30,7 +37,10 @@ if TYPE_CHECKING:
     from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 
-_POP3_PORTS = {"none": 110, "starttls": 110, "tls": 995}
+_PORTS = {
+    "pop3": {"none": 110, "starttls": 110, "tls": 995},
+    "imap": {"none": 143, "starttls": 143, "tls": 993},
+}
 _ODMR_PORT = 366
 
 
@@ -44,19 +54,90 @@ class Fetching:
     clock: Callable[[], float]
 
     async def poll(
-        self, result: Poll, count: ByteCount, on_progress: Callable[[object], None]
+        self,
+        result: Poll,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        *,
+        only_counts: bool = False,
+        is_named: bool = False,
     ) -> None:
         """Visit an account; `result` is kept up to date and stays true if this raises.
+
+        `only_counts`: see what is there, and change nothing. `is_named`: somebody asked for this
+        account, so that it is tried though its login was refused before.
 
         Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected.
         """
         section = self.config.file.account[result.account]
+        mailboxes = self.parts.store.mailboxes
+        refusals = Refusals(result.account, mailboxes, self._tried(section))
+        if not is_named:
+            await refusals.check()
+        try:
+            await self._visit(section, result, count, on_progress, only_counts=only_counts)
+        except LoginRefused as error:
+            await refusals.note(error)
+            raise
+        await refusals.forget()
+
+    async def _visit(
+        self,
+        section: AccountSection,
+        result: Poll,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        *,
+        only_counts: bool,
+    ) -> None:
         if section.protocol == "odmr":
             await self._odmr(section, result, count, on_progress).poll()
         else:
-            account = self._mailbox(section, result.account, count)
-            poller = Pop3Poller(account, self.parts.store, self.intake, on_progress=on_progress)
+            poller = self._poller(section, result.account, count, on_progress, only_counts)
             await poller.poll(result)
+
+    def _tried(self, section: AccountSection) -> str:
+        """Tells what an account is tried with from what it would be tried with otherwise."""
+        words = [repr(section)]
+        if section.password_file is not None and self.config.path is not None:
+            with contextlib.suppress(OSError):
+                status = (self.config.path.parent / section.password_file).stat()
+                words += [str(status.st_mtime_ns), str(status.st_size)]
+        return hashlib.sha256("\0".join(words).encode()).hexdigest()
+
+    def _poller(
+        self,
+        section: AccountSection,
+        name: str,
+        count: ByteCount,
+        on_progress: Callable[[object], None],
+        only_counts: bool,
+    ) -> Pop3Poller | ImapPoller:
+        account = self._mailbox(section, name, count)
+        store, clock = self.parts.store, self.parts.clock
+        rate = self.config.links[self.config.link_of(section)].bits_per_second / 8
+        if section.protocol == "imap":
+            return ImapPoller(
+                account,
+                ImapWishes(tuple(section.folders), section.move_to),
+                store,
+                self.intake,
+                Partials(self.config.spool / "partial"),
+                clock=clock,
+                on_progress=on_progress,
+                only_counts=only_counts,
+                bytes_per_second=rate,
+            )
+        return Pop3Poller(
+            account,
+            store,
+            self.intake,
+            on_progress=on_progress,
+            clock=clock,
+            monotonic=self.clock,
+            only_counts=only_counts,
+            bytes_per_second=rate,
+        )
 
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:
         """Ask the server of [etrn.NAME] to send; `asked` gets its answers.
@@ -128,18 +209,33 @@ class Fetching:
         return Account(
             name=name,
             server=section.host.host,
-            open=self._opener(section, _POP3_PORTS[section.tls], count),
+            open=self._opener(section, _PORTS[section.protocol][section.tls], count),
             login=login,
             deliver_to=section.deliver_to or "",
             tls=section.tls,
             tls_context=context_maker(self.config, section, ways.contexts),
-            keep=section.keep,
             timeout_seconds=section.timeout_seconds,
-            max_message_bytes=self.config.file.queue.message_size_bytes,
+            wishes=self._wishes(section),
+            expunge=section.expunge,
             filters=source_filters_of(self.config, "poll"),
             multidrop=multidrop_of(section) if is_multidrop(section) else None,
             drop_off_address=address_maker(section),
             edits=edits_of(section),
+        )
+
+    def _wishes(self, section: AccountSection) -> Wishes:
+        header_first_bytes = section.header_first_bytes
+        if header_first_bytes is None:
+            header_first_bytes = self.config.links[self.config.link_of(section)].header_first_bytes
+        return Wishes(
+            keep=section.keep,
+            fetch_all=section.fetch_all,
+            flush=section.flush,
+            limit_bytes=section.limit_bytes,
+            fetch_limit=section.fetch_limit,
+            delete_after_days=section.delete_after_days,
+            header_first_bytes=header_first_bytes,
+            max_message_bytes=self.config.file.queue.message_size_bytes,
         )
 
 

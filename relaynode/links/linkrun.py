@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from relaynode.sources.intake import Intake
 
 T = TypeVar("T")
+
+log = logging.getLogger("relaynode.polls")
 
 
 class LinkRun:
@@ -172,7 +175,7 @@ class LinkRun:
         at_home = self._queue_run(None, summary, wish, progress)
         summary.flush = over_link.result
         work = [self._ask(name, summary) for name in self._asked(link, wish)]
-        work += [self._poll(name, summary, progress) for name in self._accounts(link, wish)]
+        work += [self._poll(name, wish, summary, progress) for name in self._accounts(link, wish)]
         if wish.flush:
             work += [_try(over_link), _try(at_home), self._call_all(link, wish, calls)]
         try:
@@ -275,12 +278,21 @@ class LinkRun:
         summary.asked += asked
         summary.problems += [f"etrn {name}: it {one.problem}" for one in asked if one.problem]
 
-    async def _poll(self, name: str, summary: Summary, progress: Callable[[object], None]) -> None:
+    async def _poll(
+        self, name: str, wish: Wish, summary: Summary, progress: Callable[[object], None]
+    ) -> None:
         result = Poll(name)
         summary.polls.append(result)
         try:
-            await self._fetching.poll(result, summary.count, progress)
+            await self._fetching.poll(
+                result,
+                summary.count,
+                progress,
+                only_counts=wish.only_counts,
+                is_named=wish.accounts is not None,
+            )
             summary.flush.is_heard = True
+            log.info("%s", result)
         except RelaynodeError as error:
             result.reason = error.reason
             summary.problems.append(f"account {name}: {error}")

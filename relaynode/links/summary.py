@@ -64,6 +64,10 @@ class Summary:
                     "fetched": poll.fetched,
                     "fetched_bytes": poll.fetched_bytes,
                     "reason": poll.reason,
+                    "known_again": poll.known_again,
+                    "offered": poll.offered,
+                    "left": poll.left,
+                    "in_mailbox": poll.in_mailbox,
                 }
                 for poll in self.polls
             ],

@@ -18,13 +18,15 @@ class Wish:
     messages in which the text occurs, case-blind, as sendmail's -qI, -qR and -qS have it; pairs of
     one kind are alternatives. With "!I" and so on, the messages in which it does not occur; of
     several such pairs, none may. `accounts`: which to poll, and which servers of [etrn] to ask; all
-    of the link if None.
+    of the link if None; one that is named is tried though its login was refused before.
+    `only_counts`: look into mailboxes, and change nothing in them.
     """
 
     flush: bool = True
     poll: bool = True
     only: tuple[tuple[str, str], ...] = ()
     accounts: tuple[str, ...] | None = None
+    only_counts: bool = False
 
     @property
     def names_recipients(self) -> bool:
@@ -49,14 +51,15 @@ class Wish:
 
     def to_json(self) -> str:
         """For the control socket."""
-        return json.dumps([self.flush, self.poll, self.only, self.accounts])
+        return json.dumps([self.flush, self.poll, self.only, self.accounts, self.only_counts])
 
     @classmethod
     def from_json(cls, text: str) -> Wish:
         """What `to_json` made."""
-        flush, poll, only, accounts = json.loads(text)
+        flush, poll, only, accounts, only_counts = json.loads(text)
         pairs = tuple((kind, one) for kind, one in only)
-        return cls(flush, poll, pairs, None if accounts is None else tuple(accounts))
+        named = None if accounts is None else tuple(accounts)
+        return cls(flush, poll, pairs, named, only_counts)
 
 
 ALL = Wish()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode.polls.choice import NO_WISHES, Wishes
 from relaynode.polls.content import HeaderEdits
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Account:
     `drop_off_address`: how a recipient is named to the server or program that gets the mail; None:
     it goes where the tables say. `edits`: what becomes of headers. `filters`: who is asked about
     its mail.
+    `wishes`: what of it is wanted. `expunge`: have deletions done for good after so many; 0: at the
+    end alone.
     """
 
     name: str
@@ -37,10 +40,15 @@ class Account:
     deliver_to: str
     tls: str = "tls"
     tls_context: Callable[[], ssl.SSLContext] | None = None
-    keep: bool = False
     timeout_seconds: float = 300.0
-    max_message_bytes: int = 50 * 1024 * 1024
     filters: Filters | None = None
     multidrop: Multidrop | None = None
     drop_off_address: Callable[[str], str] | None = None
     edits: HeaderEdits = field(default_factory=HeaderEdits)
+    wishes: Wishes = NO_WISHES
+    expunge: int = 0
+
+    @property
+    def keep(self) -> bool:
+        """Does what was fetched stay at the server?"""
+        return self.wishes.keep

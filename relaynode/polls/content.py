@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.mail.completing import complete
+from relaynode.mail.digest import ContentDigest
 from relaynode.mail.header import CRLF, MAX_HEADER_BYTES, locate, remove
 from relaynode.sources.intake import Collector
 
@@ -42,13 +43,15 @@ class HeaderEdits:
 
 
 class FetchedContent(Collector):
-    """Takes a message's content. `came`: its header as it came, once it is `settled`.
-    `size_bytes` is what came, too: who fetches a message in parts wants to know that.
+    """Takes a message's content. `came`: its header as it came, once it is `settled`. `digest`: of
+    all as it came. `size_bytes` is what came, too: who fetches a message in parts wants to know
+    that.
     """
 
     def __init__(self, queue_id: str, draft: Draft, edits: HeaderEdits) -> None:
         super().__init__(queue_id, draft)
         self.came = b""
+        self.digest = ContentDigest()
         self._edits = edits
         self._held: bytearray | None = bytearray()
         self._came_bytes = 0
@@ -61,6 +64,7 @@ class FetchedContent(Collector):
     def write(self, piece: bytes) -> None:
         """See Collector."""
         self._came_bytes += len(piece)
+        self.digest.feed(piece)
         if self._held is None:
             super().write(piece)
             return

@@ -26,6 +26,7 @@ from relaynode.mail.header import find_header_end, first_value
 from relaynode.mail.logline import clean
 from relaynode.mail.loops import came_before
 from relaynode.polls.content import FetchedContent
+from relaynode.polls.marks import NAMELESS
 from relaynode.queue.finish import finish
 from relaynode.queue.model import SeenMark
 from relaynode.sources.intake import Arrival, Parcel, Rejected
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from relaynode.polls.account import Account
+    from relaynode.polls.marks import Marks
     from relaynode.sources.intake import Collector, Intake
 
 log = logging.getLogger("relaynode.mail")
@@ -56,11 +58,15 @@ class Addressed:
 
 @dataclass(slots=True)
 class Fetched:
-    """The way from one account into the queue. `protocol`: as Received names it, "POP3"."""
+    """The way from one account into the queue. `protocol`: as Received names it, "POP3". `marks`:
+    where there are some, a message is known again by its content. `marked_uid`: what the last
+    message was marked by."""
 
     account: Account
     intake: Intake
     protocol: str
+    marks: Marks | None = None
+    marked_uid: str = ""
     _known: dict[str, list[Recipient] | Rejected] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -79,15 +85,24 @@ class Fetched:
             make=lambda queue_id, draft: FetchedContent(queue_id, draft, edits)
         )
 
-    async def queue(self, collector: Collector, *, uid: str | None, peer: str) -> None:
+    async def queue(
+        self, collector: Collector, *, uid: str | None, peer: str, listed_bytes: int = 0
+    ) -> bool:
         """Queue a message that has come whole, and mark it by its unique-id, in one transaction.
 
-        `collector`: one of ours. `uid`: None for a message that cannot be known again. `peer`: the
-        server, as a stream has it. Once this has begun, calling the poll off waits for its end.
-        Filters may have it held, or throw it away: then there is a mark only. Raises: Rejected,
-        StoreError, TableError; the message must then stay at the server.
+        `collector`: one of ours. `uid`: None for a message to which the server gives none. `peer`:
+        the server, as a stream has it. `listed_bytes`: the size that the server lists. Once this
+        has begun, calling the poll off waits for its end. Filters may have it held, or throw it
+        away: then there is a mark only. False: it was queued by an earlier visit, and is marked
+        anew. Raises: Rejected, StoreError, TableError; the message must then stay at the server.
         """
         assert isinstance(collector, FetchedContent)
+        mark = self._mark(collector, uid, listed_bytes)
+        known = self.marks.known(mark.digest) if self.marks is not None else None
+        if known is not None:
+            collector.discard()
+            await finish(self._mark_anew(replace(mark, taken_at=known.taken_at), known))
+            return False
         try:
             collector.settle()
             parcel = self._parcel(collector, peer)
@@ -95,10 +110,23 @@ class Fetched:
             collector.discard()
             raise
         parcels = await self._filtered(parcel)
-        seen = [] if uid is None else [SeenMark(self.account.name, uid)]
-        await finish(self.intake.accept_all(parcels, seen=seen))
+        await finish(self.intake.accept_all(parcels, seen=[mark]))
         for text in parcel.arrival.notes:
             log.warning("%s: from %s: %s", collector.queue_id, self.account.name, text)
+        return True
+
+    def _mark(self, collector: FetchedContent, uid: str | None, listed_bytes: int) -> SeenMark:
+        digest = collector.digest.hexdigest()
+        self.marked_uid = NAMELESS + digest if uid is None else uid
+        return SeenMark(
+            self.account.name, self.marked_uid, listed_bytes=listed_bytes, digest=digest
+        )
+
+    async def _mark_anew(self, mark: SeenMark, known: SeenMark) -> None:
+        log.info("%s: %s was fetched before as %s", mark.account, mark.uid, known.uid)
+        await self.intake.accept_all([], seen=[mark])
+        assert self.marks is not None
+        await self.marks.settle(known, mark.uid)
 
     async def _filtered(self, parcel: Parcel) -> list[Parcel]:
         """What the filters leave of a message. Raises: Rejected if it shall come again later."""
@@ -109,7 +137,7 @@ class Fetched:
         return [] if left is None else [left]
 
     def _parcel(self, content: FetchedContent, peer: str) -> Parcel:
-        addressed = self._addressed(content.came)
+        addressed = self.addressed(content.came)
         path = reverse_path(content.came)
         if path and not split(path)[1]:  # a user of the server, and no namesake of ours
             path = join(path, self.account.server)
@@ -127,8 +155,8 @@ class Fetched:
 
     # --- who it is for
 
-    def _addressed(self, header: bytes) -> Addressed:
-        """Raises: Rejected, TableError."""
+    def addressed(self, header: bytes) -> Addressed:
+        """Whom mail with this header is for. Raises: Rejected, TableError."""
         if self.account.multidrop is None:
             return self._for_all([self.account.deliver_to])
         found = self.account.multidrop.find(header)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Poll:
     """Sizes are the server's until fetched. What a server does not tell beforehand counts as
-    waiting when it comes. `reason`: the code of the error that ended it (mail/reason.py)."""
+    waiting when it comes. `reason`: the code of the error that ended it (mail/reason.py).
+
+    `known_again`: fetched, and seen to be here already. `offered`: only the header came. `left`:
+    what stays there, by the reason (choice.py, `Left`). `in_mailbox`: all that there was.
+    """
 
     account: str
     waiting: int = 0
@@ -16,6 +20,10 @@ class Poll:
     fetched: int = 0
     fetched_bytes: int = 0
     deleted: int = 0
+    known_again: int = 0
+    offered: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+    in_mailbox: int = 0
     problems: list[str] = field(default_factory=list)
     reason: str = ""
 
@@ -25,3 +33,13 @@ class Poll:
         self.waiting_bytes += size_bytes
         self.fetched += 1
         self.fetched_bytes += size_bytes
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        text = (
+            f"{self.account}: {self.fetched} of {self.waiting} messages fetched"
+            f" ({self.fetched_bytes} octets), {self.deleted} deleted"
+        )
+        for what, number in (("offered", self.offered), ("known again", self.known_again)):
+            text += f", {number} {what}" if number else ""
+        return text + "".join(f", {number} left: {why}" for why, number in self.left.items())

@@ -1,35 +1,36 @@
 """The POP3 source: one visit to one account, kept full.
 
 The order that nothing may change: a message is committed together with its mark on the seen-list;
-then it is deleted at the server; the mark is dropped when the mailbox no longer holds the message.
-So a cut anywhere costs at most the message it cuts, and none is queued twice: one whose DELE was
-not confirmed is known by its unique-id at the next visit.
+then it is deleted at the server; the mark is dropped when the server has confirmed that. So a cut
+anywhere costs at most the message it cuts, and none is queued twice: one whose DELE was not
+confirmed is known by its unique-id at the next visit, or by its content where there is none.
 
 RETR and DELE are pipelined when the server allows it (RFC 2449 section 6.6). What was asked for
 and has not crossed the line yet costs nothing when the line drops, so the window only has to be
-wide enough.
+wide enough. Not here: the login (pop3_opening.py), what is there (pop3_listing.py), what of it is
+wanted (choice.py).
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from relaynode import sasl
-from relaynode.errors import (
-    LineLost,
-    LoginRefused,
-    RefusedError,
-    RemoteProtocolError,
-    TlsFailed,
-)
+from relaynode.errors import LineLost, RemoteProtocolError
 from relaynode.mail.lines import ToCrlf
-from relaynode.mail.status import temporary
+from relaynode.polls.choice import Choice, Decision, Left, Waiting, choose
 from relaynode.polls.fetched import Fetched
+from relaynode.polls.marks import Marks
+from relaynode.polls.notice import Notices
+from relaynode.polls.pop3_dialogue import Dialogue
+from relaynode.polls.pop3_listing import QUICK_FROM, WHOLE_AFTER_SECONDS, Listing
+from relaynode.polls.pop3_opening import Opening
 from relaynode.pop3 import events as pop3
-from relaynode.pop3.client import Client
 from relaynode.pop3.states import State
+from relaynode.queue.mailboxes import MailboxState
+from relaynode.queue.servers import KnownServer
 from relaynode.sources.intake import Rejected
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from relaynode.polls.poll import Poll
     from relaynode.queue.store import Store
     from relaynode.sources.intake import Collector, Intake
-    from relaynode.wire.stream import Stream
 
 WINDOW_BYTES = 64 * 1024
 """Content asked for ahead: fills a line of 64 KiB per round trip."""
@@ -48,9 +48,16 @@ MIN_WINDOW_MESSAGES = 4
 MAX_WINDOW_COMMANDS = 100
 """Servers read commands into a buffer; 100 RETR fit the smallest."""
 
+MAX_HEADER_BYTES = 256 * 1024
+"""What TOP may bring; a header that is longer than this is none."""
+
 
 class Pop3Poller:
-    """Visits one account. `on_progress` is called whenever the poll's figures have changed."""
+    """Visits one account. `on_progress` is called whenever the poll's figures have changed.
+
+    `clock`: epoch seconds; `monotonic`: seconds for measuring. `only_counts`: look, and fetch and
+    delete nothing. `bytes_per_second`: of the line, if it is known without measuring.
+    """
 
     def __init__(
         self,
@@ -59,11 +66,19 @@ class Pop3Poller:
         intake: Intake,
         *,
         on_progress: Callable[[Poll], None] = lambda poll: None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        only_counts: bool = False,
+        bytes_per_second: float = 0.0,
     ) -> None:
         self._account = account
         self._store = store
         self._intake = intake
         self._on_progress = on_progress
+        self._clock = clock
+        self._monotonic = monotonic
+        self._only_counts = only_counts
+        self._bytes_per_second = bytes_per_second
 
     async def poll(self, result: Poll) -> None:
         """Fetch all that is new; `result` is kept up to date and stays true if this raises.
@@ -71,282 +86,353 @@ class Pop3Poller:
         Raises: WireError, RefusedError, ProtocolError, StoreError, TableError, Rejected. Whatever
         happens, what `result` counts as fetched is queued, and the rest is still at the server.
         """
-        fetched = Fetched(self._account, self._intake, "POP3")
-        fetched.prepare()
-        stream = await self._account.open()
-        visit = _Visit(self._account, self._store, fetched, stream, result, self._on_progress)
+        marks = Marks(self._account.name, self._store.mailboxes)
+        fetched = Fetched(self._account, self._intake, "POP3", marks)
+        if not self._only_counts:
+            fetched.prepare()
+        before = None
+        while await self._visit(fetched, marks, result):
+            # A server that lists again what it said it deleted would keep us for ever.
+            if before is not None and result.in_mailbox >= before:
+                break
+            before = result.in_mailbox
+
+    async def _visit(self, fetched: Fetched, marks: Marks, result: Poll) -> bool:
+        """One session; True if another shall follow, because deletions are to be done for good."""
+        servers, account = self._store.servers, self._account
+        name = f"pop3 {account.server} {account.name} {account.tls}"
+        before = await servers.recall(name)
         try:
-            await visit.log_in()
-            await visit.choose()
-            await visit.fetch()
+            return await self._session(fetched, marks, result, before or KnownServer(), name)
+        except _ChangedServer:
+            # It hung up, perhaps on what was presumed of it: once more as with a stranger. If it
+            # takes that, nothing is presumed of it again.
+            stranger = KnownServer(insists=True)
+            return await self._session(fetched, marks, result, stranger, name)
+
+    async def _session(
+        self, fetched: Fetched, marks: Marks, result: Poll, known: KnownServer, name: str
+    ) -> bool:
+        state = await self._store.mailboxes.state(self._account.name)
+        await marks.load()
+        listing = Listing(state, await self._may_compare(state, marks))
+        stream = await self._account.open()
+        dialogue = Dialogue(stream, self._account.timeout_seconds)
+        opening = Opening(self._account, dialogue, known, listing.ask)
+        visit = _Visit(self, fetched, marks, result, dialogue, listing, state)
+        try:
+            try:
+                found = await opening.log_in()
+            except LineLost:
+                if opening.is_presuming and dialogue.client.state is not State.TRANSACTION:
+                    raise _ChangedServer from None
+                raise
+            finally:
+                if opening.known != known:
+                    await self._store.servers.remember(name, opening.known)
+            await visit.choose(found)
+            if not self._only_counts:
+                await visit.fetch()
             await visit.leave()
         finally:
             visit.discard()
             stream.abort()
+        return visit.comes_again
+
+    async def _may_compare(self, state: MailboxState, marks: Marks) -> bool:
+        """Is there nothing to do for what was there at the last visit?"""
+        wishes, now = self._account.wishes, self._clock()
+        if state.count < QUICK_FROM or state.wishes != repr(wishes) or not state.last_uid:
+            return False
+        if not 0 <= now - state.listed_at < WHOLE_AFTER_SECONDS:
+            return False
+        due = wishes.delete_after_days * 86400.0
+        if due and now - marks.oldest >= due:
+            return False
+        offers = await self._store.mailboxes.offers(self._account.name)
+        return all(one.decision == Decision.OFFERED for one in offers)
+
+
+class _ChangedServer(Exception):
+    """The server closed the line on what was presumed of it."""
 
 
 @dataclass(slots=True)
 class _Visit:
-    account: Account
-    store: Store
+    poller: Pop3Poller
     fetched: Fetched
-    stream: Stream
+    marks: Marks
     result: Poll
-    on_progress: Callable[[Poll], None]
-    client: Client = field(default_factory=Client)
-    uids: dict[int, str] = field(default_factory=dict)
-    sizes: dict[int, int] = field(default_factory=dict)
-    marked: set[str] = field(default_factory=set)
-    repeated: set[str] = field(default_factory=set)
-    wanted: deque[int] = field(default_factory=deque)
+    dialogue: Dialogue
+    listing: Listing
+    state: MailboxState
+    nameless: set[int] = field(default_factory=set)
+    choice: Choice[int] = field(default_factory=Choice)
     stale: deque[int] = field(default_factory=deque)
+    headers: deque[int] = field(default_factory=deque)
+    wanted: deque[int] = field(default_factory=deque)
     asked: dict[int, int] = field(default_factory=dict)
+    deleted: list[int] = field(default_factory=list)
+    marked_as: dict[int, str] = field(default_factory=dict)
     collector: Collector | None = None
     line_ends: ToCrlf = field(default_factory=ToCrlf)
+    header: bytearray | None = None
+    dele_sent: int = 0
+    comes_again: bool = False
+    has_trouble: bool = False
+    content_bytes: int = 0
+    began_at: float = 0.0
+    ended_at: float = 0.0
 
-    # --- talking
-
-    async def _send(self) -> None:
-        await self.stream.write(self.client.data_to_send(), self.account.timeout_seconds)
-
-    async def _receive(self) -> list[pop3.Event]:
-        data = await self.stream.read(self.account.timeout_seconds)
-        if not data:
-            self.client.peer_closed()
-            raise LineLost(f"{self.stream.peer}: closed the connection")
-        return self.client.receive(data)
-
-    async def _until(self, wanted: type[pop3.Event]) -> list[pop3.Event]:
-        """All events up to the wanted one. Raises: RefusedError if the server says no."""
-        found: list[pop3.Event] = []
-        while True:
-            await self._send()
-            for event in await self._receive():
-                if isinstance(event, pop3.Refused):
-                    is_login = event.command in ("USER", "PASS", "AUTH")
-                    kind = LoginRefused if is_login else RefusedError
-                    raise kind(event.status, f"{self.stream.peer}: {event.command} refused")
-                found.append(event)
-            if any(isinstance(event, wanted) for event in found):
-                return found
-
-    # --- logging in
-
-    async def log_in(self) -> None:
-        """Greeting, CAPA, STLS, and the login with the listings in one flight if allowed."""
-        if self.account.tls == "tls":
-            await self._start_tls()
-        await self._until(pop3.Greeting)
-        await self._ask_capabilities()
-        if self.account.tls == "starttls":
-            if "STLS" not in self.client.capabilities:
-                raise TlsFailed(f'{self.stream.peer}: offers no STLS; tls = "none" goes without')
-            self.client.stls()
-            await self._until(pop3.TlsReady)
-            await self._start_tls()
-            self.client.after_tls()
-            await self._ask_capabilities()
-        await self._log_in()
-
-    async def _log_in(self) -> None:
-        stream = self.stream
-        host, _, address = stream.peer.partition("[")
-        credentials = await self.account.login.credentials(
-            host.strip() or self.account.server, address.removesuffix("]")
-        )
-        assert credentials is not None  # an account has a user
-        try:
-            await self._log_in_with(credentials)
-        except LoginRefused as error:
-            newer = await self.account.login.renewed(credentials)
-            if newer is None or newer.token == credentials.token:
-                raise
-            if self.client.state is not State.AUTHORIZATION:
-                raise error from None
-            await self._log_in_with(newer)
-
-    async def _log_in_with(self, credentials: sasl.Credentials) -> None:
-        mechanism = sasl.choose(
-            self.client.sasl_mechanisms,
-            credentials,
-            is_private=self.account.tls != "none",
-            host=self.account.server,
-            service="pop",
-        )
-        if not self._takes_user(credentials, mechanism):
-            if mechanism is None:
-                raise self._no_way(credentials)
-            await self._play(mechanism)
-            return
-        can_pipeline = self.client.can_pipeline
-        password = credentials.password or ""
-        self.client.login_user(credentials.user, password, pipelined=can_pipeline)
-        if can_pipeline:
-            self._ask_listings()
-            return
-        await self._until(pop3.LoggedIn)
-
-    async def _play(self, mechanism: sasl.Mechanism) -> None:
-        self.client.login_sasl(mechanism)
-        try:
-            await self._until(pop3.LoggedIn)
-        except LoginRefused as error:
-            if not mechanism.told:
-                raise
-            what = f"{self.stream.peer}: {mechanism.name} says {mechanism.told}: AUTH refused"
-            raise LoginRefused(error.status, what) from None
-
-    def _takes_user(self, credentials: sasl.Credentials, mechanism: sasl.Mechanism | None) -> bool:
-        """USER and PASS share a flight with the listings, and show as much as PLAIN does."""
-        if credentials.password is None:
-            return False
-        allowed = credentials.mechanisms
-        if allowed and not any(sasl.shows_secret(name) for name in allowed):
-            return False
-        if mechanism is None:
-            return True
-        shows_anyhow = self.account.tls != "none" or sasl.shows_secret(mechanism.name)
-        return "USER" in self.client.capabilities and shows_anyhow
-
-    def _no_way(self, credentials: sasl.Credentials) -> LoginRefused:
-        offered = " ".join(sorted(self.client.sasl_mechanisms)) or "nothing"
-        only = f", auth allows {' '.join(credentials.mechanisms)}" if credentials.mechanisms else ""
-        text = f"no way to log in: the server offers {offered}{only}"
-        return LoginRefused(temporary(text, "4.7.4", 454), self.stream.peer)
-
-    async def _start_tls(self) -> None:
-        assert self.account.tls_context is not None
-        context = self.account.tls_context()
-        await self.stream.start_tls(context, self.account.server, self.account.timeout_seconds)
-
-    async def _ask_capabilities(self) -> None:
-        self.client.capa()
-        await self._until(pop3.Capabilities)
-
-    def _ask_listings(self) -> None:
-        self.client.uidl()
-        self.client.list()
+    @property
+    def account(self) -> Account:
+        return self.poller._account
 
     # --- choosing
 
-    async def choose(self) -> None:
-        """Learn what is there, and sort it into new messages and ones that are queued already."""
-        if self.client.can_pipeline:
-            if not self.client.outstanding:
-                self._ask_listings()
-            self._note_listings(await self._until(pop3.ListEnd))
-        else:
-            self.client.uidl()
-            self._note_listings(await self._until(pop3.UidlEnd))
-            self.client.list()
-            self._note_listings(await self._until(pop3.ListEnd))
-        self.marked = await self.store.seen(self.account.name)
-        await self._forget(self.marked - set(self.uids.values()))
+    async def choose(self, found: list[pop3.Event]) -> None:
+        """Learn what is there, and sort it: what is fetched, deleted, offered, left."""
+        listing, now = self.listing, self.poller._clock()
+        await listing.learn(self.dialogue, found)
+        if listing.is_whole and not self.poller._only_counts:
+            await self.marks.note_listed({*listing.uids.values()}, now)
         # RFC 1939 lets two messages share a unique-id if they are the same; a server that gives
         # it to different ones must not make us delete what we never read.
-        counts = Counter(self.uids.values())
-        self.repeated = {uid for uid, count in counts.items() if count > 1}
-        for number, uid in self.uids.items():
-            if uid in self.marked and uid not in self.repeated:
-                self.stale.append(number)
-            elif self.sizes.get(number, 0) > self.account.max_message_bytes:
-                self._problem(number, f"{self.sizes[number]} bytes are too many for our queue")
-            else:
-                self.wanted.append(number)
-        if self.account.keep:
-            self.stale.clear()
-        self.result.waiting = len(self.wanted)
-        self.result.waiting_bytes = sum(self.sizes.get(number, 0) for number in self.wanted)
-        self.on_progress(self.result)
+        counts = Counter(listing.uids.values())
+        self.nameless = {
+            number for number in listing.numbers if counts[listing.uids.get(number, "")] != 1
+        }
+        offers = await self.poller._store.mailboxes.offers(self.account.name)
+        decisions = {one.uid: Decision(one.decision) for one in offers}
+        waiting = [self._waiting(number, decisions) for number in listing.numbers]
+        self.choice = choose(waiting, self.account.wishes, now)
+        self._sort(self.choice)
+        self.poller._on_progress(self.result)
 
-    def _note_listings(self, found: list[pop3.Event]) -> None:
-        for event in found:
-            if isinstance(event, pop3.UidlItem):
-                self.uids[event.number] = event.uid
-            elif isinstance(event, pop3.ListItem):
-                self.sizes[event.number] = event.size
+    def _waiting(self, number: int, decisions: dict[str, Decision]) -> Waiting[int]:
+        size = self.listing.sizes.get(number, 0)
+        if number in self.nameless:
+            return Waiting(number, size)
+        uid = self.listing.uids[number]
+        return Waiting(number, size, self.marks.taken_at(uid, size), decision=decisions.get(uid))
 
-    async def _forget(self, uids: set[str]) -> None:
-        if uids:
-            await self.store.forget_seen(self.account.name, uids)
+    def _sort(self, choice: Choice[int]) -> None:
+        # What has no name cannot be asked about later: it is fetched whole.
+        named = [one for one in choice.headers if one.key not in self.nameless]
+        choice.fetch += [one for one in choice.headers if one.key in self.nameless]
+        self.stale = deque(one.key for one in choice.delete)
+        self.headers = deque(one.key for one in named)
+        self.wanted = deque(one.key for one in choice.fetch)
+        for one in choice.left_for(Left.UNFIT):
+            self._problem(one.key, f"{one.size_bytes} bytes are too many for our queue")
+        result = self.result
+        result.waiting = result.fetched + len(choice.fetch)
+        result.waiting_bytes = result.fetched_bytes + choice.fetch_bytes
+        result.in_mailbox = self.listing.count
+        result.left = dict(Counter(str(why) for _, why in choice.left))
 
     # --- fetching
 
     async def fetch(self) -> None:
         """Fetch, commit, delete, until nothing is left to ask for and nothing is owed."""
-        while self.stale or self.wanted or self.client.outstanding:
-            self._ask()
-            await self._send()
-            for event in await self._receive():
+        self.began_at = self.ended_at = self.poller._monotonic()
+        is_cut = False
+        while self._ask() or self.dialogue.client.outstanding:
+            try:
+                if not is_cut:
+                    await self.dialogue.send()
+            except LineLost:
+                is_cut = True  # what has crossed the line already is still taken
+            for event in await self.dialogue.receive():
                 await self._act_on(event)
+            if self.dialogue.can_pipeline and not (self.asked or self._ask()):
+                break  # QUIT goes along with the last DELE
 
-    def _ask(self) -> None:
-        limit = MAX_WINDOW_COMMANDS if self.client.can_pipeline else 1
-        while self.stale and self.client.outstanding < limit:
-            self.client.dele(self.stale.popleft())
-        while self.wanted and self.client.outstanding < limit and self._has_room():
+    def _ask(self) -> bool:
+        """Queue what there is room for; is anything left to be done that nobody waits for?"""
+        client = self.dialogue.client
+        limit = MAX_WINDOW_COMMANDS if self.dialogue.can_pipeline else 1
+        while self.stale and client.outstanding < limit and not self._is_full():
+            self._dele(self.stale.popleft())
+        while self.headers and client.outstanding < limit and self._has_room():
+            number = self.headers.popleft()
+            self.asked[number] = 0
+            client.top(number, 0)
+        while (
+            self.wanted and client.outstanding < limit and self._has_room() and not self._is_full()
+        ):
             number = self.wanted.popleft()
-            self.asked[number] = self.sizes.get(number, 0)
-            self.client.retr(number)
+            self.asked[number] = self.listing.sizes.get(number, 0)
+            client.retr(number)
+        has_more = bool(self.stale or self.wanted)
+        self.comes_again = has_more and self._is_full()
+        return (has_more and not self.comes_again) or bool(self.headers)
 
     def _has_room(self) -> bool:
         return len(self.asked) < MIN_WINDOW_MESSAGES or sum(self.asked.values()) < WINDOW_BYTES
 
+    def _is_full(self) -> bool:
+        """Is it time to have deletions done for good?"""
+        coming = 0 if self.account.keep else len(self.asked)
+        return 0 < self.account.expunge <= self.dele_sent + coming
+
+    def _dele(self, number: int) -> None:
+        self.dialogue.client.dele(number)
+        self.dele_sent += 1
+
     async def _act_on(self, event: pop3.Event) -> None:
         match event:
             case pop3.MessageStart():
-                self.collector, self.line_ends = self.fetched.collector(), ToCrlf()
+                self._begin(event.number)
             case pop3.MessageData():
                 self._take(event)
             case pop3.MessageEnd():
-                del self.asked[event.number]
-                await self._commit(event.number)
-                self.on_progress(self.result)
+                await self._end(event.number)
+                self.poller._on_progress(self.result)
             case pop3.Deleted():
                 self.result.deleted += 1
+                self.deleted.append(event.number)
             case pop3.Refused():
-                if event.command == "RETR" and event.number is not None:
-                    self.asked.pop(event.number, None)
-                if event.number is not None:
-                    self._problem(event.number, f"{event.command} refused: {event.status}")
+                await self._refused(event)
+
+    def _begin(self, number: int) -> None:
+        if self._is_header(number):
+            self.header = bytearray()
+        else:
+            self.collector, self.line_ends = self.fetched.collector(), ToCrlf()
+
+    def _uid(self, number: int) -> str:
+        return self.listing.uids.get(number, "")
+
+    def _is_header(self, number: int) -> bool:
+        return any(one.key == number for one in self.choice.headers) and number not in self.nameless
 
     def _take(self, event: pop3.MessageData) -> None:
+        if self.header is not None:
+            self.header += event.data
+            if len(self.header) > MAX_HEADER_BYTES:
+                raise RemoteProtocolError(f"{self.dialogue.peer}: TOP {event.number} has no end")
+            return
         assert self.collector is not None
         self.collector.write(self.line_ends.feed(event.data))
-        if self.collector.size_bytes > self.account.max_message_bytes:
-            limit = self.account.max_message_bytes
+        self.content_bytes += len(event.data)
+        if self.collector.size_bytes > self.account.wishes.max_message_bytes:
+            limit = self.account.wishes.max_message_bytes
             raise RemoteProtocolError(
-                f"{self.stream.peer}: message {event.number}, announced with"
-                f" {self.sizes.get(event.number, 0)} bytes, has more than {limit}"
+                f"{self.dialogue.peer}: message {event.number}, announced with"
+                f" {self.listing.sizes.get(event.number, 0)} bytes, has more than {limit}"
             )
+
+    async def _end(self, number: int) -> None:
+        self.asked.pop(number, None)
+        if self.header is not None:
+            header, self.header = bytes(self.header), None
+            await self._offer(number, header)
+        else:
+            await self._commit(number)
+            self.ended_at = self.poller._monotonic()
 
     async def _commit(self, number: int) -> None:
         """Queue the message and mark it in one transaction; only then may it be deleted."""
         collector, self.collector = self.collector, None
         assert collector is not None
-        uid = self.uids[number]
+        size_bytes = collector.size_bytes
         try:
-            await self.fetched.queue(
-                collector, uid=None if uid in self.repeated else uid, peer=self.stream.peer
+            is_new = await self.fetched.queue(
+                collector,
+                uid=None if number in self.nameless else self.listing.uids[number],
+                peer=self.dialogue.peer,
+                listed_bytes=self.listing.sizes.get(number, 0),
             )
         except Rejected as error:
             self._problem(number, str(error.status))
             return
-        self.result.fetched += 1
-        self.result.fetched_bytes += collector.size_bytes
+        self.marked_as[number] = self.fetched.marked_uid
+        if is_new:
+            self.result.fetched += 1
+            self.result.fetched_bytes += size_bytes
+        else:
+            self.result.known_again += 1
         if not self.account.keep:
-            self.client.dele(number)
+            self._dele(number)
+
+    async def _offer(self, number: int, header: bytes) -> None:
+        poller = self.poller
+        rate = poller._bytes_per_second or self.state.bytes_per_second
+        notices = Notices(self.account, poller._intake, self.fetched.addressed, poller._clock, rate)
+        try:
+            await notices.offer(
+                self.listing.uids[number], self.listing.sizes.get(number, 0), header
+            )
+        except Rejected as error:
+            self._problem(number, str(error.status))
+            return
+        self.result.offered += 1
+
+    async def _refused(self, event: pop3.Refused) -> None:
+        if event.number is None:
+            return
+        if event.command != "DELE":
+            self.asked.pop(event.number, None)
+        if event.command == "TOP" and not event.status.text.startswith("["):
+            await self._offer(event.number, b"")  # it has no TOP: tell of the size at least
+            return
+        self._problem(event.number, f"{event.command} refused: {event.status}")
 
     def _problem(self, number: int, text: str) -> None:
         """A message that stays at the server, and why."""
+        self.has_trouble = True
         self.result.problems.append(f"message {number} stays at {self.account.server}: {text}")
 
     # --- leaving
 
     async def leave(self) -> None:
         """QUIT: what was marked is deleted now (RFC 1939 section 6)."""
-        self.client.quit()
-        await self._until(pop3.Bye)
+        self.dialogue.client.quit()
+        if self.dele_sent:
+            for event in await self.dialogue.all_owed():
+                if isinstance(event, pop3.Refused) and event.number is None:
+                    raise self.dialogue.refusal(event)  # of QUIT
+                await self._act_on(event)
+            self.dialogue.stream.abort()
+            deleted = [self.marked_as.get(number) or self._uid(number) for number in self.deleted]
+            await self.marks.note_deleted(deleted, self.poller._clock())
+        else:
+            # Nothing hangs on the answer: it is not worth a round trip.
+            await self.dialogue.send()
+            await self.dialogue.stream.close()
+        if not self.poller._only_counts:
+            await self._remember()
+
+    async def _remember(self) -> None:
+        seconds = self.ended_at - self.began_at
+        state = self._state_now()
+        if seconds > 0 and self.content_bytes >= WINDOW_BYTES:
+            state = replace(state, bytes_per_second=self.content_bytes / seconds)
+        if state != self.state:
+            await self.poller._store.mailboxes.remember(self.account.name, state)
+
+    def _state_now(self) -> MailboxState:
+        """What the next visit may compare with, if nothing is left to do for what is there."""
+        wishes, listing = self.account.wishes, self.listing
+        has_more_to_do = (
+            self.has_trouble
+            or self.dele_sent
+            or self.nameless
+            or wishes.fetch_all
+            or wishes.flush
+            or self.choice.left_for(Left.LATER)
+        )
+        if has_more_to_do or not wishes.keep:
+            return replace(self.state, count=0, total_bytes=0, last_uid="", listed_at=0.0)
+        return replace(
+            self.state,
+            count=listing.count,
+            total_bytes=listing.total_bytes,
+            last_uid=listing.last_uid,
+            wishes=repr(wishes),
+            listed_at=self.poller._clock() if listing.is_whole else self.state.listed_at,
+        )
 
     def discard(self) -> None:
         """Forget a message that did not come whole."""

@@ -12,6 +12,7 @@ RFC 1939; RFC 2449 (CAPA, PIPELINING, RESP-CODES); RFC 2595 (STLS); RFC 5034 (AU
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from relaynode.pop3.replies import (
     UidlBody,
     clean_text,
     is_continuation,
+    parse_item,
     parse_stat,
     parse_status_line,
     status_of,
@@ -62,6 +64,7 @@ _MOVING = frozenset(
         Command.STLS,
         Command.USER,
         Command.PASS,
+        Command.APOP,
         Command.AUTH,
         Command.QUIT,
     )
@@ -222,6 +225,15 @@ class Client:
         else:
             self._password = secret
 
+    def login_apop(self, user: str, password: str, timestamp: str) -> None:
+        """Log in with APOP (RFC 1939 section 7), which does not show the password: LoggedIn, or
+        Refused for APOP. `timestamp`: of the greeting. Commands may be queued behind it."""
+        name, secret = _argument("user name", user), _argument("password", password)
+        # The protocol has no other digest.
+        digest = hashlib.md5(timestamp.encode() + secret, usedforsecurity=False).hexdigest()
+        self._remember_secret(secret, digest.encode())
+        self._queue(Command.APOP, name, digest.encode())
+
     def login_plain(self, user: str, password: str) -> None:
         """Log in with AUTH PLAIN: LoggedIn, or Refused for AUTH. Nothing may be queued behind it.
 
@@ -237,7 +249,8 @@ class Client:
 
         The initial response goes along with the command if that fits a command line; otherwise, or
         if the server asks nonetheless, it follows the server's `+`. A mechanism that cannot go on
-        is called off, and what it raised is raised when the server has seen that.
+        is called off, and what it raised is raised when the server has seen that. Once the
+        mechanism `has_said_all`, commands may be queued as behind PASS.
         """
         words = [mechanism.name.encode()]
         initial = mechanism.initial()
@@ -258,13 +271,13 @@ class Client:
         """Ask for number and size of the messages: Stat."""
         self._queue(Command.STAT)
 
-    def list(self) -> None:
-        """Ask for the sizes: ListItem for each message, then ListEnd."""
-        self._queue(Command.LIST)
+    def list(self, number: int | None = None) -> None:
+        """Ask for the sizes: ListItem for each message, then ListEnd. Of one: its ListItem."""
+        self._queue_about(Command.LIST, number)
 
-    def uidl(self) -> None:
-        """Ask for the unique-ids: UidlItem for each message, then UidlEnd."""
-        self._queue(Command.UIDL)
+    def uidl(self, number: int | None = None) -> None:
+        """Ask for the unique-ids: UidlItem for each message, then UidlEnd. Of one: its UidlItem."""
+        self._queue_about(Command.UIDL, number)
 
     def retr(self, number: int) -> None:
         """Ask for a message: MessageStart, MessageData and so on, MessageEnd."""
@@ -293,6 +306,9 @@ class Client:
         self._password = None  # a USER still under way needs no PASS any more
 
     # --- writing ----------------------------------------------------------------------------
+
+    def _queue_about(self, command: Command, number: int | None) -> None:
+        self._queue(command, *([] if number is None else [_number(number)]), number=number)
 
     def _queue(
         self,
@@ -434,6 +450,9 @@ class Client:
                 self._state = State.CLOSED
                 self._events.append(Bye())
                 self._replied()
+            case Command.LIST | Command.UIDL if expected.number is not None:
+                self._events.append(parse_item(expected.command, expected.number, reply.text))
+                self._single_line_granted(expected)
             case Command.CAPA | Command.LIST | Command.UIDL | Command.RETR | Command.TOP:
                 self._begin_body(expected)
             case _:
@@ -460,6 +479,8 @@ class Client:
             answer = b"*"
         self._state = granted(self._state, Command.AUTH)
         self._write(answer)
+        if self._mechanism is not None and self._mechanism.has_said_all:
+            self._ahead = granted(State.SASL, Command.RESPONSE)
 
     def _answer_to(self, line: bytes) -> bytes:
         assert self._mechanism is not None
@@ -525,7 +546,7 @@ def _greeting(reply: Reply) -> Event:
 
 def _single_line_event(expected: _Expected, reply: Reply) -> Event:
     match expected.command:
-        case Command.PASS:
+        case Command.PASS | Command.APOP:
             return LoggedIn()
         case Command.STAT:
             return Stat(*parse_stat(reply.text))

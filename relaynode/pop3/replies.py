@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import RemoteProtocolError
 from relaynode.mail.lines import DotDecoder
+from relaynode.mail.passing import sounds_passing
 from relaynode.mail.status import Status
 from relaynode.pop3.events import (
     Capabilities,
@@ -117,10 +118,12 @@ _UNCODED: Mapping[Command, tuple[int, str]] = {
     Command.GREETING: (421, "4.3.2"),
     Command.USER: (535, "5.7.8"),
     Command.PASS: (535, "5.7.8"),
+    Command.APOP: (535, "5.7.8"),
     Command.AUTH: (535, "5.7.8"),
     Command.STLS: (454, "4.7.0"),
 }
 _UNCODED_ELSEWHERE = (450, "4.2.0")
+_LOGIN = frozenset((Command.USER, Command.PASS, Command.APOP, Command.AUTH))
 
 
 def status_of(command: Command, text: bytes, shown: str) -> Status:
@@ -128,7 +131,10 @@ def status_of(command: Command, text: bytes, shown: str) -> Status:
 
     `text` is what stands behind -ERR; `shown` is the form of it that people may see.
     """
-    code, enhanced = _by_code(text) or _UNCODED.get(command, _UNCODED_ELSEWHERE)
+    found = _by_code(text)
+    if found is None and command in _LOGIN and sounds_passing(shown):
+        found = _UNCODED_ELSEWHERE
+    code, enhanced = found or _UNCODED.get(command, _UNCODED_ELSEWHERE)
     return Status(code, enhanced, shown or f"{command} was refused without a reason")
 
 
@@ -149,6 +155,17 @@ def parse_stat(text: bytes) -> tuple[int, int]:
     if match is None:
         raise RemoteProtocolError("the server's reply to STAT has no count and size")
     return int(match[1]), int(match[2])
+
+
+def parse_item(command: Command, number: int, text: bytes) -> UidlItem | ListItem:
+    """The answer to UIDL or LIST about one message (RFC 1939 section 5 and 7)."""
+    pattern = _UIDL_ITEM if command is Command.UIDL else _LIST_ITEM
+    match = pattern.match(text)
+    if match is None or int(match[1]) != number:
+        raise RemoteProtocolError(f"the server's reply to {command} {number} makes no sense")
+    if command is Command.UIDL:
+        return UidlItem(number, match[2].decode("latin-1"))
+    return ListItem(number, int(match[2]))
 
 
 # --- multi-line answers ---------------------------------------------------------------------

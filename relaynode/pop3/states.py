@@ -45,6 +45,7 @@ class Command(StrEnum):
     STLS = "STLS"
     USER = "USER"
     PASS = "PASS"
+    APOP = "APOP"
     AUTH = "AUTH"
     STAT = "STAT"
     LIST = "LIST"
@@ -80,6 +81,7 @@ MOVES: Mapping[State, Mapping[Command, State]] = {
         Command.CAPA: State.AUTHORIZATION,  # RFC 2449 5: valid in both states
         Command.STLS: State.TLS,  # RFC 2595 4: only here
         Command.USER: State.PASSWORD,
+        Command.APOP: State.TRANSACTION,
         Command.AUTH: State.SASL,
         Command.QUIT: State.CLOSED,  # RFC 1939 6: no UPDATE without a TRANSACTION
     },

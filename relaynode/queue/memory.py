@@ -9,15 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import NotClaimed
+from relaynode.queue import mailboxes
 from relaynode.queue import once as marks
 from relaynode.queue.content import ContentSpool, Draft
 from relaynode.queue.link_runs import MemoryLinkRuns
+from relaynode.queue.mailboxes import Mailboxes
 from relaynode.queue.model import (
     MAX_STRIKES,
     OPERATOR_MOVES,
     Delivery,
     Event,
     HostStatus,
+    Mark,
     MessageState,
     NewMessage,
     OnceMark,
@@ -27,10 +30,9 @@ from relaynode.queue.model import (
     Reaped,
     RecipientState,
     Result,
-    SeenMark,
     Verb,
 )
-from relaynode.queue.schema import ONCE, UUCP
+from relaynode.queue.schema import MAILBOXES, ONCE, UUCP
 from relaynode.queue.servers import MemoryServers
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT, POISON_TEXT
 from relaynode.queue.uucp.jobs import delete, drop
@@ -102,7 +104,6 @@ class MemoryStore:
     def __init__(self, scratch: Path, *, clock: Callable[[], float] = time.time) -> None:
         self._spool = ContentSpool(scratch, _OWNER)
         self._entries: dict[str, _Entry] = {}
-        self._seen: set[tuple[str, str]] = set()
         self._links: dict[str, bool] = {}
         self._hosts: dict[str, HostStatus] = {}
         self._next_id = 1
@@ -110,6 +111,8 @@ class MemoryStore:
         self.uucp = SqlUucpStore(self._tables, clock)
         self.servers = MemoryServers()
         self.link_runs = MemoryLinkRuns()
+        self.mailboxes = Mailboxes(self._tables.read, self._tables.write)
+        self._clock = clock
 
     def draft(self, queue_id: str) -> Draft:
         """A place to write content that is still coming in."""
@@ -122,7 +125,7 @@ class MemoryStore:
     async def add(
         self,
         messages: Sequence[NewMessage],
-        seen: Sequence[SeenMark] = (),
+        seen: Sequence[Mark] = (),
         settled: Settled | None = None,
         *,
         once: OnceMark | None = None,
@@ -149,7 +152,9 @@ class MemoryStore:
             if message.hold_reason:
                 at, why = message.arrived_at, message.hold_reason
                 self._move(Verb.HOLD, message.queue_id, at, why, "quarantined")
-        self._seen.update((mark.account, mark.uid) for mark in seen)
+        if seen:
+            now = messages[0].arrived_at if messages else self._clock()
+            await self._tables.write(lambda db: mailboxes.insert(db, seen, now))
 
     async def taken(self, mark: OnceMark) -> dict[str, str]:
         """For which recipients this mail was queued before."""
@@ -429,11 +434,12 @@ class MemoryStore:
 
     async def seen(self, account: str) -> set[str]:
         """The unique-ids of an account's messages that were queued and may still be there."""
-        return {uid for name, uid in self._seen if name == account}
+        marks = await self.mailboxes.marks(account)
+        return {uid for uid, mark in marks.items() if mark.gone_at is None}
 
     async def forget_seen(self, account: str, uids: Collection[str]) -> None:
         """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
-        self._seen -= {(account, uid) for uid in uids}
+        await self.mailboxes.forget(account, uids)
 
     async def host_status(self) -> list[HostStatus]:
         """What each next hop last had to say, the latest first."""
@@ -471,7 +477,7 @@ class _TablesInMemory:
         self._spool = spool
         self._db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA foreign_keys = ON")
-        for statement in (*UUCP, *ONCE):
+        for statement in (*UUCP, *ONCE, *MAILBOXES):
             self._db.execute(statement)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:

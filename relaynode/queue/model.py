@@ -58,7 +58,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from relaynode.mail.reason import Reason
 
@@ -154,10 +154,50 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class SeenMark:
-    """One entry of a seen-list: a message of a remote mailbox that is in the queue."""
+    """One entry of a seen-list: a message of a remote mailbox that is in the queue.
+
+    `taken_at`: when it was queued, epoch seconds; 0: in the commit that writes it. `listed_bytes`:
+    what the server said of its size; 0 if that is not known. `digest`: of its content
+    (polls/digest.py), "" if that is not known. `gone_at`: since when it is no longer listed.
+    """
 
     account: str
     uid: str
+    taken_at: float = 0.0
+    listed_bytes: int = 0
+    digest: str = ""
+    gone_at: float | None = None
+
+
+class Decision(StrEnum):
+    """What becomes of a message whose header came first."""
+
+    OFFERED = "offered"  # nobody has said
+    GET = "get"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A message of a remote mailbox of which only the header came (polls/choice.py).
+
+    `id`: by which people name it. `sender`, `subject`: as people read them. `header_text`: as it
+    came, cut where it is long. `deliver_to`: who was told.
+    """
+
+    account: str
+    uid: str
+    id: str
+    listed_bytes: int
+    sender: str
+    subject: str
+    header_text: bytes
+    decision: str  # a Decision
+    offered_at: float
+    deliver_to: str
+
+
+Mark: TypeAlias = SeenMark | Offer
 
 
 @dataclass(frozen=True, slots=True)

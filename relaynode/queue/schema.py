@@ -163,6 +163,43 @@ LINK_RUNS: tuple[str, ...] = (
 )
 """What runs over links cost and carried (`link_runs.py`)."""
 
+SEEN: tuple[str, ...] = (
+    """CREATE TABLE seen (
+        account TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        PRIMARY KEY (account, uid)
+    )""",
+)
+
+_MORE_OF_SEEN: tuple[str, ...] = (
+    "ALTER TABLE seen ADD COLUMN taken_at REAL NOT NULL DEFAULT 0",
+    # When older marks were made nobody knows: their days begin to count now.
+    "UPDATE seen SET taken_at = CAST(strftime('%s', 'now') AS REAL)",
+    "ALTER TABLE seen ADD COLUMN listed_bytes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE seen ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+    # Since when the mailbox does not list it any more; NULL for one that it lists.
+    "ALTER TABLE seen ADD COLUMN gone_at REAL",
+    # A message of which only the header came; id is what people call it by.
+    """CREATE TABLE offer (
+        account TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        listed_bytes INTEGER NOT NULL,
+        sender TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        header_text BLOB NOT NULL,
+        decision TEXT NOT NULL,
+        offered_at REAL NOT NULL,
+        deliver_to TEXT NOT NULL,
+        PRIMARY KEY (account, uid)
+    )""",
+    # How the last visit left an account: JSON, and no harm if it is lost.
+    "CREATE TABLE mailbox (account TEXT PRIMARY KEY, state TEXT NOT NULL)",
+)
+
+MAILBOXES = (*SEEN, *_MORE_OF_SEEN)
+"""What is remembered of mailboxes elsewhere (`mailboxes.py`)."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -212,11 +249,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             text TEXT NOT NULL
         )""",
         "CREATE INDEX event_of ON event (queue_id)",
-        """CREATE TABLE seen (
-            account TEXT NOT NULL,
-            uid TEXT NOT NULL,
-            PRIMARY KEY (account, uid)
-        )""",
+        *SEEN,
         """CREATE TABLE link (
             name TEXT PRIMARY KEY,
             is_up INTEGER NOT NULL,
@@ -286,4 +319,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (queue_id, link)
         ) WITHOUT ROWID""",
     ),
+    _MORE_OF_SEEN,
 )

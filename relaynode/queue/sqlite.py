@@ -18,21 +18,22 @@ from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
 from relaynode.mail.status import Status
+from relaynode.queue import mailboxes, statements
 from relaynode.queue import once as marks
-from relaynode.queue import statements
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.link_runs import SqlLinkRuns
+from relaynode.queue.mailboxes import Mailboxes
 from relaynode.queue.model import (
     Delivery,
     Event,
     HostStatus,
+    Mark,
     NewMessage,
     OnceMark,
     Outcome,
     QueuedMessage,
     Reaped,
-    SeenMark,
     Verb,
 )
 from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
@@ -107,6 +108,7 @@ class SqliteStore:
         self.uucp = SqlUucpStore(self, clock)
         self.servers = SqlServers(self.read, self.write)
         self.link_runs = SqlLinkRuns(self.read, self.write)
+        self.mailboxes = Mailboxes(self.read, self.write)
 
     # --- connections
 
@@ -179,7 +181,7 @@ class SqliteStore:
     async def add(
         self,
         messages: Sequence[NewMessage],
-        seen: Sequence[SeenMark] = (),
+        seen: Sequence[Mark] = (),
         settled: Settled | None = None,
         *,
         once: OnceMark | None = None,
@@ -203,10 +205,7 @@ class SqliteStore:
                         message.hold_reason,
                         "quarantined",
                     )
-            db.executemany(
-                "INSERT OR IGNORE INTO seen (account, uid) VALUES (?, ?)",
-                [(mark.account, mark.uid) for mark in seen],
-            )
+            mailboxes.insert(db, seen, messages[0].arrived_at if messages else self._clock())
             return [] if settled is None else uucp_tables.settle(db, settled, self.owner)
 
         self._spool.remove(await self._committer.run(work))
@@ -556,20 +555,16 @@ class SqliteStore:
         """The unique-ids of an account's messages that were queued and may still be there."""
 
         def work(db: sqlite3.Connection) -> set[str]:
-            rows = db.execute("SELECT uid FROM seen WHERE account = ?", (account,))
+            rows = db.execute(
+                "SELECT uid FROM seen WHERE account = ? AND gone_at IS NULL", (account,)
+            )
             return {uid for (uid,) in rows}
 
         return await self.read(work)
 
     async def forget_seen(self, account: str, uids: Collection[str]) -> None:
         """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
-
-        def work(db: sqlite3.Connection) -> None:
-            db.executemany(
-                "DELETE FROM seen WHERE account = ? AND uid = ?", [(account, uid) for uid in uids]
-            )
-
-        await self._committer.run(work)
+        await self.mailboxes.forget(account, uids)
 
     # --- host status
 

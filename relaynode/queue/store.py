@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
     from relaynode.queue.content import Content, Draft
     from relaynode.queue.link_runs import LinkRuns
+    from relaynode.queue.mailboxes import Mailboxes
     from relaynode.queue.model import (
         Delivery,
         Event,
         HostStatus,
+        Mark,
         NewMessage,
         OnceMark,
         Outcome,
         QueuedMessage,
         Reaped,
-        SeenMark,
         Verb,
     )
     from relaynode.queue.servers import Servers
@@ -50,6 +51,11 @@ class Store(Protocol):
         """What runs over links cost and carried."""
         ...
 
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """What is remembered of mailboxes elsewhere."""
+        ...
+
     # --- intake
 
     def draft(self, queue_id: str) -> Draft:
@@ -64,7 +70,7 @@ class Store(Protocol):
     async def add(
         self,
         messages: Sequence[NewMessage],
-        seen: Sequence[SeenMark] = (),
+        seen: Sequence[Mark] = (),
         settled: Settled | None = None,
         *,
         once: OnceMark | None = None,

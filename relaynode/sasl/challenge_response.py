@@ -36,8 +36,10 @@ class CramMd5(Mechanism):
 
     def respond(self, challenge: bytes) -> bytes:
         """RFC 2195 section 2: name, blank, HMAC-MD5 of the challenge in lower-case hex."""
-        if not challenge:
-            raise RemoteProtocolError("CRAM-MD5: an empty challenge")
+        if not challenge or self.has_said_all:
+            what = "a second" if self.has_said_all else "an empty"
+            raise RemoteProtocolError(f"CRAM-MD5: {what} challenge")
+        self.has_said_all = True
         digest = hmac.new(self._password, challenge, "md5").hexdigest()
         return self._user + b" " + digest.encode()
 

@@ -9,10 +9,12 @@ class Mechanism:
     """One attempt to log in. All values are raw, base64 is the protocol's affair.
 
     `told`: why the server says no, where the mechanism has room for that; it never holds a secret.
+    `has_said_all`: nothing but the server's verdict can follow.
     """
 
     name = ""
     told = ""
+    has_said_all = False
 
     def initial(self) -> bytes | None:
         """What may be sent together with the mechanism's name; None if the server speaks first."""

@@ -20,7 +20,7 @@ from relaynode.mail.fixing import missing_fields
 from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end, first_value
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
-from relaynode.queue.model import NewMessage, OnceMark, SeenMark
+from relaynode.queue.model import Mark, NewMessage, OnceMark
 from relaynode.sources.quota import Limits, Quota
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Intake:
         arrival: Arrival,
         *,
         given: Sequence[str] = (),
-        seen: Sequence[SeenMark] = (),
+        seen: Sequence[Mark] = (),
         announce: Callable[[str], None] | None = None,
         settled: Settled | None = None,
         once: OnceMark | None = None,
@@ -254,7 +254,7 @@ class Intake:
         self,
         parcels: Sequence[Parcel],
         *,
-        seen: Sequence[SeenMark] = (),
+        seen: Sequence[Mark] = (),
         announce: Callable[[str], None] | None = None,
         settled: Settled | None = None,
         once: OnceMark | None = None,

@@ -97,6 +97,26 @@ def test_kept_mail_is_fetched_once(tmp_path):
         assert dovecot.count("ann") == 3
 
 
+def test_large_mail_is_offered_and_fetched_when_it_is_asked_for(tmp_path):
+    with Dovecot(tmp_path / "d", users={"ann": "secret"}) as dovecot:
+        dovecot.put("ann", letter(1))
+        dovecot.put("ann", letter(2) + b"x" * 70 + b"\n" * 3000)
+        node = home(tmp_path, dovecot.pop3_port, 'tls = "none"\nheader_first_bytes = 1000')
+        checked = node.run("fetch", "--check")
+        assert checked.stdout.startswith("isp: 2 messages, 1 to be fetched (")
+        assert node.run("fetch").returncode == 0
+        listed = node.run("fetch", "--list").stdout
+        assert "a@b.example  mail 2" in listed
+        notice = next(mail for mail in node.mails("user") if b"Auto-Submitted" in mail)
+        assert b"relaynode fetch --get " + listed.split()[0].encode() in notice
+        assert dovecot.count("ann") == 1
+        assert "no message" in node.run("fetch", "--get", "nothing").stderr
+        assert node.run("fetch", "--get", listed.split()[0]).returncode == 0
+        assert node.run("fetch").returncode == 0
+        assert len(node.mails("user")) == 3
+        assert dovecot.count("ann") == 0
+
+
 def test_mail_for_an_alias_goes_to_its_members(tmp_path):
     with Dovecot(tmp_path / "d", users={"ann": "secret"}) as dovecot:
         dovecot.put("ann", letter(7))
@@ -211,7 +231,7 @@ def test_a_wrong_size_in_the_listing_changes_nothing(tmp_path, listing):
         {b"UIDL": b"+OK\r\n1 u1\r\n"},
         {b"UIDL": b"+OK\r\none u1\r\n.\r\n"},
         {b"UIDL": b"+OK\r\n1 \x01\r\n.\r\n"},
-        {b"UIDL": b"-ERR what\r\n"},
+        {b"UIDL": b"-ERR [SYS/TEMP] what\r\n"},
         {b"LIST": b"+OK\r\n1 minus\r\n.\r\n"},
         {b"RETR": b"+OK\r\nSubject: mail 1\r\n\r\nbo"},
         {b"RETR": b"maybe\r\n"},

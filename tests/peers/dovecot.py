@@ -91,7 +91,8 @@ service imap-login {{
     port = {imap_port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {imaps_port}
+    ssl = yes
   }}
 }}
 service lmtp {{
@@ -99,6 +100,10 @@ service lmtp {{
   inet_listener lmtp {{
     port = {lmtp_port}
   }}
+}}
+protocol imap {{
+  # COMPRESS=DEFLATE
+  mail_plugins = $mail_plugins imap_zlib
 }}
 protocol lmtp {{
   auth_username_format = %Ln
@@ -242,6 +247,7 @@ class Dovecot:
         self.pop3_port = free_port()
         self.pop3s_port = free_port() if self._tls else None
         self.imap_port = free_port()
+        self.imaps_port = free_port() if self._tls else None
         self.lmtp_port = free_port()
         self._make_folders()
         self._write_configuration()
@@ -298,6 +304,7 @@ class Dovecot:
             pop3_port=self.pop3_port,
             pop3s_port=self.pop3s_port or 0,  # 0 is no listener
             imap_port=self.imap_port,
+            imaps_port=self.imaps_port or 0,
             lmtp_port=self.lmtp_port,
             more=self._more,
             internal=internal,

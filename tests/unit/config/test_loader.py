@@ -844,7 +844,7 @@ def test_odmr_asks_for_domains_and_delivers_to_whom_the_mail_is_for(write):
         (ODMR.replace('user = "user"\npassword_file = "isp.password"\n', ""), "has no user"),
         (
             ODMR.replace('"odmr"', '"imap9"') + 'deliver_to = "user"\n',
-            'not accepted; accepted: "pop3", "odmr"',
+            'not accepted; accepted: "pop3", "imap", "odmr"',
         ),
         (
             ODMR.replace('"odmr"', '"pop3"') + 'deliver_to = "user"\ndomains = ["x"]\n',
