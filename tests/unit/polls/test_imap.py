@@ -124,7 +124,7 @@ def test_a_message_that_could_not_be_taken_is_found_again_among_many_kept_ones(
     untaken = box.folders["INBOX"][3].content.partition(b"\r\n\r\n")[0]
 
     def busy(fetched, header):
-        if header.startswith(untaken):
+        if header.rstrip() == untaken:
             raise Rejected(temporary("not now"))
         return addressed(fetched, header)
 
