@@ -8,27 +8,7 @@ The driver feeds bytes, then takes events one at a time with `next_event`, h11's
 asks for a decision (Mail, Rcpt, ContentEnd ...) holds everything behind it until `reply` is called;
 what a client pipelined waits in the buffer meanwhile.
 
-    phase    reached by            allows
-    -------  --------------------  --------------------------------------------------
-    START    the greeting          HELO EHLO
-    READY    HELO, EHLO, RSET,     HELO EHLO MAIL
-             end of content
-    MAIL     MAIL accepted         HELO EHLO RCPT
-    RCPT     RCPT accepted         HELO EHLO RCPT DATA BDAT
-    DATA     354 sent              (content until the lone dot)
-    CHUNK    BDAT n                (n bytes of content)
-    BDAT     end of a chunk that   HELO EHLO BDAT
-             was not the last
-    AUTH     AUTH                  (responses until the login has ended)
-    TLS      STARTTLS              (nothing until the driver has TLS)
-    CLOSED   QUIT, 421, ATRN       nothing
-    READY and START                STARTTLS; READY also AUTH (`security.py`)
-    any that takes commands        NOOP RSET QUIT VRFY HELP
-
-A BDAT that may not come is refused like any other command, but the bytes it announces are read
-first, and so are those of the chunks that follow it. RSET without HELO or EHLO leads to START.
-Where they are offered, EXPN may come where VRFY may, ETRN and ATRN in READY, XCLIENT in START
-and READY.
+The phases of a session are in `phases.py`, the content of a message in `server_transaction.py`.
 
 A session survives RSET, a transaction does not: they are separate objects.
 """
@@ -36,14 +16,12 @@ A session survives RSET, a transaction does not: they are separate objects.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LocalProtocolError
-from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
-from relaynode.smtp import atrn, etrn, once, security, xclient
+from relaynode.smtp import atrn, etrn, once, phases, security, xclient
 from relaynode.smtp.events import (
     AuthCancelled,
     AuthResponse,
@@ -66,8 +44,10 @@ from relaynode.smtp.events import (
     Verify,
 )
 from relaynode.smtp.parameters import ParameterError, parse_mail, parse_rcpt, unknown_parameter
+from relaynode.smtp.phases import ANY, CALM, Phase
 from relaynode.smtp.reply import encode
 from relaynode.smtp.security import Security
+from relaynode.smtp.server_transaction import ServerTransaction, too_big
 from relaynode.smtp.terms import USUAL, Terms
 
 if TYPE_CHECKING:
@@ -75,33 +55,6 @@ if TYPE_CHECKING:
 
 MAX_COMMAND_BYTES = 2048
 """With the line end. RFC 5321 4.5.3.1.4 asks for 512; RFC 3461 and 4954 add to it."""
-
-
-class Phase(Enum):
-    START = auto()
-    READY = auto()
-    MAIL = auto()
-    RCPT = auto()
-    DATA = auto()
-    CHUNK = auto()
-    BDAT = auto()
-    AUTH = auto()
-    TLS = auto()
-    CLOSED = auto()
-
-
-@dataclass(slots=True)
-class _Transaction:
-    """What RSET forgets."""
-
-    size_bytes: int = 0
-    recipients: int = 0
-    is_started: bool = False
-    is_last_chunk: bool = False
-    chunk_left: int = 0
-    dots: DotDecoder = field(default_factory=DotDecoder)
-    line_ends: BareLineEnds = field(default_factory=BareLineEnds)
-    refusal: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +79,6 @@ _Question = (
 """Events that wait for an answer."""
 
 _TOO_LONG = b"\n"  # stands for a line that was not kept: no line holds its own end
-_CHUNK = re.compile(r"([0-9]{1,18})(?:[ \t]+(LAST))?[ \t]*\Z", re.IGNORECASE | re.ASCII)
 
 
 class Session:
@@ -158,7 +110,7 @@ class Session:
         self.hello_name = ""
         self.is_extended = False
         self.has_quit = False
-        self._transaction = _Transaction()
+        self._transaction = ServerTransaction()
         self._buffer = bytearray()
         self._outgoing = bytearray()
         self._pending: _Question | None = None
@@ -412,7 +364,7 @@ class Session:
             self._refuse(unknown_parameter("AUTH").status)
             return None
         if (mail.size_bytes or 0) > self.max_size_bytes:
-            self._refuse(_too_big(self.max_size_bytes))
+            self._refuse(too_big(self.max_size_bytes))
             return None
         if 0 < self.terms.max_messages <= self._messages:
             self._say(Status(452, "4.5.3", "Too many messages in this session"))
@@ -442,17 +394,14 @@ class Session:
         return ContentStart()
 
     def _start_chunk(self, rest: str) -> Event | None:
-        found = _CHUNK.match(rest)
-        if found is None:
+        transaction = self._transaction
+        if not transaction.announce(rest):
             # The size of what follows is unknown: whatever comes next cannot be told apart.
             self._say(Status(501, "5.5.4", "BDAT wants a size and perhaps LAST"))
             self.shut_down("closing: the chunk's size is not clear")
             return None
-        transaction = self._transaction
-        transaction.chunk_left = int(found[1])
-        transaction.is_last_chunk = found[2] is not None
         if self.phase not in (Phase.RCPT, Phase.BDAT) and transaction.refusal is None:
-            transaction.refusal = _no_recipients(self.phase)
+            transaction.refusal = phases.no_recipients(self.phase)
         self.phase = Phase.CHUNK
         if transaction.is_started or transaction.refusal is not None:
             return None
@@ -462,24 +411,17 @@ class Session:
     def _data(self) -> Event | None:
         if not self._buffer:
             return NeedData()
-        transaction = self._transaction
-        content = transaction.dots.feed(bytes(self._buffer))
-        self._buffer.clear()
-        if transaction.dots.is_complete:
-            self._buffer += transaction.dots.rest or b""
+        content = self._transaction.take_dotted(self._buffer)
+        if self._transaction.has_come:
             self.phase = Phase.CHUNK
-            transaction.is_last_chunk, transaction.chunk_left = True, 0
         return self._content(content)
 
     def _chunk(self) -> Event | None:
         transaction = self._transaction
         if transaction.chunk_left:
-            if not self._buffer:
-                return NeedData()
-            content = bytes(self._buffer[: transaction.chunk_left])
-            del self._buffer[: len(content)]
-            transaction.chunk_left -= len(content)
-            return self._content(content)
+            return (
+                self._content(transaction.take_chunk(self._buffer)) if self._buffer else NeedData()
+            )
         if transaction.is_last_chunk:
             return self._end_content()
         self.phase = Phase.BDAT
@@ -490,21 +432,13 @@ class Session:
         return None
 
     def _content(self, content: bytes) -> Event | None:
-        """Check a piece of content; what was refused is read on and dropped."""
-        transaction = self._transaction
-        transaction.size_bytes += len(content)
-        transaction.line_ends.feed(content)
-        if transaction.size_bytes > self.max_size_bytes and transaction.refusal is None:
-            transaction.refusal = _too_big(self.max_size_bytes)
-        return ContentData(content) if content and transaction.refusal is None else None
+        is_taken = self._transaction.judge(content, self.max_size_bytes)
+        return ContentData(content) if is_taken else None
 
     def _end_content(self) -> Event | None:
-        transaction = self._transaction
-        if transaction.refusal is None and transaction.line_ends.finish():
-            transaction.refusal = _BARE_LINE_ENDS
-        if transaction.refusal is None:
+        refusal, was_started = self._transaction.finish(), self._transaction.is_started
+        if refusal is None:
             return self._ask(ContentEnd())
-        refusal, was_started = transaction.refusal, transaction.is_started
         self._end_transaction()
         self._refuse(refusal)
         return ContentRefused(refusal) if was_started else None
@@ -669,54 +603,9 @@ class Session:
             self.shut_down("too many errors", "4.7.0")
 
     def _end_transaction(self) -> None:
-        self._transaction = _Transaction()
+        self._transaction = ServerTransaction()
         if self.phase is not Phase.CLOSED:
             self.phase = Phase.READY if self.hello_name else Phase.START
-
-
-def _too_big(limit: int) -> Status:
-    return Status(552, "5.3.4", f"Message size exceeds the maximum of {limit} bytes")
-
-
-_BARE_LINE_ENDS = Status(554, "5.6.0", "Bare CR or LF in message: lines end with CRLF")
-
-
-def _no_recipients(phase: Phase) -> Status:
-    if phase is Phase.MAIL:
-        return Status(554, "5.5.1", "No valid recipients")
-    return Status(503, "5.0.0", "Need MAIL command")
-
-
-def _hello_first(phase: Phase) -> Status:
-    if phase is Phase.START:
-        return Status(503, "5.0.0", "Polite people say HELO first")
-    if phase is Phase.BDAT:
-        return Status(503, "5.5.1", "A BDAT ... LAST is owed")
-    return Status(503, "5.5.0", "Sender already specified")
-
-
-def _mail_first(phase: Phase) -> Status:
-    if phase is Phase.BDAT:
-        return Status(503, "5.5.1", "A BDAT ... LAST is owed")
-    return Status(503, "5.0.0", "Need MAIL before RCPT")
-
-
-def _no_transaction(phase: Phase) -> Status:
-    if phase is Phase.START:
-        return Status(503, "5.0.0", "Polite people say EHLO first")
-    return Status(503, "5.5.0", "Not permitted during a mail transaction")
-
-
-def _rcpt_first(phase: Phase) -> Status:
-    if phase is Phase.MAIL:
-        return Status(503, "5.0.0", "Need RCPT (recipient)")
-    if phase is Phase.BDAT:
-        return Status(503, "5.5.1", "DATA after BDAT (RFC 3030)")
-    return Status(503, "5.0.0", "Need MAIL command")
-
-
-_ANY = frozenset({Phase.START, Phase.READY, Phase.MAIL, Phase.RCPT, Phase.BDAT})
-_CALM = frozenset({Phase.START, Phase.READY})
 
 
 def _takes_etrn(terms: Terms) -> bool:
@@ -731,29 +620,29 @@ def _takes_xclient(terms: Terms) -> bool:
     return terms.takes_xclient
 
 
-def _in_transaction(phase: Phase) -> Status:
-    return Status(503, "5.5.1", "Mail transaction in progress")
-
-
 _VERBS: dict[str, _Verb] = {
-    "HELO": _Verb(_ANY, Session._helo, _hello_first, is_last_of_group=True),
-    "EHLO": _Verb(_ANY, Session._ehlo, _hello_first, is_last_of_group=True),
-    "MAIL": _Verb(frozenset({Phase.READY}), Session._mail, _hello_first),
-    "RCPT": _Verb(frozenset({Phase.MAIL, Phase.RCPT}), Session._rcpt, _mail_first),
-    "DATA": _Verb(frozenset({Phase.RCPT}), Session._start_data, _rcpt_first, is_last_of_group=True),
+    "HELO": _Verb(ANY, Session._helo, phases.hello_first, is_last_of_group=True),
+    "EHLO": _Verb(ANY, Session._ehlo, phases.hello_first, is_last_of_group=True),
+    "MAIL": _Verb(frozenset({Phase.READY}), Session._mail, phases.hello_first),
+    "RCPT": _Verb(frozenset({Phase.MAIL, Phase.RCPT}), Session._rcpt, phases.mail_first),
+    "DATA": _Verb(
+        frozenset({Phase.RCPT}), Session._start_data, phases.rcpt_first, is_last_of_group=True
+    ),
     # BDAT announces bytes that must be read whatever is wrong (RFC 3030 section 2).
-    "BDAT": _Verb(_ANY, Session._start_chunk, _rcpt_first),
-    "RSET": _Verb(_ANY, Session._rset, _rcpt_first),
-    "NOOP": _Verb(_ANY, Session._noop, _rcpt_first),
-    "VRFY": _Verb(_ANY, Session._vrfy, _rcpt_first),
-    "EXPN": _Verb(_ANY, Session._expn, _rcpt_first, lambda terms: terms.expands),
-    "ETRN": _Verb(frozenset({Phase.READY}), Session._etrn, _hello_first, _takes_etrn),
-    "ATRN": _Verb(frozenset({Phase.READY}), Session._atrn, _hello_first, _takes_atrn, True),
-    "XCLIENT": _Verb(_CALM, Session._xclient, _in_transaction, _takes_xclient, True),
-    "HELP": _Verb(_ANY, Session._help, _rcpt_first),
-    "QUIT": _Verb(_ANY, Session._quit, _rcpt_first),
-    "STARTTLS": _Verb(frozenset({Phase.START, Phase.READY}), Session._starttls, _no_transaction),
-    "AUTH": _Verb(frozenset({Phase.READY}), Session._auth, _no_transaction, is_last_of_group=True),
+    "BDAT": _Verb(ANY, Session._start_chunk, phases.rcpt_first),
+    "RSET": _Verb(ANY, Session._rset, phases.rcpt_first),
+    "NOOP": _Verb(ANY, Session._noop, phases.rcpt_first),
+    "VRFY": _Verb(ANY, Session._vrfy, phases.rcpt_first),
+    "EXPN": _Verb(ANY, Session._expn, phases.rcpt_first, lambda terms: terms.expands),
+    "ETRN": _Verb(frozenset({Phase.READY}), Session._etrn, phases.hello_first, _takes_etrn),
+    "ATRN": _Verb(frozenset({Phase.READY}), Session._atrn, phases.hello_first, _takes_atrn, True),
+    "XCLIENT": _Verb(CALM, Session._xclient, phases.in_transaction, _takes_xclient, True),
+    "HELP": _Verb(ANY, Session._help, phases.rcpt_first),
+    "QUIT": _Verb(ANY, Session._quit, phases.rcpt_first),
+    "STARTTLS": _Verb(CALM, Session._starttls, phases.no_transaction),
+    "AUTH": _Verb(
+        frozenset({Phase.READY}), Session._auth, phases.no_transaction, is_last_of_group=True
+    ),
 }
 _DENIED = frozenset(
     {"MAIL", "RCPT", "DATA", "BDAT", "VRFY", "EXPN", "ETRN", "ATRN", "HELP", "AUTH", "STARTTLS"}

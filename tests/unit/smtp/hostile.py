@@ -1,7 +1,7 @@
 """Hostile dialogues as text: many in a file, each from a state that its first line names.
 
 == What is tried, as a sentence
-P: RCPT                 the phase (smtp.server.Phase) that the session has come to before
+P: RCPT                 the phase (smtp.phases.Phase) that the session has come to before
 T: is_strict            terms (smtp.terms.Terms) that are on
 C: as in talk.py; {x*3000} stands for 3000 times x
 S: 501                  how an answer begins; a line for each line of the answers
@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relaynode.smtp.server import Phase
+from relaynode.smtp.phases import Phase
 from unit.smtp.talk import Message, message_of, wire_form
 
 FOLDER = Path(__file__).parent / "dialogues" / "hostile"

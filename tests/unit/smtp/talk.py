@@ -39,8 +39,9 @@ from relaynode.smtp.events import (
     TransactionReset,
     Verify,
 )
+from relaynode.smtp.phases import Phase
 from relaynode.smtp.security import Security
-from relaynode.smtp.server import Phase, Session
+from relaynode.smtp.server import Session
 from relaynode.smtp.terms import Terms
 
 if TYPE_CHECKING:

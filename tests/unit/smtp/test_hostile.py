@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relaynode.smtp.server import Phase
+from relaynode.smtp.phases import Phase
 from relaynode.smtp.terms import Terms
 from unit.smtp.hostile import Hostile, begins_as, read_all
 from unit.smtp.talk import Desk, way_to

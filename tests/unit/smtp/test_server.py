@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relaynode.errors import LocalProtocolError
 from relaynode.mail.status import Status, ok
-from relaynode.smtp import server
+from relaynode.smtp import phases
 from relaynode.smtp.events import (
     Closed,
     ContentEnd,
@@ -169,10 +169,10 @@ def test_a_verb_is_taken_where_the_table_says_so_and_refused_elsewhere(
 
 
 def test_the_table_in_the_docstring_is_the_truth() -> None:
-    assert server.__doc__ is not None
-    rows = dict(re.findall(r"^    ([A-Z]{4,6})  .* {2,}((?:[A-Z]{4} ?)+)$", server.__doc__, re.M))
+    assert phases.__doc__ is not None
+    rows = dict(re.findall(r"^    ([A-Z]{4,6})  .* {2,}((?:[A-Z]{4} ?)+)$", phases.__doc__, re.M))
     assert {Phase[name]: set(verbs.split()) for name, verbs in rows.items()} == ALLOWED
-    everywhere = re.search(r"any that takes commands +(.*)", server.__doc__)
+    everywhere = re.search(r"any that takes commands +(.*)", phases.__doc__)
     assert everywhere is not None
     assert set(everywhere[1].split()) == EVERYWHERE
 

@@ -6,7 +6,8 @@ import pytest
 
 from relaynode.mail.status import Status, ok
 from relaynode.smtp.events import Closed, Hello, Introduced, Mail, Rcpt, SendNow, Verify
-from relaynode.smtp.server import Phase, Session
+from relaynode.smtp.phases import Phase
+from relaynode.smtp.server import Session
 from relaynode.smtp.terms import MAX_ERRORS, Terms
 from relaynode.smtp.xclient import Identity, parse_xclient
 from unit.smtp.talk import HELLO, MAIL, RCPT, Desk, desk_in
