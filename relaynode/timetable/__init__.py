@@ -3,7 +3,7 @@ exactly once, whatever happens to the clocks. Pure: both clocks and the zone are
 """
 
 from relaynode.timetable.forms import FORMS
-from relaynode.timetable.timetable import Timetable
+from relaynode.timetable.timetable import Timetable, opens_at
 from relaynode.timetable.turns import Mark, Moment, Turn, Turns
 
-__all__ = ["FORMS", "Mark", "Moment", "Timetable", "Turn", "Turns"]
+__all__ = ["FORMS", "Mark", "Moment", "Timetable", "Turn", "Turns", "opens_at"]

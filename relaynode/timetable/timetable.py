@@ -91,3 +91,16 @@ class Timetable:
 
 def _is_in(window: Window | None, local: datetime) -> bool:
     return window is None or window.is_open(*day_and_minute(local))
+
+
+def opens_at(window: Window, now: float, zone: Zone) -> float | None:
+    """When these hours begin, `now` if it is one of them; None if they never do."""
+    local = local_time(now, zone)
+    minutes = window.opens_in(*day_and_minute(local))
+    if minutes is None:
+        return None
+    if minutes == 0:
+        return now
+    opens = local.replace(second=0, microsecond=0) + timedelta(minutes=minutes)
+    # Not where an hour is there for the second time: who asks asks again a minute later.
+    return max(moment_of(opens, zone), now + 60)

@@ -23,6 +23,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from relaynode.timetable.local_time import day_and_minute, local_time, moment_of
+from relaynode.timetable.timetable import opens_at
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -149,20 +150,11 @@ class Turns:
             ahead.append(moment_of(following, self._zone) - now.wall)
         if self._timetable.every_seconds is not None:
             ahead.append(self._since + self._timetable.every_seconds - now.steady)
-        if not self._is_open(now.wall):
-            ahead.append(self._until_open(now.wall))
+        opens = None if self._window is None else opens_at(self._window, now.wall, self._zone)
+        if opens is not None:
+            ahead.append(opens - now.wall)
         # A wait that a float of today's seconds does not show would be none.
         return max(min((one for one in ahead if one > 0), default=math.inf), SHORTEST_SECONDS)
-
-    def _until_open(self, now: float) -> float:
-        assert self._window is not None
-        local = local_time(now, self._zone)
-        minutes = self._window.opens_in(*day_and_minute(local))
-        if minutes is None:
-            return math.inf
-        opens = local.replace(second=0, microsecond=0) + timedelta(minutes=minutes)
-        seconds = moment_of(opens, self._zone) - now
-        return seconds if seconds > 0 else LOOK_SECONDS  # an hour that is there twice
 
     # --- clocks
 
