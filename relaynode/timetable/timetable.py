@@ -102,5 +102,6 @@ def opens_at(window: Window, now: float, zone: Zone) -> float | None:
     if minutes == 0:
         return now
     opens = local.replace(second=0, microsecond=0) + timedelta(minutes=minutes)
-    # Not where an hour is there for the second time: who asks asks again a minute later.
-    return max(moment_of(opens, zone), now + 60)
+    at = moment_of(opens, zone)
+    # While an hour is there for the second time, that was when it was there first.
+    return at if at > now else now - local.second - local.microsecond / 1e6 + minutes * 60

@@ -116,7 +116,8 @@ class Turns:
     def given(self, turn: Turn, began: Moment, ended: Moment) -> None:
         """A turn was given. Intervals that went by meanwhile went by in it."""
         self._is_new = False
-        self._local = max(self._local, turn.local or self._local)
+        if turn.local is not None:
+            self._local = turn.local
         self._since = began.steady
         every = self._timetable.every_seconds
         if every is not None:
@@ -145,7 +146,7 @@ class Turns:
     def until_next_seconds(self, now: Moment) -> float:
         """How long nothing becomes due, if no clock is set meanwhile; endless if nothing will."""
         ahead = []
-        following = self._timetable.following(self._behind(now.wall), self._window)
+        following = self._timetable.following(self._passed(now.wall), self._window)
         if following is not None:
             ahead.append(moment_of(following, self._zone) - now.wall)
         if self._timetable.every_seconds is not None:
@@ -167,10 +168,6 @@ class Turns:
         # What was before us was never given: with a clock that is set right, it comes.
         if is_beyond or (self._is_new and slept < -JUMP_SECONDS):
             self._local = self._passed(now.wall)
-
-    def _behind(self, now: float) -> datetime:
-        """What comes by the clock comes after this."""
-        return max(self._local, self._passed(now))
 
     def _passed(self, now: float) -> datetime:
         """All turns up to this local time have been, given or not."""

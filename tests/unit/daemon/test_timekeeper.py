@@ -84,6 +84,19 @@ def test_a_turn_waits_while_another_run_has_the_link():
     assert stage.play(1.1 * HOUR) == [1800, 1830, 1860, 3660]
 
 
+def test_an_interval_that_ends_while_a_turn_goes_on_is_part_of_it():
+    stage = Stage()
+    usual = stage.on_turn
+
+    async def long(link):
+        await usual(link)
+        stage.wall += 1.2 * HOUR
+        stage.steady += 1.2 * HOUR
+
+    stage.on_turn = long
+    assert stage.play(3.6 * HOUR) == [1800, 1800 + 5400, 1800 + 2 * 5400]
+
+
 def test_a_restart_neither_doubles_nor_forgets_a_turn():
     stage = Stage("hourly at :15")
     first = stage.play(5 * HOUR)

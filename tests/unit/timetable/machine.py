@@ -30,6 +30,7 @@ def zone(first, *changes):
     def offset(at):
         return next((one for when, one in reversed(known) if at >= when), int(first * HOUR))
 
+    offset.changes = [when for when, _ in known]
     return offset
 
 
@@ -98,6 +99,11 @@ class Machine:
                 self.pass_(min(wait, self.longest_look))
                 is_foreseen = wait <= self.longest_look
         return self.runs
+
+    def furthest(self, since):
+        """The latest local time that the clock on the wall shows between then and now."""
+        changes = (one - 1 for one in self.zone.changes if since < one <= self.wall)
+        return max([self.local, *(local_time(one, self.zone) for one in changes)])
 
     def look(self, is_foreseen):
         turn = self.turns.due(self.now)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relaynode.config.timestring import TimeString
-from relaynode.timetable.timetable import Timetable
+from relaynode.timetable.timetable import Timetable, opens_at
 from unit.timetable.machine import BERLIN, DAY, HOUR, LORD_HOWE, NEW_YORK, UTC, Machine, utc
 
 MINUTE = timedelta(minutes=1)
@@ -30,17 +30,18 @@ class Referee:
         self.is_turn = is_turn
         self.window = window
         self.waiting = []
-        self.furthest = self.ahead = None
+        self.furthest = self.ahead = self.wall = None
         self.passed = 0
 
     def __call__(self, machine, turn, is_foreseen):
-        local = machine.local.replace(second=0, microsecond=0)
+        local = machine.local
         ahead = machine.wall - machine.steady
         is_set_right = machine.is_new and self.ahead is not None and ahead < self.ahead - 60
         if self.furthest is None or is_set_right:
-            self.furthest, self.waiting = local, []
-        self.ahead = ahead
-        while self.furthest < local:
+            self.furthest, self.waiting = minute(machine.furthest(machine.wall - 2 * HOUR)), []
+        furthest = minute(machine.furthest(machine.wall if self.wall is None else self.wall))
+        self.ahead, self.wall = ahead, machine.wall
+        while self.furthest < furthest:
             self.furthest += MINUTE
             if self.is_turn(self.furthest) and self.is_open(self.furthest):
                 self.waiting.append(self.furthest)
@@ -55,6 +56,10 @@ class Referee:
 
     def is_open(self, local):
         return self.window.is_open(local.weekday(), local.hour * 60 + local.minute)
+
+
+def minute(local):
+    return local.replace(second=0, microsecond=0)
 
 
 def clock(*times, days=range(7)):
@@ -92,6 +97,11 @@ CLOCKS = {
         BERLIN,
         "2026-10-24 20:00",
         [(6.7 * HOUR, "step", -2 * HOUR)],
+    ),
+    "sleep into the hour that is twice": (
+        BERLIN,
+        "2026-10-24 20:00",
+        [(3.9 * HOUR, "sleep", 1.3 * HOUR)],
     ),
     "off": (BERLIN, "2026-06-02 18:00", [(HOUR, "off", 30 * HOUR)]),
     "restart after back 12 h": (
@@ -135,6 +145,26 @@ def test_a_time_that_does_not_exist_comes_when_the_next_one_does():
 def test_a_time_that_is_there_twice_comes_at_the_first():
     runs = machine("at 02:30", "2026-10-24 22:00").play(DAY)
     assert shown(runs) == ["2.50: 25 02:30"]
+
+
+def test_a_time_that_was_there_the_first_time_is_over_for_who_begins_in_the_second():
+    assert shown(machine("at 02:30", "2026-10-25 01:12").play(DAY)) == []
+    assert shown(machine("at 02:30", "2026-10-25 00:12").play(DAY)) == ["0.30: 25 02:30"]
+
+
+@pytest.mark.parametrize(
+    ("now", "opens"),
+    [
+        ("2026-10-25 00:12", "2026-10-25 00:30"),
+        ("2026-10-25 00:45", "2026-10-25 00:45"),
+        ("2026-10-25 01:12", "2026-10-25 01:30"),  # it is 02:12 again
+        ("2026-03-28 23:00", "2026-03-29 01:00"),  # there is no 02:30
+    ],
+)
+def test_a_window_opens_over_changes_of_the_clocks(now, opens):
+    hours = TimeString.parse("Any0230-0400")
+    assert opens_at(hours, utc(now), BERLIN) == utc(opens)
+    assert opens_at(TimeString.parse("Never"), utc(now), BERLIN) is None
 
 
 def test_what_was_missed_is_made_up_by_one_run():
