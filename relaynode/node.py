@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.errors import RefusedError
 from relaynode.links.calling import Calling
+from relaynode.links.hours import is_open
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
 from relaynode.links.ways import SMTP_PORT, Ways
@@ -83,8 +84,11 @@ class Node:
 
 
 async def is_up(node: Node, link: str) -> bool:
-    """May mail use the link now: is it `always` up, or did a hook say so?"""
-    if node.config.links[link].kind == "always":
+    """May mail use the link now: is its window open, and is it `always` up or did a hook say so?"""
+    section = node.config.links[link]
+    if not is_open(section, node.clock()):
+        return False
+    if section.kind == "always":
         return True
     return link in await node.store.links_up()
 

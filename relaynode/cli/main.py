@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--last", type=int, default=10, help="how many runs of each (10)", metavar="N")
     json_option(sub)
 
+    sub = command("timetable", "timetable", "Say when links have their turns, and may be used.")
+    sub.add_argument("link", nargs="?", metavar="LINK", help="only this one")
+    sub.add_argument("--count", type=int, default=5, help="how many turns of each", metavar="N")
+    json_option(sub)
+
     sub = command("flush", "link", "Send what waits, over one link, or over all that it waits for.")
     sub.add_argument(
         "--to", action="append", default=[], metavar="TEXT", help="recipients with TEXT"

@@ -389,6 +389,7 @@ class _Checker:
         for name in file.link:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
                 self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
+            self._check_turns(name, file.link[name])
         using: tuple[
             tuple[str, Mapping[str, schema.RemoteSection | schema.NeighbourSection]], ...
         ] = (
@@ -416,6 +417,11 @@ class _Checker:
         for one in file.quota.senders:
             whole = f"x{one.whose}" if one.whose.startswith("@") else one.whose
             self._check_path(whole, ("quota", "senders"))
+
+    def _check_turns(self, name: str, link: schema.LinkSection) -> None:
+        if link.timetable is not None and not link.timetable.has_turn_in(link.window):
+            text = f'no turn of "{link.timetable}" lies in the window {link.window}'
+            self._problem(("link", name, "timetable"), f"link.{name}.timetable: {text}")
 
     def _check_smart_hosts(
         self, file: schema.File, named: SmartHostNames, path: tuple[str, ...]

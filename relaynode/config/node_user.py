@@ -20,7 +20,7 @@ def uid_of(user: str | None) -> int | None:
     """The user's id; None if none is named, or there is no such user."""
     try:
         return None if user is None else pwd.getpwnam(user).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: no name, since there is a NUL in it
         return None
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 from relaynode.config.drop_off import DropOff
 from relaynode.config.milter_values import MilterSocket
 from relaynode.config.quota_values import Allowance
+from relaynode.config.timestring import TimeString
 from relaynode.config.uucp_values import (
     MAIL_GRADE,
     CallText,
@@ -37,6 +38,7 @@ from relaynode.config.values import (
     SmartHostNames,
     TokenUrl,
 )
+from relaynode.timetable import Timetable
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"]+$")]
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
@@ -152,6 +154,8 @@ class LinkSection(Section, frozen=True, kw_only=True):
     """[link.NAME]: a line with its own times."""
 
     kind: Literal["always", "event"] = "event"
+    timetable: Timetable | None = None
+    window: TimeString | None = None
     max_calls: Positive | None = None
     source_address: list[OwnAddress] = field(default_factory=list)
     header_first_bytes: NotNegative = 0

@@ -17,6 +17,7 @@ from relaynode.config.loader import load
 from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.doors import Doors, make_accounts
+from relaynode.daemon.timekeeper import Timekeeper, take_turn
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
@@ -60,6 +61,7 @@ class Daemon:
     control: ControlServer | None = None
     workers: list[Worker] = field(default_factory=list)
     callers: list[LinkCaller] = field(default_factory=list)
+    timekeepers: list[Timekeeper] = field(default_factory=list)
     etrn: EtrnServer | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -200,11 +202,24 @@ class Daemon:
             LinkCaller(link, lambda: self.node, self.wake)
             for link in dict.fromkeys(one.link for one in self.node.neighbours if one.ways)
         ]
+        self.timekeepers = [
+            Timekeeper(name, self.node, self.on_turn)
+            for name, link in self.node.config.links.items()
+            if link.timetable is not None
+        ]
 
     async def _stop_workers(self) -> None:
-        ending: list[Worker | LinkCaller] = [*self.workers, *self.callers]
-        self.workers, self.callers = [], []
+        ending: list[Worker | LinkCaller | Timekeeper]
+        ending = [*self.workers, *self.callers, *self.timekeepers]
+        self.workers, self.callers, self.timekeepers = [], [], []
         await asyncio.gather(*(one.close() for one in ending))
+
+    async def on_turn(self, link: str) -> None:
+        """It is a link's turn by its timetable. Raises: BusyError, CalledOff, StoreError."""
+        try:
+            await take_turn(self.node, link)
+        finally:
+            self.wake()
 
     def _queued(self, queue_id: str) -> None:
         for worker in self.workers:

@@ -35,6 +35,7 @@ from relaynode.queue.model import (
 from relaynode.queue.schema import MAILBOXES, ONCE, UUCP
 from relaynode.queue.servers import MemoryServers
 from relaynode.queue.texts import IN_DOUBT_TEXT, OPERATOR_TEXT, POISON_TEXT
+from relaynode.queue.turn_marks import MemoryTurnMarks
 from relaynode.queue.uucp.jobs import delete, drop
 from relaynode.queue.uucp.tables import SqlUucpStore
 
@@ -112,6 +113,7 @@ class MemoryStore:
         self.servers = MemoryServers()
         self.link_runs = MemoryLinkRuns()
         self.mailboxes = Mailboxes(self._tables.read, self._tables.write)
+        self.turn_marks = MemoryTurnMarks()
         self._clock = clock
 
     def draft(self, queue_id: str) -> Draft:

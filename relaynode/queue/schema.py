@@ -200,6 +200,16 @@ _MORE_OF_SEEN: tuple[str, ...] = (
 MAILBOXES = (*SEEN, *_MORE_OF_SEEN)
 """What is remembered of mailboxes elsewhere (`mailboxes.py`)."""
 
+LINK_TURNS: tuple[str, ...] = (
+    """CREATE TABLE link_turn (
+        link TEXT PRIMARY KEY,
+        turn TEXT NOT NULL,
+        given_at REAL NOT NULL
+    )""",
+)
+"""The last turn of each link by its timetable (`turn_marks.py`): the local time that it is known
+by, as in 2026-03-29 02:30, and when it was."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -320,4 +330,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID""",
     ),
     _MORE_OF_SEEN,
+    LINK_TURNS,
 )

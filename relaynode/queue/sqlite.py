@@ -44,6 +44,7 @@ from relaynode.queue.texts import (
     BROKE_TEXT,
     OPERATOR_TEXT,
 )
+from relaynode.queue.turn_marks import SqlTurnMarks
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
 from relaynode.queue.uucp.model import ClaimedJob
@@ -109,6 +110,7 @@ class SqliteStore:
         self.servers = SqlServers(self.read, self.write)
         self.link_runs = SqlLinkRuns(self.read, self.write)
         self.mailboxes = Mailboxes(self.read, self.write)
+        self.turn_marks = SqlTurnMarks(self.read, self.write)
 
     # --- connections
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Verb,
     )
     from relaynode.queue.servers import Servers
+    from relaynode.queue.turn_marks import TurnMarks
     from relaynode.queue.uucp.model import ClaimedJob, MailJob, Settled
     from relaynode.queue.uucp.store import UucpStore
 
@@ -54,6 +55,11 @@ class Store(Protocol):
     @property
     def mailboxes(self) -> Mailboxes:
         """What is remembered of mailboxes elsewhere."""
+        ...
+
+    @property
+    def turn_marks(self) -> TurnMarks:
+        """The last turn by its timetable that each link was given."""
         ...
 
     # --- intake

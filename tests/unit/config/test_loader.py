@@ -238,6 +238,36 @@ def test_the_default_link_may_be_described(write):
     assert config.links == {DEFAULT_LINK: schema.LinkSection(kind="event")}
 
 
+def test_a_link_has_its_times(write):
+    text = '[link.isp]\nwindow = "Wk2305-0855,Sa,Su"\n'
+    link = load(write(text + 'timetable = ["every 30 min", "at 06:10 and 22:00"]\n')).links["isp"]
+    assert link.timetable.texts == ("every 30 min", "at 06:10 and 22:00")
+    assert link.window.is_open(5, 0)
+    assert not link.window.is_open(0, 9 * 60)
+    assert load(write(text + 'timetable = "hourly"\n')).links["isp"].timetable.texts == ("hourly",)
+
+
+@pytest.mark.parametrize(
+    ("key", "line", "complaint"),
+    [
+        ('timetable = "at 6"', 2, 'link.isp.timetable: "at 6" is no timetable: "6" is no time'),
+        ("timetable = 30", 2, 'wants a text in quotes, or a list of such: "every 30 min"'),
+        ('window = "9-17"', 2, 'link.isp.window: "9-17" is no time string'),
+        (
+            'window = "Wk0900-1700"\ntimetable = "at 22:00"',
+            3,
+            'no turn of "at 22:00" lies in the window Wk0900-1700',
+        ),
+        ('window = "Never"\ntimetable = "every 30 min"', 3, "lies in the window Never"),
+    ],
+)
+def test_times_of_a_link_that_cannot_be_are_told(write, key, line, complaint):
+    with pytest.raises(ConfigError) as caught:
+        load(write(f"[link.isp]\n{key}\n"))
+    assert f"relaynode.toml:{line}: " in str(caught.value)
+    assert complaint in str(caught.value)
+
+
 def test_relative_paths_are_relative_to_the_file_wherever_we_are(write, tmp_path, monkeypatch):
     write('[node]\nspool = "s"\ntables = "t"\n')
     (tmp_path / "sub").mkdir()

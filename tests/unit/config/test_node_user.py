@@ -25,6 +25,11 @@ def test_a_user_that_is_not_there_is_named_with_the_command_that_makes_him(tmp_p
     assert told.startswith('3: there is no user "no-such-user" on this system; say: useradd')
 
 
+def test_a_name_that_nobody_can_have_is_no_user_either(tmp_path):
+    (told,) = problems(tmp_path, 'spool = "x"\nuser = "a\\u0000b"\n')
+    assert told.startswith('3: there is no user "a\0b"')
+
+
 def test_root_is_no_user_to_give_up_roots_rights_for(tmp_path):
     (told,) = problems(tmp_path, 'spool = "x"\nuser = "root"\n')
     assert told.startswith('3: "root" is root; take the key out')
