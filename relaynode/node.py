@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relaynode.errors import RefusedError
-from relaynode.links.calling import Calling
 from relaynode.links.hours import is_open
 from relaynode.links.linkrun import LinkRun
 from relaynode.links.queuerun import RunParts
 from relaynode.links.ways import SMTP_PORT, Ways
 from relaynode.mailers import as_others
-from relaynode.mailers.run_as import deliverer
-from relaynode.mailers.users import User, Users
+from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
 from relaynode.queue.retry import DAY, HOUR, RetryPolicy
 from relaynode.queue.sqlite import SqliteStore
@@ -26,21 +24,18 @@ from relaynode.rules import Rules
 from relaynode.sources.dsn import DsnSource
 from relaynode.sources.intake import Intake
 from relaynode.sources.quota import Limits, Quota
-from relaynode.sources.uucp_letters import UucpLetters
-from relaynode.sources.uucp_mail import RMAIL, UucpMail
-from relaynode.uucico.calls import Calls, Desk
-from relaynode.uucico.executor import Executor, ExecutorSettings
-from relaynode.uucico.journal import Journal
-from relaynode.uucico.opening import line_opener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.config.loader import Config
-    from relaynode.neighbours import Neighbours, Terms
+    from relaynode.links.uucp_side import UucpSide
+    from relaynode.neighbours import Neighbours
     from relaynode.queue.model import QueuedMessage
     from relaynode.queue.store import Store
-    from relaynode.sources.filters import Filters
+    from relaynode.sources.uucp_mail import UucpMail
+    from relaynode.uucico.calls import Calls
+    from relaynode.uucico.executor import Executor
 
 
 KEEP_RUNS_DAYS = 100
@@ -52,9 +47,9 @@ def utc_offset_minutes(now: float) -> int:
     return (time.localtime(now).tm_gmtoff or 0) // 60
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
-    """The parts. `clock`: epoch seconds."""
+    """The parts. `clock`: epoch seconds. `monotonic`: seconds for measuring."""
 
     config: Config
     store: Store
@@ -62,12 +57,54 @@ class Node:
     rules: Rules
     intake: Intake
     parts: RunParts
-    links: LinkRun
     neighbours: Neighbours
-    calls: Calls
-    executor: Executor
-    uucp_mail: UucpMail
     clock: Callable[[], float]
+    monotonic: Callable[[], float]
+
+    @cached_property
+    def links(self) -> LinkRun:
+        """The runs over links."""
+        return LinkRun(
+            self.config,
+            self.parts,
+            self.intake,
+            self.neighbours,
+            lambda: self._uucp.calling,
+            monotonic=self.monotonic,
+        )
+
+    @cached_property
+    def _uucp(self) -> UucpSide:
+        from relaynode.links.uucp_side import wire  # most nodes have no neighbours
+
+        return wire(
+            self.config,
+            self.parts,
+            self.intake,
+            self.neighbours,
+            self.users,
+            monotonic=self.monotonic,
+        )
+
+    @property
+    def calls(self) -> Calls:
+        """UUCP sessions."""
+        return self._uucp.calls
+
+    @property
+    def executor(self) -> Executor:
+        """What neighbours ask to have executed."""
+        return self._uucp.executor
+
+    @property
+    def uucp_mail(self) -> UucpMail:
+        """Mail that neighbours bring."""
+        return self._uucp.mail
+
+    def wake_calls(self) -> None:
+        """There may be new work for neighbours who are being talked to."""
+        if "_uucp" in vars(self):
+            self._uucp.calls.wake()
 
     async def close(self) -> None:
         """End in order."""
@@ -149,87 +186,4 @@ def make_node(
     neighbours = load_neighbours(config)
     ways = Ways(config, rules, users, neighbours, monotonic, store.servers, smtp_port=smtp_port)
     parts = RunParts(store, rules, ways, retry, dsns, clock)
-    letters = UucpLetters(intake, store, postmaster=config.file.node.postmaster)
-    journal = Journal(neighbours.log, neighbours.stats, clock=clock)
-    desk = Desk(
-        neighbours=lambda: neighbours,
-        store=store,
-        post=letters,
-        open_line=line_opener(lambda: neighbours, config.source_addresses),
-        mail_for=lambda neighbour: calling.mail_for(neighbour),
-        journal=journal,
-        clock=clock,
-        monotonic=monotonic,
-    )
-    uucp_mail = UucpMail(
-        intake,
-        store,
-        hostname=config.hostname,
-        our_names=_our_names(neighbours),
-        letter=letters.parcel,
-        max_message_bytes=queue.message_size_bytes,
-        filters=_uucp_filters(config),
-    )
-    executor = Executor(
-        store,
-        lambda name: _terms_of(neighbours, name),
-        letters,
-        ExecutorSettings(neighbours.spool / "work", config.hostname, _runner(users, config)),
-        clock=clock,
-        builtins=uucp_mail.builtins(),
-        short=(RMAIL,),
-        journal=journal,
-    )
-    calls = Calls(desk)
-    calling = Calling(config, parts, neighbours, calls, executor)
-    links = LinkRun(config, parts, intake, calling, monotonic=monotonic)
-    return Node(
-        config,
-        store,
-        users,
-        rules,
-        intake,
-        parts,
-        links,
-        neighbours,
-        calls,
-        executor,
-        uucp_mail,
-        clock,
-    )
-
-
-def _uucp_filters(config: Config) -> Filters | None:
-    """Who is asked about neighbours' mail; where nobody is, nothing of it is imported."""
-    if not any("uucp" in one.sources for one in config.file.milter.values()):
-        return None
-    from relaynode.sources.filters import source_filters_of
-
-    return source_filters_of(config, "uucp")
-
-
-def _our_names(neighbours: Neighbours) -> frozenset[str]:
-    """What UUCP systems call us."""
-    names = {neighbours.our_name}
-    for one in neighbours:
-        names.update(way.terms.our_name for way in one.ways)
-        names.update(answer.terms.our_name for answer in one.answers)
-    return frozenset(map(str.lower, names))
-
-
-def _runner(users: Users, config: Config) -> User | None:
-    """As whom neighbours' commands run; None: nobody could, so they wait. A node with a user of its
-    own runs them as that, like uuxqt: the monitor knows nothing of neighbours."""
-    try:
-        return deliverer(users, "", config.file.local.default_user or "")
-    except RefusedError:
-        return None
-
-
-def _terms_of(neighbours: Neighbours, name: str) -> Terms | None:
-    """What a neighbour may have executed: what holds when it calls, or else when we do."""
-    found = neighbours.find(name)
-    if found is None:
-        return None
-    terms = [*(one.terms for one in found.answers), *(one.terms for one in found.ways)]
-    return terms[0] if terms else None
+    return Node(config, store, users, rules, intake, parts, neighbours, clock, monotonic)

@@ -5,13 +5,12 @@ A decision is written down, and the next visit carries it out.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from relaynode.cli.opened import in_store
 from relaynode.errors import EX_OK, UsageError
-from relaynode.node import make_node
 from relaynode.queue.model import Decision
 
 if TYPE_CHECKING:
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
 def run(config: Config, arguments: argparse.Namespace) -> int:
     """Raises: UsageError, StoreError."""
     if arguments.list:
-        found = asyncio.run(_offers(config))
+        found = in_store(config, lambda store: store.mailboxes.offers())
         wanted = [one for one in found if one.account in (arguments.accounts or (one.account,))]
         print(_as_json(wanted) if arguments.json else "".join(map(line, wanted)), end="")
         return EX_OK
     offer_id = arguments.get or arguments.delete
     decision = Decision.GET if arguments.get else Decision.DELETE
-    if not asyncio.run(_decide(config, offer_id, decision)):
+    is_known = in_store(config, lambda store: store.mailboxes.decide(offer_id.lower(), decision))
+    if not is_known:
         raise UsageError(
             f"no message {offer_id} waits; `relaynode fetch --list` shows those that do"
         )
@@ -38,22 +38,6 @@ def run(config: Config, arguments: argparse.Namespace) -> int:
         done = "fetched" if decision is Decision.GET else "deleted"
         print(f"{offer_id} will be {done} at the next visit")
     return EX_OK
-
-
-async def _offers(config: Config) -> list[Offer]:
-    node = make_node(config)
-    try:
-        return await node.store.mailboxes.offers()
-    finally:
-        await node.close()
-
-
-async def _decide(config: Config, offer_id: str, decision: Decision) -> bool:
-    node = make_node(config)
-    try:
-        return await node.store.mailboxes.decide(offer_id.lower(), decision)
-    finally:
-        await node.close()
 
 
 def line(offer: Offer) -> str:

@@ -233,7 +233,7 @@ class Daemon:
         self._wake_calls()
 
     def _wake_calls(self) -> None:
-        self.node.calls.wake()
+        self.node.wake_calls()
         for caller in self.callers:
             caller.wake()
 

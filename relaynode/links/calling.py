@@ -103,6 +103,15 @@ class Calling:
         self._executor = executor
         self._limits: dict[str, asyncio.Semaphore] = {}
 
+    def over(
+        self,
+        flush: RunResult,
+        calls: list[Called],
+        on_progress: Callable[[RunResult], None] = lambda _: None,
+    ) -> CallRun:
+        """What the calls of one run add to."""
+        return CallRun(flush, calls, on_progress)
+
     def find(self, name: str) -> Neighbour | None:
         """The neighbour of a name."""
         return self._neighbours.find(name)

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, RelaynodeError
-from relaynode.links.calling import CallRun
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.recorder import Recorder
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from relaynode.links.etrn import Asked
     from relaynode.links.fetching import Fetching
     from relaynode.links.queuerun import RunParts
-    from relaynode.neighbours import Neighbour
+    from relaynode.neighbours import Neighbour, Neighbours
     from relaynode.sources.intake import Intake
 
 T = TypeVar("T")
@@ -45,19 +44,25 @@ class LinkRun:
         config: Config,
         parts: RunParts,
         intake: Intake,
-        calling: Calling,
+        neighbours: Neighbours,
+        calling: Callable[[], Calling],
         *,
         monotonic: Callable[[], float],
     ) -> None:
         self._config = config
         self._parts = parts
         self._intake = intake
-        self._calling = calling
+        self._neighbours = neighbours
+        self._calling_of = calling
         self._monotonic = monotonic
         self._recorder = Recorder(parts.store.link_runs, parts.clock, monotonic)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
+
+    @property
+    def _calling(self) -> Calling:
+        return self._calling_of()
 
     @cached_property
     def _fetching(self) -> Fetching:
@@ -171,13 +176,12 @@ class LinkRun:
             on_progress(summary)
 
         over_link = self._queue_run(link, summary, wish, progress)
-        calls = CallRun(over_link.result, summary.calls, progress)
         at_home = self._queue_run(None, summary, wish, progress)
         summary.flush = over_link.result
         work = [self._ask(name, summary) for name in self._asked(link, wish)]
         work += [self._poll(name, wish, summary, progress) for name in self._accounts(link, wish)]
         if wish.flush:
-            work += [_try(over_link), _try(at_home), self._call_all(link, wish, calls)]
+            work += [_try(over_link), _try(at_home), self._call_all(summary, wish, progress)]
         try:
             await _all(work)
             # Once more for what was fetched: into mailboxes, and, where an alias says so,
@@ -189,10 +193,15 @@ class LinkRun:
             summary.problems += at_home.result.problems
         return summary
 
-    async def _call_all(self, link: str, wish: Wish, over: CallRun) -> None:
+    async def _call_all(
+        self, summary: Summary, wish: Wish, progress: Callable[[object], None]
+    ) -> None:
         """Call the neighbours over the link that there is something for."""
+        if not any(True for _ in self._neighbours):
+            return
         takes = wish.takes if wish.only else None
-        wanted = await self._calling.wanted(link, takes=takes)
+        over = self._calling.over(summary.flush, summary.calls, progress)
+        wanted = await self._calling.wanted(summary.link, takes=takes)
         await _all([self._calling.call(one, over, wish.takes) for one in wanted])
 
     async def due_calls(self, link: str) -> list[str]:
@@ -224,7 +233,8 @@ class LinkRun:
 
     async def _call(self, neighbour: Neighbour, summary: Summary) -> None:
         async with self._recorder.recorded(summary, is_ordered=False):
-            await self._calling.call(neighbour, CallRun(summary.flush, summary.calls))
+            over = self._calling.over(summary.flush, summary.calls)
+            await self._calling.call(neighbour, over)
 
     def _queue_run(
         self,
