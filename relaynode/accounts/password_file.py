@@ -12,12 +12,10 @@ login; all of them are told when the file is read.
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import stat
 from typing import TYPE_CHECKING
 
 from relaynode.accounts.hashes import parse_secret
+from relaynode.config.replacing import replace_file
 from relaynode.errors import Problem, TableError
 from relaynode.tables.loader import TableFile
 
@@ -89,7 +87,8 @@ def put_entry(path: Path, user: str, secret: str | None) -> bool:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         others = [line for line in lines if _user_of(line) != user.lower()]
         added = [] if secret is None else [f"{user.lower()}:{secret}"]
-        _replace(path, "".join(f"{line}\n" for line in [*others, *added]))
+        text = "".join(f"{line}\n" for line in [*others, *added])
+        replace_file(path, text.encode(), keeps_owner=True)
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     return len(others) < len(lines)
@@ -97,21 +96,3 @@ def put_entry(path: Path, user: str, secret: str | None) -> bool:
 
 def _user_of(line: str) -> str:
     return "" if line.startswith("#") else line.partition(":")[0].strip().lower()
-
-
-def _replace(path: Path, text: str) -> None:
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    before = path.stat() if path.exists() else None
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            if before is not None:
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
-                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) & 0o700)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise

@@ -21,6 +21,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from relaynode.config.replacing import sync_folder
 from relaynode.config.secrets import read_password
 from relaynode.logins.login import no_secret
 
@@ -94,7 +95,7 @@ class TokenFile:
             finally:
                 os.close(descriptor)
             self._new.rename(self._path)
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             text = f"the new refresh token cannot be kept: {error.strerror}"
             raise no_secret(str(self._path), text) from None
@@ -114,11 +115,3 @@ class TokenFile:
 def _write_all(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from relaynode.config.replacing import replace_file
 from relaynode.errors import AddressError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -89,17 +90,9 @@ def write_pair(
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        replace_file(path, data, mode=mode)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
         raise InputError(f"{path}: {error.strerror or error}") from error
 
 
