@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from relaynode.sasl.events import AuthResponse as AuthResponse
+from relaynode.sasl.events import AuthStart as AuthStart
+
 if TYPE_CHECKING:
     from relaynode.mail.status import Status
     from relaynode.pop3.states import Command
@@ -169,24 +172,6 @@ class LoginAttempt:
 
     user: str
     password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthStart:
-    """A login by a mechanism other than PLAIN. Answer with Server.challenge(), or as LoginAttempt.
-
-    `initial`: what came along with the mechanism's name, None for nothing.
-    """
-
-    mechanism: str
-    initial: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthResponse:
-    """The response to a challenge. Answer as AuthStart."""
-
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

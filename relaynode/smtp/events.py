@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode.sasl.events import AuthResponse as AuthResponse
+from relaynode.sasl.events import AuthStart as AuthStart
+
 if TYPE_CHECKING:
     from relaynode.mail.status import Status
     from relaynode.smtp.xclient import Identity
@@ -91,24 +94,6 @@ class Introduced:
 @dataclass(frozen=True, slots=True)
 class StartTls:
     """The client wants TLS and was told to begin: send that, shake hands, call `tls_started`."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthStart:
-    """A login. Answer with `challenge` or `reply`: a 2xx lets the client in.
-
-    `initial`: what came along with the mechanism's name, None for nothing.
-    """
-
-    mechanism: str
-    initial: bytes | None = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthResponse:
-    """The response to a challenge. Answer with `challenge` or `reply`."""
-
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
