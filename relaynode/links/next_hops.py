@@ -71,6 +71,7 @@ def far_hop(
         tls_context=lambda: tls.client_context(verify=False),
         check=None if dane is None else _checker(dane),
         port=port,
+        line=count.line,
     )
 
 

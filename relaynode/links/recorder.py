@@ -88,5 +88,7 @@ def record(
         received=sum(poll.fetched for poll in summary.polls),
         deleted=sum(poll.deleted for poll in summary.polls),
         ended=ended,
+        bytes_per_second=summary.count.line.bytes_per_second,
+        round_trip_seconds=summary.count.line.round_trip_seconds,
         problems=tuple(one[:MAX_PROBLEM_LENGTH] for one in summary.all_problems[:MAX_PROBLEMS]),
     )

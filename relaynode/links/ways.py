@@ -328,6 +328,7 @@ class Ways:
                 port=host.with_default(usual_port)[1],
                 is_lmtp=is_lmtp,
                 servers=self._servers,
+                line=count.line,
             )
 
     def _is_our_address(self, address: str, port: int) -> bool:

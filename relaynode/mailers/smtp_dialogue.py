@@ -33,13 +33,15 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class Dialogue:
-    """One connection. `clock`: monotonic seconds. `timeout_seconds`: for the peer's silence."""
+    """One connection. `clock`: monotonic seconds. `timeout_seconds`: for the peer's silence.
+    `written_bytes`: that went to the stream."""
 
     stream: Stream
     client: Client
     clock: Callable[[], float]
     timeout_seconds: float
     meter: PipeMeter = field(init=False)
+    written_bytes: int = 0
     _hello_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -58,6 +60,13 @@ class Dialogue:
     def hello_answered(self) -> None:
         """The answer is here."""
         self.meter.round_trip(self.clock() - self._hello_at)
+
+    @property
+    def hello_bytes(self) -> int:
+        """About how many EHLO and its answer had together."""
+        offered = self.client.extensions.items()
+        keywords = sum(len(f"250-{key} {value}\r\n") for key, value in offered)
+        return len(f"EHLO \r\n250-\r\n{2 * self.client.hostname}") + keywords
 
     async def read(self) -> list[Event]:
         """The next events; [] when only time has passed while what we sent was moving.
@@ -81,6 +90,7 @@ class Dialogue:
     async def write(self) -> None:
         """Send what the core has to say. Raises: WireError."""
         data = self.client.data_to_send()
+        self.written_bytes += len(data)
         timeout = self.timeout_seconds + len(data) / SLOWEST_BYTES_PER_SECOND
         await self.stream.write(data, timeout)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relaynode.queue.servers import NoServers
+from relaynode.wire.meter import LineFigures
 
 if TYPE_CHECKING:
     import ssl
@@ -27,7 +28,7 @@ class NextHop:
     connection. `tls_context` is needed unless `tls` is "none". `login`: None to go without.
     `max_in_flight`: messages under way over one connection. `max_connections`: at once, to a server
     that does not take messages one behind the other. `port` and `servers`: where what the server
-    shows of itself is kept. `is_lmtp`: it speaks LMTP.
+    shows of itself is kept. `is_lmtp`: it speaks LMTP. `line`: told what is seen of the line.
     """
 
     name: str
@@ -43,3 +44,4 @@ class NextHop:
     port: int = 25
     is_lmtp: bool = False
     servers: Servers = field(default_factory=NoServers)
+    line: LineFigures = field(default_factory=LineFigures)

@@ -21,11 +21,9 @@ from relaynode.mail.status import Status, permanent, temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.smtp_reports import Reports
+from relaynode.mailers.smtp_transaction import needs_utf8, transaction_of
 from relaynode.mailers.smtp_window import Window
-from relaynode.policy import rewrite
-from relaynode.policy.mailer_forms import Role
 from relaynode.queue.finish import finish
-from relaynode.queue.ids import once_id
 from relaynode.smtp.client_events import (
     Bye,
     Finished,
@@ -35,7 +33,6 @@ from relaynode.smtp.client_events import (
     ServerClosing,
     State,
 )
-from relaynode.smtp.transaction import Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -49,6 +46,7 @@ if TYPE_CHECKING:
     from relaynode.queue.servers import KnownServer
     from relaynode.smtp.client import Client
     from relaynode.smtp.client_events import Event
+    from relaynode.smtp.transaction import Transaction
     from relaynode.wire.meter import Sent
 
 WRITE_BYTES = 16 * 1024
@@ -78,11 +76,12 @@ class Relearned(Exception):
 @dataclass(slots=True, eq=False)
 class _Flight:
     """A consignment on its way: the tag of its transaction. `content_at`: when its content began
-    to go out."""
+    to go out. `ends_at_byte`: how many bytes of the connection have gone when it has."""
 
     consignment: Consignment
     sent: Sent
     content_at: float = 0.0
+    ends_at_byte: int = 0
 
 
 @dataclass(slots=True)
@@ -105,6 +104,7 @@ class Session:
     _in_hand: Consignment | None = None
     _is_relearned: bool = False
     _is_measured: bool = False
+    _arrived_bytes: int = 0
     _progress: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -153,6 +153,9 @@ class Session:
     async def _settle(self, sender: asyncio.Future[None], receiver: asyncio.Future[None]) -> None:
         """Report the transactions that the end of the session left open."""
         await asyncio.gather(sender, receiver, return_exceptions=True)
+        trip = self.dialogue.meter.round_trip_seconds
+        if trip is not None:
+            self.next_hop.line.answered(trip, self.dialogue.hello_bytes)
         if self._in_hand is not None:
             self.supply.give_back(self._in_hand)
         status, reason = self._closing, Reason.CLOSING_421.value
@@ -259,7 +262,7 @@ class Session:
         if limit is not None and outgoing.size_bytes > limit:
             text = f"message of {outgoing.size_bytes} bytes, {self.peer} takes {limit}"
             return permanent(text, "5.3.4", 552)
-        if _needs_utf8(consignment) and "SMTPUTF8" not in self.client.extensions:
+        if needs_utf8(consignment) and "SMTPUTF8" not in self.client.extensions:
             text = f"{self.peer} takes no addresses outside ASCII"
             return permanent(text, "5.6.7", 550)
         return None
@@ -280,7 +283,14 @@ class Session:
     async def _send_one(self, consignment: Consignment, outgoing: Outgoing) -> None:
         sent = self.dialogue.meter.send(outgoing.size_bytes, self.dialogue.clock())
         flight = _Flight(consignment, sent)
-        transaction = self._transaction(consignment, outgoing.size_bytes, flight)
+        transaction = transaction_of(
+            consignment,
+            outgoing.size_bytes,
+            self.masquerade,
+            mailer=self.next_hop.mailer,
+            hostname=self.client.hostname,
+            tag=flight,
+        )
         try:
             self.client.begin(transaction)
         except LocalProtocolError as error:
@@ -291,38 +301,8 @@ class Session:
         await self._wait_for_go(transaction)
         if self.client.wants_content:
             flight.content_at = self.dialogue.clock()
-            await self._send_content(transaction, outgoing)
-
-    def _transaction(
-        self, consignment: Consignment, size_bytes: int, flight: _Flight
-    ) -> Transaction:
-        message = consignment.delivery.message
-        envelope = message.envelope
-        paths = [
-            type(recipient.forward_path)(
-                address,
-                recipient.forward_path.notify,
-                recipient.forward_path.orcpt,
-            )
-            for recipient, address in zip(
-                consignment.delivery.recipients, consignment.addresses, strict=True
-            )
-        ]
-        return Transaction(
-            tag=flight,
-            reverse_path=self._reverse_path(envelope.reverse_path),
-            recipients=paths,
-            size_bytes=size_bytes,
-            is_8bit=envelope.body == "8BITMIME",
-            smtputf8=envelope.smtputf8 or _needs_utf8(consignment),
-            ret=envelope.ret,
-            envid=envelope.envid,
-            once_id=once_id(message.queue_id, self.client.hostname),
-        )
-
-    def _reverse_path(self, path: str) -> str:
-        role, mailer = Role.ENVELOPE_SENDER, self.next_hop.mailer
-        return rewrite.rewritten(self.masquerade, path, role, mailer=mailer)
+            self.next_hop.line.begins(flight.content_at)
+            await self._send_content(transaction, outgoing, flight)
 
     async def _wait_for_go(self, transaction: Transaction) -> None:
         """Without CHUNKING: wait for 354, or for the end of the transaction without it."""
@@ -336,7 +316,9 @@ class Session:
                 )
             )
 
-    async def _send_content(self, transaction: Transaction, outgoing: Outgoing) -> None:
+    async def _send_content(
+        self, transaction: Transaction, outgoing: Outgoing, flight: _Flight
+    ) -> None:
         try:
             for piece in outgoing.pieces():
                 for start in range(0, len(piece), WRITE_BYTES):
@@ -350,6 +332,7 @@ class Session:
             self.dialogue.stream.abort()
             raise LineLost(f"the session had to be ended: {error}") from error
         self.client.end_content()
+        flight.ends_at_byte = self.dialogue.written_bytes + self.client.unsent_bytes
         await self.dialogue.write()
 
     async def _send_piece(self, piece: bytes) -> None:
@@ -415,6 +398,9 @@ class Session:
         assert isinstance(flight, _Flight)
         now = self.dialogue.clock()
         self.dialogue.meter.acknowledge(flight.sent, now)
+        if flight.ends_at_byte:
+            self.next_hop.line.arrived(flight.ends_at_byte - self._arrived_bytes, now)
+            self._arrived_bytes = flight.ends_at_byte
         self._window.closed(transaction.size_bytes)
         if self._cannot_chunk(transaction):
             self._is_relearned = True
@@ -510,9 +496,3 @@ def _refused(consignment: Consignment, status: Status, reason: str = "") -> list
     return [
         Attempt(delivery, recipient, status, reason=reason) for recipient in delivery.recipients
     ]
-
-
-def _needs_utf8(consignment: Consignment) -> bool:
-    """Does the envelope need RFC 6531?"""
-    reverse_path = consignment.delivery.message.envelope.reverse_path
-    return not all(map(str.isascii, (reverse_path, *consignment.addresses)))

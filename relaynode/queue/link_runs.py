@@ -22,6 +22,7 @@ class LinkRunRecord:
     took mail that was due. Bytes are those of our streams. `sent`, `deferred` and `failed` count
     recipients, `received` and `deleted` messages of accounts. `ended`: "done", or why it stopped
     early; "" while it goes on, and for ever if it was killed. `problems`: as its summary has them.
+    `bytes_per_second` (out), `round_trip_seconds`: of the line, where that was seen.
     """
 
     link: str
@@ -37,6 +38,8 @@ class LinkRunRecord:
     deleted: int = 0
     ended: str = ""
     problems: tuple[str, ...] = ()
+    bytes_per_second: float | None = None
+    round_trip_seconds: float | None = None
 
 
 class LinkRuns(Protocol):
@@ -103,7 +106,7 @@ class MemoryLinkRuns:
 
 _COLUMNS = (
     "link, began_at, is_ordered, seconds, bytes_out, bytes_in, sent, deferred, failed, received,"
-    " deleted, ended, problems"
+    " deleted, ended, bytes_per_second, round_trip_seconds, problems"
 )
 
 
@@ -172,11 +175,18 @@ def _row(run: LinkRunRecord) -> tuple[Any, ...]:
     return (
         *(run.link, run.began_at, run.is_ordered, run.seconds, run.bytes_out, run.bytes_in),
         *(run.sent, run.deferred, run.failed, run.received, run.deleted, run.ended),
+        *(run.bytes_per_second, run.round_trip_seconds),
         json.dumps(run.problems),
     )
 
 
 def _record(row: tuple[Any, ...]) -> LinkRunRecord:
-    *plain, problems = row
+    *plain, rate, round_trip, problems = row
     made = LinkRunRecord(*plain)
-    return replace(made, is_ordered=bool(made.is_ordered), problems=tuple(json.loads(problems)))
+    return replace(
+        made,
+        is_ordered=bool(made.is_ordered),
+        problems=tuple(json.loads(problems)),
+        bytes_per_second=rate,
+        round_trip_seconds=round_trip,
+    )

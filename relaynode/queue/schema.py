@@ -157,7 +157,9 @@ LINK_RUNS: tuple[str, ...] = (
         received INTEGER NOT NULL,
         deleted INTEGER NOT NULL,
         ended TEXT NOT NULL,
-        problems TEXT NOT NULL
+        problems TEXT NOT NULL,
+        bytes_per_second REAL,
+        round_trip_seconds REAL
     )""",
     "CREATE INDEX link_run_began ON link_run (began_at)",
 )

@@ -141,6 +141,11 @@ class Client:
         self._outgoing.clear()
         return data
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many `data_to_send` would give."""
+        return len(self._outgoing)
+
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes the server sent.
 

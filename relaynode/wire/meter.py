@@ -8,15 +8,77 @@ what must be under way for the line never to be idle.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+ENOUGH_BYTES = 4096
+"""What must have arrived before a rate is one: less is in a modem's buffer before it is sent."""
+
+
+@dataclass(slots=True)
+class LineFigures:
+    """The rate and the round trip of a line, as all sessions of a run have seen them together.
+
+    The rate is over the whole stretch from the first arrival that was known of to the last: what
+    the line carried while it was busy, not its best moment. Bytes are those that go out.
+    """
+
+    _began_at: float | None = None
+    _first_at: float | None = None
+    _first_bytes: int = 0
+    _last_at: float = 0.0
+    _later_bytes: int = 0
+    _answers: list[tuple[float, int]] = field(default_factory=list)
+
+    def begins(self, now: float) -> None:
+        """Something begins to go out."""
+        if self._began_at is None:
+            self._began_at = now
+
+    def arrived(self, size_bytes: int, now: float) -> None:
+        """So much more has arrived, it is known now."""
+        if self._first_at is None:
+            self._first_at, self._first_bytes = now, size_bytes
+        else:
+            self._later_bytes += size_bytes
+        self._last_at = now
+
+    def answered(self, seconds: float, size_bytes: int) -> None:
+        """A question was answered; the bytes are those of both."""
+        self._answers.append((seconds, size_bytes))
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """None if too little has gone out to say."""
+        if self._first_at is None:
+            return None
+        seconds = self._last_at - self._first_at
+        if self._later_bytes >= ENOUGH_BYTES and seconds > 0:
+            return self._later_bytes / seconds
+        size = self._first_bytes + self._later_bytes
+        trip = min((one for one, _ in self._answers), default=None)
+        if self._began_at is None or trip is None or size < ENOUGH_BYTES:
+            return None
+        seconds = self._last_at - self._began_at - trip
+        return size / seconds if seconds > 0 else None
+
+    @property
+    def round_trip_seconds(self) -> float | None:
+        """Without the time that the bytes of question and answer took; None if nobody answered."""
+        rate = self.bytes_per_second
+        trips = [one - (size / rate if rate else 0.0) for one, size in self._answers]
+        return max(min(trips), 0.0) if trips else None
 
 
 @dataclass(slots=True)
 class ByteCount:
-    """Bytes that crossed a line's streams, without what TCP and IP add."""
+    """Bytes that crossed a line's streams, without what TCP and IP add.
+
+    `line`: what the streams' users have seen of the line.
+    """
 
     bytes_out: int = 0
     bytes_in: int = 0
+    line: LineFigures = field(default_factory=LineFigures)
 
     def sent(self, size: int) -> None:
         """`size` bytes were given to the line."""

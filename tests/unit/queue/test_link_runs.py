@@ -28,6 +28,8 @@ DONE = replace(
     deleted=5,
     ended="done",
     problems=("relay: no answer", "account isp: refused"),
+    bytes_per_second=4200.0,
+    round_trip_seconds=0.2,
 )
 DUE = LinkRunRecord("hf", 200.0, is_ordered=False, ended="called off")
 

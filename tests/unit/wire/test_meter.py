@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaynode.wire.meter import ByteCount, PipeMeter
+from relaynode.wire.meter import ByteCount, LineFigures, PipeMeter
 
 
 def test_bytes_are_counted_each_way() -> None:
@@ -86,3 +86,43 @@ def test_the_window_is_always_a_number_and_never_negative(
         now += seconds
         meter.acknowledge(sent, now)
         assert 0 <= meter.window_bytes < float("inf")
+
+
+def test_the_lines_rate_is_over_the_whole_stretch_of_all_its_sessions() -> None:
+    line = LineFigures()
+    line.begins(0.0)
+    assert (line.bytes_per_second, line.round_trip_seconds) == (None, None)
+    line.arrived(9999, 3.0)  # how long it has been on its way is not known
+    for second in range(4, 8):
+        line.arrived(4000, second)
+    assert line.bytes_per_second == 4000.0
+
+
+def test_the_round_trip_is_without_what_its_own_bytes_took() -> None:
+    line = LineFigures()
+    line.answered(0.9, 200)
+    assert line.round_trip_seconds == 0.9
+    line.begins(0.0)
+    line.arrived(1000, 3.0)
+    line.arrived(4000, 7.0)
+    assert line.round_trip_seconds == pytest.approx(0.7)
+    line.answered(0.1, 200)
+    assert line.round_trip_seconds == 0.0
+
+
+def test_one_message_alone_tells_the_rate_if_the_round_trip_is_known() -> None:
+    line = LineFigures()
+    line.begins(10.0)
+    line.arrived(8000, 15.0)
+    assert line.bytes_per_second is None
+    line.answered(1.0, 100)
+    assert line.bytes_per_second == 2000.0
+
+
+def test_a_note_alone_tells_nothing_of_a_rate() -> None:
+    line = LineFigures()
+    line.answered(1.0, 100)
+    line.begins(10.0)
+    line.arrived(500, 11.1)
+    line.arrived(500, 11.2)
+    assert line.bytes_per_second is None
