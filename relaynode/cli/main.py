@@ -83,6 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--count", type=int, default=5, help="how many turns of each", metavar="N")
     json_option(sub)
 
+    sub = command("plan", "plan", "Say what a link-up now would move, and how long it would take.")
+    link_option(sub)
+    json_option(sub)
+
     sub = command("flush", "link", "Send what waits, over one link, or over all that it waits for.")
     sub.add_argument(
         "--to", action="append", default=[], metavar="TEXT", help="recipients with TEXT"

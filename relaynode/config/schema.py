@@ -160,6 +160,7 @@ class LinkSection(Section, frozen=True, kw_only=True):
     source_address: list[OwnAddress] = field(default_factory=list)
     header_first_bytes: NotNegative = 0
     bits_per_second: NotNegative = 0
+    round_trip_milliseconds: NotNegative = 0
 
 
 class RemoteSection(Section, frozen=True, kw_only=True):

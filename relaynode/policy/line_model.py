@@ -89,15 +89,16 @@ class Server:
     """How an SMTP server is spoken to.
 
     `is_known`: EHLO's answer is not waited for. `login_round_trips`: 0 without a login.
-    `connections`: at once; None: as many as a server that is not measured gets. Bytes are those of
-    our EHLO and of its answer.
+    `connections`: that are known to be of use at once; a server that may be far off gets more, up
+    to `max_connections`. Bytes are those of our EHLO and of its answer.
     """
 
     mode: Mode = "chunked"
     is_known: bool = False
     security: Security = "none"
     login_round_trips: int = 0
-    connections: int | None = 1
+    connections: int = 1
+    max_connections: int = 5
     hello_bytes: int = 30
     hello_reply_bytes: int = HELLO_REPLY_BYTES
 
@@ -247,12 +248,9 @@ class SmtpSession(Session):
 def _connections(server: Server, line: Line) -> int:
     if server.mode == "chunked":
         return 1
-    if server.connections is not None:
-        return server.connections
-    round_trip = line.round_trip_seconds
-    return (
-        1 + (round_trip >= LONG_ROUND_TRIP_SECONDS) + (round_trip >= VERY_LONG_ROUND_TRIP_SECONDS)
-    )
+    trip = line.round_trip_seconds
+    at_least = 1 + (trip >= LONG_ROUND_TRIP_SECONDS) + (trip >= VERY_LONG_ROUND_TRIP_SECONDS)
+    return min(max(at_least, server.connections), server.max_connections)
 
 
 @dataclass(slots=True)

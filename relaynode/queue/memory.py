@@ -375,6 +375,11 @@ class MemoryStore:
         entry = self._entries.get(queue_id)
         return None if entry is None else entry.seen_as(list(entry.recipients.values()))
 
+    async def look(self, queue_id: str) -> tuple[bytes, Content] | None:
+        """Trace lines and content of a message, without a claim."""
+        entry = self._entries.get(queue_id)
+        return None if entry is None else (entry.message.trace, entry.message.content)
+
     async def operate(
         self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
     ) -> list[str]:

@@ -40,15 +40,29 @@ class Servers(Protocol):
         """What is known of a server; None if it is a stranger. Raises: StoreError."""
         ...
 
+    async def recall_host(self, host: str, port: int, tls: str) -> KnownServer | None:
+        """What is known of a server whose address is not asked for: of one of its addresses.
+        Raises: StoreError."""
+        ...
+
     async def remember(self, name: str, known: KnownServer) -> None:
         """Keep it instead of what was known before. Raises: StoreError."""
         ...
+
+
+def is_of_host(name: str, host: str, port: int, tls: str) -> bool:
+    """Is it the name of a server of that host? See `Servers`: HOST [ADDRESS]:PORT TLS."""
+    return name.startswith(f"{host} [") and name.endswith(f"]:{port} {tls}")
 
 
 class NoServers:
     """A memory that keeps nothing."""
 
     async def recall(self, name: str) -> KnownServer | None:
+        """See Servers."""
+        return None
+
+    async def recall_host(self, host: str, port: int, tls: str) -> KnownServer | None:
         """See Servers."""
         return None
 
@@ -65,6 +79,11 @@ class MemoryServers:
     async def recall(self, name: str) -> KnownServer | None:
         """See Servers."""
         return self._known.get(name)
+
+    async def recall_host(self, host: str, port: int, tls: str) -> KnownServer | None:
+        """See Servers."""
+        found = (known for name, known in self._known.items() if is_of_host(name, host, port, tls))
+        return next(found, None)
 
     async def remember(self, name: str, known: KnownServer) -> None:
         """See Servers."""
@@ -101,6 +120,13 @@ class SqlServers:
             connections,
             bool(insists),
         )
+
+    async def recall_host(self, host: str, port: int, tls: str) -> KnownServer | None:
+        """See Servers."""
+        rows = await self._read(lambda db: db.execute("SELECT name FROM server").fetchall())
+        found = (name for (name,) in rows if is_of_host(name, host, port, tls))
+        name = next(found, None)
+        return None if name is None else await self.recall(name)
 
     async def remember(self, name: str, known: KnownServer) -> None:
         """See Servers."""

@@ -308,13 +308,26 @@ class SqliteStore:
             "UPDATE recipient SET claim = ? WHERE id = ?",
             [(self._owner.token, recipient.id) for recipient in message.recipients],
         )
-        trace, inline, file = db.execute(
-            "SELECT trace, content, content_file FROM message WHERE queue_id = ?", (queue_id,)
-        ).fetchone()
-        path = None if file is None else self._spool.path_of(file)
-        content = Content(message.size_bytes, inline=inline, path=path)
+        looked_at = self._look(db, queue_id)
+        assert looked_at is not None, "it has just been found"
+        trace, content = looked_at
         in_hand = partial(self._owner.in_hand.holding, queue_id)
         return Delivery(message, message.recipients, trace, content, in_hand)
+
+    def _look(self, db: sqlite3.Connection, queue_id: str) -> tuple[bytes, Content] | None:
+        row = db.execute(
+            "SELECT trace, size_bytes, content, content_file FROM message WHERE queue_id = ?",
+            (queue_id,),
+        ).fetchone()
+        if row is None:
+            return None
+        trace, size_bytes, inline, file = row
+        path = None if file is None else self._spool.path_of(file)
+        return trace, Content(size_bytes, inline=inline, path=path)
+
+    async def look(self, queue_id: str) -> tuple[bytes, Content] | None:
+        """Trace lines and content of a message, without a claim."""
+        return await self.read(lambda db: self._look(db, queue_id))
 
     async def record(
         self,

@@ -195,6 +195,11 @@ class Store(Protocol):
         """One message, in whatever state; None if it is not known."""
         ...
 
+    async def look(self, queue_id: str) -> tuple[bytes, Content] | None:
+        """Our trace lines and the content of a message, without a claim: to look at, since whoever
+        delivers it may end it meanwhile. None if it is not known."""
+        ...
+
     async def operate(
         self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
     ) -> list[str]:

@@ -104,7 +104,7 @@ def test_the_round_trip_is_without_what_its_own_bytes_took() -> None:
     assert line.round_trip_seconds == 0.9
     line.begins(0.0)
     line.arrived(1000, 3.0)
-    line.arrived(4000, 7.0)
+    line.arrived(8000, 11.0)
     assert line.round_trip_seconds == pytest.approx(0.7)
     line.answered(0.1, 200)
     assert line.round_trip_seconds == 0.0
