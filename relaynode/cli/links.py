@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from relaynode.cli.link import the_link
 from relaynode.cli.opened import in_store
+from relaynode.cli.plot import plot
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK
 
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(find(arguments.config))
     names = [the_link(config, arguments.link)] if arguments.link else list(config.links)
     now = datetime.now().astimezone()
+    if arguments.plot is not None:
+        return plot(config, names, arguments.plot, arguments.days, now.date())
     shown = in_store(config, lambda store: _look(config, store, names, arguments.last, now))
     if arguments.json:
         print(json.dumps(shown, indent=2))

@@ -76,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("links", "links", "Show the links, and what the last runs over them cost.")
     sub.add_argument("link", nargs="?", metavar="LINK", help="only this one")
     sub.add_argument("--last", type=int, default=10, help="how many runs of each (10)", metavar="N")
+    sub.add_argument(
+        "--plot",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="draw the use by the day instead: as SVG into FILE, or here",
+    )
+    sub.add_argument("--days", type=int, default=31, help="... of so many days (31)", metavar="N")
     json_option(sub)
 
     sub = command("timetable", "timetable", "Say when links have their turns, and may be used.")

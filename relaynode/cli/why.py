@@ -8,6 +8,7 @@
                   = esmtp mx.x.example bob@x.example
         link      isp (event), down
         next      when link isp comes up
+                  would leave 12.3 s into the next link-up of isp
       history
         ...
 
@@ -95,7 +96,9 @@ def _recipient(one: dict[str, Any]) -> Iterator[str]:
     if one["link"] is not None:
         link = one["link"]
         yield from _rows("link", [f"{link['name']} ({link['kind']}), {_up(link)}"])
-    yield from _rows("next", [_next(one["next"])])
+    leaves = one.get("would_leave")
+    foreseen = [] if leaves is None else [f"would leave {_into(leaves)} of {leaves['link']}"]
+    yield from _rows("next", [_next(one["next"]), *foreseen])
 
 
 def _rows(name: str, lines: list[str]) -> Iterator[str]:
@@ -125,6 +128,10 @@ def _next(one: dict[str, Any]) -> str:
         return f"when {event}"
     told = f"from {_when(at)} on"
     return f"{told}, or when {event}" if event else told
+
+
+def _into(leaves: dict[str, Any]) -> str:
+    return f"{leaves['ends_seconds']:.1f} s into the next link-up"
 
 
 def _step(step: dict[str, str]) -> str:

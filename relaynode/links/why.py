@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import TableError
+from relaynode.links.plan import Planner
 from relaynode.mail.reason import Reason, of_status
 from relaynode.policy.expand import decide
 from relaynode.queue.model import HELD_FOR, MessageState, RecipientState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relaynode.config.loader import Config
+    from relaynode.links.plan import Plan
     from relaynode.links.queuerun import RunParts
     from relaynode.links.ways import Way
     from relaynode.policy.route import Decision
@@ -47,6 +49,7 @@ class Why:
         self._now = parts.clock()
         always = {name for name, section in config.links.items() if section.kind == "always"}
         parts.ways.note_links(always | links_up)
+        self._plans: dict[str, Plan] = {}
 
     async def find(self, what: str) -> list[QueuedMessage]:
         """The message of a queue id; or those to or from an address, the finished ones that are
@@ -63,6 +66,10 @@ class Why:
     async def explain(self, message: QueuedMessage) -> dict[str, Any]:
         """All that is known, as plain values. Raises: StoreError."""
         history = await self._parts.store.history(message.queue_id)
+        recipients = [self._recipient(message, one) for one in message.recipients]
+        for found in recipients:
+            if found["reason"] == Reason.LINK_DOWN:
+                found["would_leave"] = await self._foreseen(message, found)
         return {
             "id": message.queue_id,
             "state": message.state,
@@ -71,11 +78,27 @@ class Why:
             "arrived_at": message.arrived_at,
             "size_bytes": message.size_bytes,
             "hold": _hold(message, history),
-            "recipients": [self._recipient(message, one) for one in message.recipients],
+            "recipients": recipients,
             "history": [
                 {"at": one.at, "kind": one.kind, "recipient": one.recipient, "text": one.text}
                 for one in history
             ],
+        }
+
+    async def _foreseen(
+        self, message: QueuedMessage, recipient: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """When it would go if its link came up now: seconds since then. None: nobody can tell."""
+        link = recipient["link"]["name"]
+        if link not in self._plans:
+            self._plans[link] = await Planner(self._config, self._parts).plan(link)
+        moment = self._plans[link].moment_of(message.queue_id, recipient["address"])
+        if moment is None:
+            return None
+        return {
+            "link": link,
+            "begins_seconds": round(moment.begins, 3),
+            "ends_seconds": round(moment.ends, 3),
         }
 
     def _recipient(self, message: QueuedMessage, recipient: QueuedRecipient) -> dict[str, Any]:

@@ -106,8 +106,10 @@ class MemoryLinkRuns:
 
 _COLUMNS = (
     "link, began_at, is_ordered, seconds, bytes_out, bytes_in, sent, deferred, failed, received,"
-    " deleted, ended, bytes_per_second, round_trip_seconds, problems"
+    " deleted, ended, problems, bytes_per_second, round_trip_seconds"
 )
+
+_PROBLEMS = _COLUMNS.split(", ").index("problems")
 
 
 class SqlLinkRuns:
@@ -175,18 +177,11 @@ def _row(run: LinkRunRecord) -> tuple[Any, ...]:
     return (
         *(run.link, run.began_at, run.is_ordered, run.seconds, run.bytes_out, run.bytes_in),
         *(run.sent, run.deferred, run.failed, run.received, run.deleted, run.ended),
-        *(run.bytes_per_second, run.round_trip_seconds),
-        json.dumps(run.problems),
+        *(json.dumps(run.problems), run.bytes_per_second, run.round_trip_seconds),
     )
 
 
 def _record(row: tuple[Any, ...]) -> LinkRunRecord:
-    *plain, rate, round_trip, problems = row
-    made = LinkRunRecord(*plain)
-    return replace(
-        made,
-        is_ordered=bool(made.is_ordered),
-        problems=tuple(json.loads(problems)),
-        bytes_per_second=rate,
-        round_trip_seconds=round_trip,
-    )
+    made = LinkRunRecord(*row)
+    problems = tuple(json.loads(row[_PROBLEMS]))
+    return replace(made, is_ordered=bool(made.is_ordered), problems=problems)

@@ -58,3 +58,31 @@ def test_json_has_it_all(node, capsys):
     assert (isp["link"], isp["is_up"], len(isp["runs"])) == ("isp", True, 5)
     assert isp["today"]["bytes_out"] == 3000
     assert lan["runs"] == []
+
+
+def test_the_use_by_the_day_is_drawn_in_the_terminal(node, capsys):
+    text = shown(node, capsys, "isp", "--plot", "--days", "2")
+    title, yesterday, today = text.splitlines()
+    assert title.split() == ["isp", "minutes", "bytes"]
+    assert yesterday.split()[1:] == ["0.0", "0"]
+    assert today.split()[1] == "3.0"
+    assert today.split()[3] == "3,000"
+
+
+def test_the_use_by_the_day_is_drawn_into_a_file(node, capsys, tmp_path):
+    picture = tmp_path / "use.svg"
+    assert shown(node, capsys, "--plot", str(picture)) == ""
+    text = picture.read_text()
+    assert text.startswith("<svg ")
+    assert "isp: minutes" in text
+    assert "lan" not in text
+
+
+def test_a_picture_that_cannot_be_written_is_named(node, capsys, tmp_path):
+    where = str(tmp_path / "no" / "use.svg")
+    assert main.main(["--config", str(node.path), "links", "--plot", where]) == 73
+    assert capsys.readouterr().err == f"relaynode: {where}: No such file or directory\n"
+
+
+def test_days_have_a_bound(node, capsys):
+    assert main.main(["--config", str(node.path), "links", "--plot", "--days", "0"]) == 64
