@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from relaynode.policy.line_model import Line
@@ -18,7 +17,8 @@ RUNS = 50
 """How far back the record is asked."""
 
 RATES = 5
-"""Runs whose middle rate counts: a modem connects at another rate now and then."""
+"""Runs whose middle rate counts, by bytes: a modem connects at another rate now and then, and a
+short run tells less than a long one."""
 
 ROUND_TRIPS = 20
 """Runs whose shortest round trip counts: what else was on the line made the others longer."""
@@ -61,9 +61,21 @@ async def known_line(link: str, section: LinkSection, runs: LinkRuns) -> KnownLi
     if trip is None and section.round_trip_milliseconds:
         trip = section.round_trip_milliseconds / 1000
     if rated:
-        rate = median(one.bytes_per_second or 0.0 for one in rated[-RATES:])
-        return KnownLine(rate, trip, is_measured=True, measured_at=rated[-1].began_at)
+        return KnownLine(
+            _rate(rated[-RATES:]), trip, is_measured=True, measured_at=rated[-1].began_at
+        )
     return KnownLine(section.bits_per_second / 8 or None, trip)
+
+
+def _rate(rated: Sequence[LinkRunRecord]) -> float:
+    """That at which half of the bytes went slower and half of them faster."""
+    by_rate = sorted((one.bytes_per_second or 0.0, one.bytes_out + 1) for one in rated)
+    half = sum(size for _, size in by_rate) / 2
+    for rate, size in by_rate:
+        half -= size
+        if half <= 0:
+            break
+    return rate
 
 
 def _round_trip(recorded: Sequence[LinkRunRecord]) -> float | None:

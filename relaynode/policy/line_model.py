@@ -218,7 +218,7 @@ def _run(line: Line, played: Played, turns: list[_Turn]) -> None:
 
 def _segment(turn: _Turn) -> float:
     """Long steps take longer turns, so that the model's own time has a bound."""
-    return min(turn.left, max(SEGMENT_BYTES, turn.left / 64))
+    return min(turn.left, max(SEGMENT_BYTES, turn.left / 512))
 
 
 def _count(played: Played, turn: _Turn) -> None:

@@ -48,18 +48,29 @@ class LineFigures:
 
     @property
     def bytes_per_second(self) -> float | None:
-        """None if too little has gone out to say."""
-        if self._first_at is None:
+        """None if too little has gone out to say.
+
+        What there is to go by errs upwards: a first reply that was late makes the stretch behind it
+        short, a round trip that was measured too long the one that began with the first byte.
+        """
+        found = [one for one in (self._between_arrivals(), self._since_begun()) if one is not None]
+        return min(found, default=None)
+
+    def _between_arrivals(self) -> float | None:
+        if self._first_at is None or self._later_bytes < ENOUGH_BYTES:
             return None
         seconds = self._last_at - self._first_at
-        if self._later_bytes >= ENOUGH_BYTES and seconds > 0:
-            return self._later_bytes / seconds
+        return self._later_bytes / seconds if seconds > 0 else None
+
+    def _since_begun(self) -> float | None:
+        """All of it, in the time from its first byte to its last reply, but for a round trip: that
+        is measured with the bytes of question and answer in it, which took their time, too."""
         size = self._first_bytes + self._later_bytes
-        trip = min((one for one, _ in self._answers), default=None)
-        if self._began_at is None or trip is None or size < ENOUGH_BYTES:
+        if self._began_at is None or not self._answers or size < ENOUGH_BYTES:
             return None
+        trip, own_bytes = min(self._answers)
         seconds = self._last_at - self._began_at - trip
-        return size / seconds if seconds > 0 else None
+        return (size - own_bytes) / seconds if seconds > 0 and size > own_bytes else None
 
     @property
     def round_trip_seconds(self) -> float | None:

@@ -16,13 +16,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from smtp_out_line import _SECTIONS, SENDER, WatchedLine
+
 from nodes import TestNode
 from peers.folders import make_home
 from peers.postfix import Postfix
 from relaynode.demo.letters import letter
 from relaynode.sources.sendmail_options import SendmailOptions
 from relaynode.sources.submit import Submitter, submit
-from smtp_out_line import _SECTIONS, SENDER, WatchedLine
 
 LINES = {"128": (128_000, 0.6), "33.6": (33_600, 0.2), "9.6": (9_600, 1.0)}
 SHARES = (1, 1, 1, 2, 2, 3, 4, 6, 9, 15)
@@ -172,7 +173,8 @@ def told(row):
     if row["planned_seconds"] is not None:
         seconds = (
             f"{row['planned_seconds']:.2f} s / {row['real_seconds']:.2f} s"
-            f" = {row['seconds_off']:+.2%}, a mail at most {row['latest_mail_seconds_off']:+.2f} s off"
+            f" = {row['seconds_off']:+.2%} at {row['bits_per_second']} bit/s,"
+            f" a mail at most {row['latest_mail_seconds_off']:+.2f} s off"
         )
     return (
         f"{row['line']:>5} kbit/s  {row['visit']:5} {row['mails']} mails"

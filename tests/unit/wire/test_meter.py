@@ -103,8 +103,8 @@ def test_the_round_trip_is_without_what_its_own_bytes_took() -> None:
     line.answered(0.9, 200)
     assert line.round_trip_seconds == 0.9
     line.begins(0.0)
-    line.arrived(1000, 3.0)
-    line.arrived(8000, 11.0)
+    line.arrived(1000, 1.7)
+    line.arrived(8000, 9.7)
     assert line.round_trip_seconds == pytest.approx(0.7)
     line.answered(0.1, 200)
     assert line.round_trip_seconds == 0.0
@@ -113,7 +113,7 @@ def test_the_round_trip_is_without_what_its_own_bytes_took() -> None:
 def test_one_message_alone_tells_the_rate_if_the_round_trip_is_known() -> None:
     line = LineFigures()
     line.begins(10.0)
-    line.arrived(8000, 15.0)
+    line.arrived(8100, 15.0)
     assert line.bytes_per_second is None
     line.answered(1.0, 100)
     assert line.bytes_per_second == 2000.0
@@ -126,3 +126,12 @@ def test_a_note_alone_tells_nothing_of_a_rate() -> None:
     line.arrived(500, 11.1)
     line.arrived(500, 11.2)
     assert line.bytes_per_second is None
+
+
+def test_a_first_reply_that_was_late_does_not_make_the_line_faster() -> None:
+    line = LineFigures()
+    line.begins(0.0)
+    line.answered(1.2, 200)  # on a line of 1000 bytes per second and 1 s
+    line.arrived(1000, 3.5)  # 2.0 would have been in time
+    line.arrived(9000, 11.0)
+    assert line.bytes_per_second == pytest.approx(1000.0)
