@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from relaynode.policy.line_model import Line
@@ -71,11 +72,8 @@ def _rate(rated: Sequence[LinkRunRecord]) -> float:
     """That at which half of the bytes went slower and half of them faster."""
     by_rate = sorted((one.bytes_per_second or 0.0, one.bytes_out + 1) for one in rated)
     half = sum(size for _, size in by_rate) / 2
-    for rate, size in by_rate:
-        half -= size
-        if half <= 0:
-            break
-    return rate
+    so_far = accumulate(size for _, size in by_rate)
+    return next(rate for (rate, _), size in zip(by_rate, so_far, strict=True) if size >= half)
 
 
 def _round_trip(recorded: Sequence[LinkRunRecord]) -> float | None:

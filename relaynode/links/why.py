@@ -48,7 +48,8 @@ class Why:
         self._links_up = links_up
         self._now = parts.clock()
         always = {name for name, section in config.links.items() if section.kind == "always"}
-        parts.ways.note_links(always | links_up)
+        self._are_up = always | links_up
+        parts.ways.note_links(self._are_up)
         self._plans: dict[str, Plan] = {}
 
     async def find(self, what: str) -> list[QueuedMessage]:
@@ -92,6 +93,7 @@ class Why:
         link = recipient["link"]["name"]
         if link not in self._plans:
             self._plans[link] = await Planner(self._config, self._parts).plan(link)
+            self._parts.ways.note_links(self._are_up)  # the plan has taken it to be up
         moment = self._plans[link].moment_of(message.queue_id, recipient["address"])
         if moment is None:
             return None

@@ -109,6 +109,7 @@ def test_two_ways_in_or_out_never_import_each_other(room):
             "smtp_session",
             "smtp_reports",
             "smtp_supply",
+            "smtp_transaction",
             "smtp_window",
             "smtp_login",
         },
