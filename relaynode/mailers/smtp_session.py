@@ -126,6 +126,7 @@ class Session:
 
         Raises: Relearned, WireError, RefusedError, ProtocolError.
         """
+        self._learn_line()
         sender = asyncio.ensure_future(self._send())
         receiver = asyncio.ensure_future(self._receive(sender))
         try:
@@ -153,9 +154,6 @@ class Session:
     async def _settle(self, sender: asyncio.Future[None], receiver: asyncio.Future[None]) -> None:
         """Report the transactions that the end of the session left open."""
         await asyncio.gather(sender, receiver, return_exceptions=True)
-        trip = self.dialogue.meter.round_trip_seconds
-        if trip is not None:
-            self.next_hop.line.answered(trip, self.dialogue.hello_bytes)
         if self._in_hand is not None:
             self.supply.give_back(self._in_hand)
         status, reason = self._closing, Reason.CLOSING_421.value
@@ -301,7 +299,6 @@ class Session:
         await self._wait_for_go(transaction)
         if self.client.wants_content:
             flight.content_at = self.dialogue.clock()
-            self.next_hop.line.begins(flight.content_at)
             await self._send_content(transaction, outgoing, flight)
 
     async def _wait_for_go(self, transaction: Transaction) -> None:
@@ -382,6 +379,7 @@ class Session:
             if isinstance(event, Ready):
                 self.dialogue.hello_answered()
                 self._learn_extensions()
+                self._learn_line()
             elif isinstance(event, Mispresumed):
                 self._learn_extensions()
                 if event.is_refused:
@@ -399,7 +397,8 @@ class Session:
         now = self.dialogue.clock()
         self.dialogue.meter.acknowledge(flight.sent, now)
         if flight.ends_at_byte:
-            self.next_hop.line.arrived(flight.ends_at_byte - self._arrived_bytes, now)
+            size = flight.ends_at_byte - self._arrived_bytes
+            self.next_hop.line.carried(size, flight.content_at, now)
             self._arrived_bytes = flight.ends_at_byte
         self._window.closed(transaction.size_bytes)
         if self._cannot_chunk(transaction):
@@ -419,6 +418,11 @@ class Session:
 
     def _learn_extensions(self) -> None:
         self.known = replace(self.known, extensions=self.client.extensions)
+
+    def _learn_line(self) -> None:
+        trip = self.dialogue.meter.round_trip_seconds
+        if trip is not None:
+            self.next_hop.line.answered(trip, self.dialogue.hello_bytes)
 
     def _cannot_chunk(self, transaction: Transaction) -> bool:
         """Was CHUNKING announced in vain? The mail was taken until BDAT came."""

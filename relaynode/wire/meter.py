@@ -14,70 +14,68 @@ ENOUGH_BYTES = 4096
 """What must have arrived before a rate is one: less is in a modem's buffer before it is sent."""
 
 
+MOST_STRETCHES = 1000
+"""Of a run's busy time that are kept apart: the latest."""
+
+
 @dataclass(slots=True)
 class LineFigures:
     """The rate and the round trip of a line, as all sessions of a run have seen them together.
 
-    The rate is over the whole stretch from the first arrival that was known of to the last: what
-    the line carried while it was busy, not its best moment. Bytes are those that go out.
+    A message keeps the line busy from when it began to go out until a round trip before it was
+    answered. Sessions side by side share the line: so its rate is what all of them have carried, in
+    the time in which any of them kept it busy. Bytes are those that go out.
     """
 
-    _began_at: float | None = None
-    _first_at: float | None = None
-    _first_bytes: int = 0
-    _last_at: float = 0.0
-    _later_bytes: int = 0
-    _answers: list[tuple[float, int]] = field(default_factory=list)
+    _busy: deque[tuple[float, float, int]] = field(
+        default_factory=lambda: deque(maxlen=MOST_STRETCHES)
+    )
+    _trip: tuple[float, int] | None = None
 
-    def begins(self, now: float) -> None:
-        """Something begins to go out."""
-        if self._began_at is None:
-            self._began_at = now
-
-    def arrived(self, size_bytes: int, now: float) -> None:
-        """So much more has arrived, it is known now."""
-        if self._first_at is None:
-            self._first_at, self._first_bytes = now, size_bytes
-        else:
-            self._later_bytes += size_bytes
-        self._last_at = now
+    def carried(self, size_bytes: int, begun_at: float, answered_at: float) -> None:
+        """A message has gone and was answered, seconds of one clock."""
+        if self._busy and self._trip is not None:
+            first, last, size = self._busy[-1]
+            if first <= begun_at <= last - self._trip[0]:  # one behind the other, without a pause
+                self._busy[-1] = (first, max(last, answered_at), size + size_bytes)
+                return
+        self._busy.append((begun_at, answered_at, size_bytes))
 
     def answered(self, seconds: float, size_bytes: int) -> None:
-        """A question was answered; the bytes are those of both."""
-        self._answers.append((seconds, size_bytes))
+        """A short question was answered; the bytes are those of both."""
+        if self._trip is None or seconds < self._trip[0]:
+            self._trip = (seconds, size_bytes)
 
     @property
     def bytes_per_second(self) -> float | None:
-        """None if too little has gone out to say.
-
-        What there is to go by errs upwards: a first reply that was late makes the stretch behind it
-        short, a round trip that was measured too long the one that began with the first byte.
-        """
-        found = [one for one in (self._between_arrivals(), self._since_begun()) if one is not None]
-        return min(found, default=None)
-
-    def _between_arrivals(self) -> float | None:
-        if self._first_at is None or self._later_bytes < ENOUGH_BYTES:
-            return None
-        seconds = self._last_at - self._first_at
-        return self._later_bytes / seconds if seconds > 0 else None
-
-    def _since_begun(self) -> float | None:
-        """All of it, in the time from its first byte to its last reply, but for a round trip: that
-        is measured with the bytes of question and answer in it, which took their time, too."""
-        size = self._first_bytes + self._later_bytes
-        if self._began_at is None or not self._answers or size < ENOUGH_BYTES:
-            return None
-        trip, own_bytes = min(self._answers)
-        seconds = self._last_at - self._began_at - trip
-        return (size - own_bytes) / seconds if seconds > 0 and size > own_bytes else None
+        """None if too little has gone out to say."""
+        return self._figures()[0]
 
     @property
     def round_trip_seconds(self) -> float | None:
         """Without the time that the bytes of question and answer took; None if nobody answered."""
-        rate = self.bytes_per_second
-        trips = [one - (size / rate if rate else 0.0) for one, size in self._answers]
-        return max(min(trips), 0.0) if trips else None
+        return self._figures()[1]
+
+    def _figures(self) -> tuple[float | None, float | None]:
+        """Each is needed for the other: the second guess is near enough."""
+        if self._trip is None:
+            return None, None
+        seconds, own_bytes = self._trip
+        rate, trip = None, seconds
+        for _ in range(3):
+            rate = self._rate(trip)
+            trip = max(seconds - own_bytes / rate, 0.0) if rate else seconds
+        return rate, trip
+
+    def _rate(self, trip: float) -> float | None:
+        size, busy, until = 0, 0.0, 0.0
+        for first, last, size_bytes in sorted(self._busy):
+            end = last - trip
+            if end > first:
+                size += size_bytes
+                busy += max(end - max(first, until), 0.0)
+                until = max(until, end)
+        return size / busy if size >= ENOUGH_BYTES and busy > 0 else None
 
 
 @dataclass(slots=True)

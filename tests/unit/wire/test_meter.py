@@ -88,50 +88,47 @@ def test_the_window_is_always_a_number_and_never_negative(
         assert 0 <= meter.window_bytes < float("inf")
 
 
-def test_the_lines_rate_is_over_the_whole_stretch_of_all_its_sessions() -> None:
+def test_a_lines_rate_is_what_it_carried_while_it_was_busy() -> None:
     line = LineFigures()
-    line.begins(0.0)
     assert (line.bytes_per_second, line.round_trip_seconds) == (None, None)
-    line.arrived(9999, 3.0)  # how long it has been on its way is not known
-    for second in range(4, 8):
-        line.arrived(4000, second)
-    assert line.bytes_per_second == 4000.0
+    line.answered(1.0, 0)
+    line.carried(4000, 0.0, 5.0)  # 4 s on the line, 1 s there and back
+    line.carried(4000, 2.0, 9.0)  # handed over while the first went, and on the line behind it
+    line.carried(2000, 20.0, 23.0)  # after a pause
+    assert line.bytes_per_second == 1000.0
+    assert line.round_trip_seconds == 1.0
+
+
+def test_sessions_that_share_a_line_have_its_rate_together() -> None:
+    line = LineFigures()
+    line.answered(1.0, 0)
+    for begun in (0.0, 0.5, 0.0):
+        line.carried(3000, begun, 10.0)
+    assert line.bytes_per_second == 1000.0
 
 
 def test_the_round_trip_is_without_what_its_own_bytes_took() -> None:
     line = LineFigures()
+    line.answered(2.0, 0)
     line.answered(0.9, 200)
     assert line.round_trip_seconds == 0.9
-    line.begins(0.0)
-    line.arrived(1000, 1.7)
-    line.arrived(8000, 9.7)
-    assert line.round_trip_seconds == pytest.approx(0.7)
-    line.answered(0.1, 200)
-    assert line.round_trip_seconds == 0.0
-
-
-def test_one_message_alone_tells_the_rate_if_the_round_trip_is_known() -> None:
-    line = LineFigures()
-    line.begins(10.0)
-    line.arrived(8100, 15.0)
-    assert line.bytes_per_second is None
-    line.answered(1.0, 100)
-    assert line.bytes_per_second == 2000.0
+    line.carried(9000, 0.0, 9.7)
+    assert line.round_trip_seconds == pytest.approx(0.7, abs=0.01)
+    assert line.bytes_per_second == pytest.approx(1000.0, rel=0.01)
 
 
 def test_a_note_alone_tells_nothing_of_a_rate() -> None:
     line = LineFigures()
     line.answered(1.0, 100)
-    line.begins(10.0)
-    line.arrived(500, 11.1)
-    line.arrived(500, 11.2)
+    line.carried(500, 10.0, 11.1)
+    line.carried(50_000, 20.0, 20.9)  # answered before it can have arrived
     assert line.bytes_per_second is None
 
 
-def test_a_first_reply_that_was_late_does_not_make_the_line_faster() -> None:
+def test_a_long_run_takes_no_more_memory() -> None:
     line = LineFigures()
-    line.begins(0.0)
-    line.answered(1.2, 200)  # on a line of 1000 bytes per second and 1 s
-    line.arrived(1000, 3.5)  # 2.0 would have been in time
-    line.arrived(9000, 11.0)
-    assert line.bytes_per_second == pytest.approx(1000.0)
+    line.answered(1.0, 0)
+    for number in range(3000):
+        line.carried(1000, 10.0 * number, 10.0 * number + 2)
+    assert line.bytes_per_second == 1000.0
+    assert len(line._busy) == 1000
