@@ -14,6 +14,7 @@ from relaynode.queue.content import Content
 from relaynode.queue.link_runs import LinkRunRecord
 from relaynode.queue.model import NewMessage, Offer
 from relaynode.queue.servers import KnownServer
+from relaynode.queue.uucp.model import JobKind, NewJob
 
 ISP = """
 [link.isp]
@@ -39,8 +40,8 @@ def mail(queue_id, size, grade="C"):
 
 
 class Play:
-    def __init__(self, folder, keys=CONFIGURED, more=""):
-        self.node = TestNode(folder, ISP.replace("{keys}", keys) + more)
+    def __init__(self, folder, keys=CONFIGURED, more="", tables=None):
+        self.node = TestNode(folder, ISP.replace("{keys}", keys) + more, tables=tables)
 
     def do(self, *works):
         """What the last of them gives."""
@@ -170,3 +171,51 @@ def test_why_says_when_mail_would_leave(tmp_path, capsys):
     leaves = found["recipients"][0]["would_leave"]
     plan = play.plan()
     assert leaves["ends_seconds"] == pytest.approx(plan.mails[2].moment.ends, abs=0.01)
+
+
+def test_mail_for_a_neighbour_goes_in_a_call_beside_the_smart_hosts(tmp_path, capsys):
+    neighbour = '[neighbour.beta]\ncall = ["tcp:192.0.2.1"]\nlink = "isp"\n'
+    play = Play(tmp_path, more=neighbour, tables={"mailertable": "far.example uucp-dom:beta\n"})
+    job = NewJob("J", "beta", JobKind.SEND, "ann", NOW, content=Content.of(b"x" * 4000))
+    before = play.plan(known, THREE)
+    plan = play.plan(lambda node: node.store.uucp.jobs.add([job]))
+    assert (before.calls, plan.calls) == ({"beta": 0}, {"beta": 1})
+    assert 4000 < plan.bytes_out - before.bytes_out < 4400
+    assert plan.strangers == []
+    assert {one.way for one in plan.mails} == {"beta"}
+    assert plan.seconds > 6
+    assert "  neighbour beta: a call, 1 job besides mail\n" in play.said(capsys, "plan")
+
+
+def test_mail_to_hosts_out_there_goes_to_each_by_itself(tmp_path):
+    tables = {"mailertable": ".example esmtp:[192.0.2.9]\n"}
+    link = 'kind = "always"\n' + CONFIGURED
+    node = TestNode(tmp_path, f"[link.default]\n{link}\n", tables=tables)
+
+    async def look():
+        opened = node.open(clock=lambda: NOW)
+        try:
+            await opened.store.add([mail("a", 500), mail("b", 600)])
+            return await Planner(opened.config, opened.parts).plan("default")
+        finally:
+            await opened.close()
+
+    plan = asyncio.run(look())
+    assert [one.queue_id for one in plan.mails] == ["a", "b"]
+    assert plan.strangers == [plan.mails[0].way]
+
+
+def test_a_message_that_has_ended_meanwhile_does_not_spoil_the_plan(tmp_path):
+    play = Play(tmp_path)
+    play.do(known, queued(mail("large", 200_000), mail("small", 1000)))
+    for file in (tmp_path / "spool" / "content").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    assert [one.queue_id for one in play.plan().mails] == ["small", "large"]
+
+
+def test_whoever_is_planned_for_is_not_routed_otherwise_afterwards(tmp_path, capsys):
+    play = Play(tmp_path)
+    play.do(known, THREE)
+    found = json.loads(play.said(capsys, "why", "user@bsd.home", "--json"))
+    assert [one["recipients"][0]["link"]["is_up"] for one in found] == [False] * 3
