@@ -173,7 +173,7 @@ async def _by_ourselves(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, node.links.call_off, link)
         if is_up:
-            await node.store.set_link(link, True, node.clock())
+            await node.links.came_up(link)
         show: Callable[[Summary], None] = lambda summary: screen.progress(summary.as_json())  # noqa: E731
         summary = await node.links.run(link, wish, on_progress=show)
         await node.prune()
