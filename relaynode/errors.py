@@ -69,10 +69,13 @@ class RelaynodeError(Exception):
     """Base of all errors raised on purpose. str() is fit to be shown to a user.
 
     `host`: the host it was met with, where a mailer has several to choose from; else "".
+    `is_stranger`: who was connected to had not shown that it is the server that was meant: it may
+    be what stands in the way to it, such as a captive portal.
     """
 
     exit_code = EX_SOFTWARE
     host = ""
+    is_stranger = False
     reason = "local-error"
 
     def __init__(self, *args: object, reason: str = "") -> None:
