@@ -61,6 +61,8 @@ class LinkRun:
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
         self._lines = _lines(config, parts)
+        self._silent: set[str] = set()
+        """Links that are always up, and over which nobody answered last."""
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -153,18 +155,27 @@ class LinkRun:
             return run.result
         summary.flush = run.result
         result = await self._over(summary, run.run(), is_ordered=False)
-        if result.is_unreachable and not result.is_heard:
-            await self._doubt(link, result)
+        await self._judge(link, result)
         return result
 
     async def _note_links(self, link: str) -> None:
         """Which links are up: what one is used for, another may be there for if it is down."""
         always = {name for name, one in self._config.links.items() if one.kind == "always"}
         hooked = await self._parts.store.links_up()
-        self._parts.ways.note_links({*always, *hooked, *self._tasks.values(), link})
+        up = {*always, *hooked, *self._tasks.values()} - self._silent
+        self._parts.ways.note_links(up | {link})
+
+    async def _judge(self, link: str, result: RunResult) -> None:
+        """What a run has shown of its link."""
+        if result.is_heard:
+            self._silent.discard(link)
+        elif result.is_unreachable:
+            await self._doubt(link, result)
 
     async def _doubt(self, link: str, result: RunResult) -> None:
-        """A hook said the link is up, and nobody answers: it is gone, and no hook said so."""
+        """The link is said to be up, and nobody answers: it is gone, and no hook said so."""
+        if self._config.links[link].kind == "always":
+            self._silent.add(link)
         if link in self._lines:
             self._lines[link].spoil("nobody answered")
         if self._config.links[link].kind == "event":
@@ -235,9 +246,8 @@ class LinkRun:
             # out again. A queue run tries nothing twice.
             after = [_try(at_home)] + ([_try(over_link)] if wish.flush else [])
             await _all(after)
-            result = over_link.result
-            if result.is_unreachable and not result.is_heard and not summary.is_spoken_to:
-                await self._doubt(link, result)
+            over_link.result.is_heard |= summary.is_spoken_to
+            await self._judge(link, over_link.result)
         finally:
             summary.seconds = self._monotonic() - started
             summary.problems += at_home.result.problems

@@ -66,9 +66,7 @@ def test_a_busy_line_is_dialled_again_worked_over_hung_up_and_at_its_limit_left_
 
         line.home.queue(queue_id="A2")
         summary = line.home.flush()
-    assert summary.all_problems == [
-        "link isp: dialled 2 times today, which is all that it may be"
-    ]
+    assert summary.all_problems == ["link isp: dialled 2 times today, which is all that it may be"]
     assert (server.sessions, len(modem.heard)) == (1, 4)
     (recipient,) = waiting(line.home)
     assert recipient.attempts == 0
