@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from relaynode.errors import BusyError, CalledOff, DialFailed, RelaynodeError
+from relaynode.links.hours import is_open
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.recorder import Recorder
@@ -187,8 +188,11 @@ class LinkRun:
 
         Raises: StoreError.
         """
-        grade = self._config.links[link].dial_grade
-        if link not in self._lines or grade is None or not await self._lines[link].is_rested():
+        section = self._config.links[link]
+        grade = section.dial_grade
+        if link not in self._lines or grade is None or not is_open(section, self._parts.clock()):
+            return False
+        if not await self._lines[link].is_rested():
             return False
         await self._note_links(link)
         run = self._queue_run(
