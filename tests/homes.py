@@ -15,7 +15,8 @@ class Home:
     and closes the node, so that nothing is kept but what is on the disk."""
 
     def __init__(self, folder, port=25, keys="", *, kind="always", tables=None, more="", link=""):
-        """`port`: None for no smart host, so that mail goes to mail exchangers. `link`: its keys."""
+        """`port`: None for no smart host, so that mail goes to mail exchangers. `link`: its
+        keys."""
         self.now = NOW
         self.options = {}
         """What a node is opened with, besides the clock."""
