@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     link_option(sub)
     loudness(sub)
     json_option(sub)
+    sub.add_argument("--background", action="store_true", help="... and return at once instead")
 
     sub = command("linkdown", "link", "A link went down: stop what is under way over it.")
     link_option(sub)
