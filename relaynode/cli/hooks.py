@@ -6,7 +6,6 @@ stands there already and is not ours is left alone: what it does matters to some
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import relaynode
+from relaynode.config.replacing import replace_file
 from relaynode.errors import EX_OK, UsageError
 
 if TYPE_CHECKING:
@@ -167,12 +167,9 @@ def _check(path: Path) -> None:
 
 def _write(path: Path, mode: int, text: str) -> None:
     """All of it or nothing: it may be run at any time. Raises: UsageError."""
-    # A leading dot: nobody runs or reads such a file before it is there under its name.
-    draft = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        draft.write_text(text)
-        draft.chmod(mode)
-        os.replace(draft, path)  # noqa: PTH105
+        replace_file(path, text.encode(), mode=mode)
+        path.chmod(mode)  # whatever the umask is
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error

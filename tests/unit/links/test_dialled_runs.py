@@ -96,3 +96,15 @@ def test_urgent_mail_dials_no_more_for_a_while_after_a_dial_that_came_to_nothing
         return await node.links.is_worth_a_dial("isp")
 
     assert play(tmp_path, work, "A", up="false")[0] is False
+
+
+def test_a_linkdown_hangs_up_a_line_that_is_idle(tmp_path):
+    async def work(node):
+        await node.links.run("isp")
+        assert await node.store.links_up() == {"isp"}
+        node.links.call_off("isp")
+        await node.links.close()
+        return await node.store.links_up()
+
+    # Nothing answers at the port, which says that the line is there.
+    assert play(tmp_path, work, "A", keys="idle_seconds = 1000") == (set(), ["hung up"])
