@@ -19,6 +19,7 @@
     ├── WireError            the line, not what was said on it
     │   ├── ConnectFailed    no connection came about
     │   │   └── FarHostSilent    to one of many hosts out there: it says nothing of the line
+    │   ├── DialFailed       a link's line could not be dialled
     │   ├── NameServerFailed     the DNS could not be asked, or did not know
     │   ├── LineLost         the connection ended in the middle
     │   ├── TimedOut         the peer stayed silent too long
@@ -68,10 +69,13 @@ class RelaynodeError(Exception):
     """Base of all errors raised on purpose. str() is fit to be shown to a user.
 
     `host`: the host it was met with, where a mailer has several to choose from; else "".
+    `is_stranger`: who was connected to had not shown that it is the server that was meant: it may
+    be what stands in the way to it, such as a captive portal.
     """
 
     exit_code = EX_SOFTWARE
     host = ""
+    is_stranger = False
     reason = "local-error"
 
     def __init__(self, *args: object, reason: str = "") -> None:
@@ -210,6 +214,12 @@ class ConnectFailed(WireError):
 
 class FarHostSilent(ConnectFailed):
     """No connection came about to a host that only the DNS names: others may well answer."""
+
+
+class DialFailed(WireError):
+    """The line of a link that is dialled did not come up, or may not be dialled any more today."""
+
+    reason = "link-down"
 
 
 class NameServerFailed(WireError):

@@ -108,6 +108,7 @@ class Node:
 
     async def close(self) -> None:
         """End in order."""
+        await self.links.close()
         await self.store.close()
 
     async def prune(self) -> None:
@@ -118,6 +119,7 @@ class Node:
         await self.store.prune(self.clock() - keep_seconds)
         await self.store.uucp.prune(self.clock() - keep_seconds)
         await self.store.link_runs.forget(self.clock() - KEEP_RUNS_DAYS * DAY)
+        await self.store.dials.forget(self.clock() - KEEP_RUNS_DAYS * DAY)
 
 
 async def is_up(node: Node, link: str) -> bool:

@@ -14,8 +14,9 @@ class Home:
     """A node with a smart host at a port, over link isp. `keys`: of the smart host. Each step opens
     and closes the node, so that nothing is kept but what is on the disk."""
 
-    def __init__(self, folder, port=25, keys="", *, kind="always", tables=None, more=""):
-        """`port`: None for no smart host, so that mail goes to mail exchangers."""
+    def __init__(self, folder, port=25, keys="", *, kind="always", tables=None, more="", link=""):
+        """`port`: None for no smart host, so that mail goes to mail exchangers. `link`: its
+        keys."""
         self.now = NOW
         self.options = {}
         """What a node is opened with, besides the clock."""
@@ -26,7 +27,7 @@ link = "isp"
 timeout_seconds = 1
 {keys or 'tls = "none"'}
 """
-        sections = f'[link.isp]\nkind = "{kind}"\n{smart_host if port else ""}\n{more}\n'
+        sections = f'[link.isp]\nkind = "{kind}"\n{link}\n{smart_host if port else ""}\n{more}\n'
         self.node = TestNode(folder, sections, tables=tables)
         self.node.password("password")
 

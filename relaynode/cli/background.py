@@ -52,7 +52,7 @@ def start(config: Config, *, is_needed: bool = True) -> int:
         stderr=subprocess.PIPE,  # until it answers: whoever reads ours must not wait for its end
         start_new_session=True,
         cwd="/",
-        env=_environment(),
+        env=moved_environment(),
     ) as process:
         code = _wait(config, process)
         if code == EX_OK:
@@ -63,7 +63,7 @@ def start(config: Config, *, is_needed: bool = True) -> int:
     return code
 
 
-def _environment() -> dict[str, str]:
+def moved_environment() -> dict[str, str]:
     """The daemon leaves the folder it was started in; what names modules must not be relative."""
     found = dict(os.environ)
     if path := found.get("PYTHONPATH"):

@@ -7,10 +7,13 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from relaynode.cli import offers
+from relaynode.cli.background import moved_environment
 from relaynode.cli.client import DaemonClient
 from relaynode.cli.opened import in_store
 from relaynode.cli.progress import Screen
@@ -35,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "linkdown":
             return link_down(config, the_link(config, arguments.link))
+        case "linkup" if arguments.background:
+            return _in_background(config, the_link(config, arguments.link))
         case "linkup":
             links = {the_link(config, arguments.link): ALL}
         case "flush":
@@ -58,6 +63,21 @@ def _screen(arguments: argparse.Namespace) -> Screen:
     is_alone = not any(map(os.isatty, (0, 1, 2))) and not arguments.verbose
     is_check = getattr(arguments, "check", False)
     return Screen(is_quiet=arguments.quiet or arguments.json or is_alone or is_check)
+
+
+def _in_background(config: Config, link: str) -> int:
+    """For hooks whose caller waits: whether a daemon runs or not, they end at once."""
+    from_file = ["--config", str(config.path.absolute())] if config.path is not None else []
+    subprocess.Popen(
+        [sys.executable, "-P", "-m", "relaynode", *from_file, "linkup", link, "--quiet"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env=moved_environment(),
+    )
+    return EX_OK
 
 
 def the_link(config: Config, named: str | None) -> str:
@@ -173,7 +193,7 @@ async def _by_ourselves(
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, node.links.call_off, link)
         if is_up:
-            await node.store.set_link(link, True, node.clock())
+            await node.links.came_up(link)
         show: Callable[[Summary], None] = lambda summary: screen.progress(summary.as_json())  # noqa: E731
         summary = await node.links.run(link, wish, on_progress=show)
         await node.prune()

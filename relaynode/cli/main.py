@@ -15,6 +15,12 @@ from relaynode.errors import EX_IOERR, EX_TEMPFAIL, EX_USAGE, RelaynodeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+HOOK_NAMES = (
+    *("pppd", "freebsd-ppp", "networkmanager", "networkd-dispatcher", "dhcpcd", "ifupdown"),
+    *("openwrt", "cron", "systemd-timer"),
+)
+"""Who tells of lines (`hooks.py`, which is read only if it is asked for)."""
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -69,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     link_option(sub)
     loudness(sub)
     json_option(sub)
+    sub.add_argument("--background", action="store_true", help="... and return at once instead")
 
     sub = command("linkdown", "link", "A link went down: stop what is under way over it.")
     link_option(sub)
@@ -189,6 +196,15 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("install-names", "names", "Put the classic program names into a folder.")
     sub.add_argument("folder", type=Path, metavar="DIR")
+
+    sub = command("install-hooks", "hooks", "Have relaynode told when a line is up or down.")
+    sub.add_argument(
+        "name", choices=HOOK_NAMES, metavar="NAME", help=f"one of {', '.join(HOOK_NAMES)}"
+    )
+    sub.add_argument("--print", action="store_true", help="show the files, and change nothing")
+    sub.add_argument("--link", metavar="LINK", help="the link's name; needed if there are several")
+    sub.add_argument("--user", metavar="USER", help="whose configuration is used (root)")
+    sub.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="instead of /")
     return parser
 
 

@@ -390,6 +390,7 @@ class _Checker:
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
                 self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
             self._check_turns(name, file.link[name])
+            self._check_dial(name, file.link[name])
         using: tuple[
             tuple[str, Mapping[str, schema.RemoteSection | schema.NeighbourSection]], ...
         ] = (
@@ -422,6 +423,14 @@ class _Checker:
         if link.timetable is not None and not link.timetable.has_turn_in(link.window):
             text = f'no turn of "{link.timetable}" lies in the window {link.window}'
             self._problem(("link", name, "timetable"), f"link.{name}.timetable: {text}")
+
+    def _check_dial(self, name: str, link: schema.LinkSection) -> None:
+        path = ("link", name, "up_command")
+        if link.kind == "dial" and link.up_command is None:
+            self._problem(path, f"link.{name}: nothing dials it", "add up_command")
+        if link.kind != "dial" and link.up_command is not None:
+            text = f"link.{name}.up_command: a link of kind {link.kind} is not dialled"
+            self._problem(path, text, 'set kind = "dial"')
 
     def _check_smart_hosts(
         self, file: schema.File, named: SmartHostNames, path: tuple[str, ...]

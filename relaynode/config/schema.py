@@ -153,9 +153,18 @@ class AccessSection(Section, frozen=True, kw_only=True):
 class LinkSection(Section, frozen=True, kw_only=True):
     """[link.NAME]: a line with its own times."""
 
-    kind: Literal["always", "event"] = "event"
+    kind: Literal["always", "event", "dial"] = "event"
     timetable: Timetable | None = None
     window: TimeString | None = None
+    up_command: Command | None = None
+    is_up_command: Command | None = None
+    down_command: Command | None = None
+    up_timeout_seconds: Positive = 90
+    idle_seconds: NotNegative = 0
+    redial_attempts: NotNegative = 3
+    redial_wait_seconds: Positive = 30
+    dials_per_day: NotNegative = 0
+    dial_grade: Grade | None = None
     max_calls: Positive | None = None
     source_address: list[OwnAddress] = field(default_factory=list)
     header_first_bytes: NotNegative = 0

@@ -199,7 +199,7 @@ class ControlServer:
         node = self._node()
         link, wish_json = request.arguments
         if request.verb == "linkup":
-            await node.store.set_link(link, True, node.clock())
+            await node.links.came_up(link)
         latest: list[Summary] = []
 
         def keep(summary: Summary) -> None:

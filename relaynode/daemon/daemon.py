@@ -97,6 +97,7 @@ class Daemon:
         # Only now: who starts a daemon takes its first answer here as the sign that it serves.
         await self.control.listen(path)
         await self.node.prune()
+        await self.node.links.recover()
         self._start_workers()
 
     async def stop(self) -> None:
@@ -181,6 +182,7 @@ class Daemon:
             return
         await self._close_listeners()
         await self._stop_workers()
+        await self.node.links.close()
         self.node = make_node(config, self.node.store)
         self._start_workers()
         try:

@@ -109,11 +109,12 @@ class Timekeeper:
 
 
 async def take_turn(node: Node, link: str) -> None:
-    """A run over the link, as if it were ordered. If it is down, its next linkup is the turn.
+    """A run over the link, as if it were ordered: one that we dial is dialled. If another is down,
+    its next linkup is the turn.
 
     Raises: BusyError, CalledOff, StoreError.
     """
-    if not await is_up(node, link):
+    if node.config.links[link].kind != "dial" and not await is_up(node, link):
         log.info("link %s is down: what was to be done waits for its linkup", link)
         return
     summary = await node.links.run(link)

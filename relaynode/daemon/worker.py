@@ -15,6 +15,7 @@ from relaynode.node import is_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relaynode.links.queuerun import RunResult
     from relaynode.node import Node
 
 log = logging.getLogger("relaynode")
@@ -82,12 +83,19 @@ class Worker:
     async def _work(self, queue_ids: set[str] | None) -> None:
         node = self._node()
         if self._link is not None and not await is_up(node, self._link):
+            if await node.links.is_worth_a_dial(self._link, queue_ids):
+                summary = await node.links.run(self._link)
+                self._tell(summary.flush, summary.all_problems)
             # Not if it has come up while we looked: then we are woken, and look at all of it.
-            self._is_down = not self._looks_at_all
+            dials = node.config.links[self._link].dial_grade is not None
+            self._is_down = not self._looks_at_all and not dials
             return
         self._is_down = False
         result = await node.links.run_due(self._link, queue_ids)
-        for problem in result.problems:
+        self._tell(result, result.problems)
+
+    def _tell(self, result: RunResult, problems: list[str]) -> None:
+        for problem in problems:
             log.warning("%s", problem)
         if result.failed or result.notices:
             self._on_failed()

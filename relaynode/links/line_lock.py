@@ -46,6 +46,18 @@ async def line_lock(spool: Path, link: str, *, is_ordered: bool) -> AsyncIterato
         yield
 
 
+@contextlib.contextmanager
+def dial_lock(spool: Path, link: str) -> Iterator[bool]:
+    """Hold a line that we have dialled (LINK.dialled), unless another process does: then False."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(_held(spool / "links" / f"{link}.dialled", link))
+        except BusyError:
+            yield False
+        else:
+            yield True
+
+
 def holders(spool: Path, link: str) -> set[int]:
     """The processes that run over a link, or wait to."""
     return set(filter(None, (_holder(_line(spool, link)), _holder(_ordered(spool, link)))))

@@ -12,7 +12,8 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relaynode.errors import BusyError, CalledOff, RelaynodeError
+from relaynode.errors import BusyError, CalledOff, DialFailed, RelaynodeError
+from relaynode.links.hours import is_open
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.recorder import Recorder
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
+    from relaynode.links.dialling import DialledLine
     from relaynode.links.etrn import Asked
     from relaynode.links.fetching import Fetching
     from relaynode.links.queuerun import RunParts
@@ -59,6 +61,10 @@ class LinkRun:
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
+        self._lines = _lines(config, parts)
+        self._silent: set[str] = set()
+        """Links that are always up, and over which nobody answered last."""
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def _calling(self) -> Calling:
@@ -75,6 +81,29 @@ class LinkRun:
         for task, over in list(self._tasks.items()):
             if over == link:
                 task.cancel()
+        if link in self._lines:
+            closing = asyncio.ensure_future(self._lines[link].close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def came_up(self, link: str) -> None:
+        """Somebody says so. What we dial is up when it was dialled. Raises: StoreError."""
+        if link not in self._lines:
+            await self._parts.store.set_link(link, True, self._parts.clock())
+
+    async def recover(self) -> None:
+        """Hang up lines that a killed process has left up. Raises: StoreError."""
+        await asyncio.gather(*(line.recover() for line in self._lines.values()))
+
+    async def close(self) -> None:
+        """Hang up what is up and idle."""
+        await asyncio.gather(*self._closing, *(line.close() for line in self._lines.values()))
+
+    def _dialled(
+        self, link: str, *, dials: bool = True
+    ) -> contextlib.AbstractAsyncContextManager[None]:
+        line = self._lines.get(link)
+        return contextlib.nullcontext() if line is None else line.held(dials=dials)
 
     async def _over(self, summary: Summary, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
         """Work over a link, under its locks, that `call_off` can end, while it waits too.
@@ -103,6 +132,7 @@ class LinkRun:
             self._locks[link],
             line_lock(self._config.spool, link, is_ordered=is_ordered),
             self._recorder.recorded(summary, is_ordered=is_ordered),
+            self._dialled(link, dials=is_ordered),
         ):
             return await work
 
@@ -126,21 +156,50 @@ class LinkRun:
             return run.result
         summary.flush = run.result
         result = await self._over(summary, run.run(), is_ordered=False)
-        if result.is_unreachable and not result.is_heard:
-            await self._doubt(link, result)
+        await self._judge(link, result)
         return result
 
     async def _note_links(self, link: str) -> None:
         """Which links are up: what one is used for, another may be there for if it is down."""
         always = {name for name, one in self._config.links.items() if one.kind == "always"}
         hooked = await self._parts.store.links_up()
-        self._parts.ways.note_links({*always, *hooked, *self._tasks.values(), link})
+        up = {*always, *hooked, *self._tasks.values()} - self._silent
+        self._parts.ways.note_links(up | {link})
+
+    async def _judge(self, link: str, result: RunResult) -> None:
+        """What a run has shown of its link."""
+        if result.is_heard:
+            self._silent.discard(link)
+        elif result.is_unreachable:
+            await self._doubt(link, result)
 
     async def _doubt(self, link: str, result: RunResult) -> None:
-        """A hook said the link is up, and nobody answers: it is gone, and no hook said so."""
+        """The link is said to be up, and nobody answers: it is gone, and no hook said so."""
+        if self._config.links[link].kind == "always":
+            self._silent.add(link)
+        if link in self._lines:
+            self._lines[link].spoil("nobody answered")
         if self._config.links[link].kind == "event":
             result.problems.append(f"link {link}: taken to be down until the next linkup")
             await self._parts.store.set_link(link, False, self._parts.clock())
+
+    async def is_worth_a_dial(self, link: str, queue_ids: Collection[str] | None = None) -> bool:
+        """Is there urgent mail for a link that is dialled for such? With `queue_ids`: among these.
+
+        Raises: StoreError.
+        """
+        section = self._config.links[link]
+        grade = section.dial_grade
+        if link not in self._lines or grade is None or not is_open(section, self._parts.clock()):
+            return False
+        if not await self._lines[link].is_rested():
+            return False
+        await self._note_links(link)
+        run = self._queue_run(
+            link, Summary(link), ALL, lambda _: None, due_only=True, queue_ids=queue_ids
+        )
+        ways = await run.ways()
+        return any(message.grade <= grade for some in ways.values() for message in some)
 
     async def run(
         self,
@@ -161,6 +220,9 @@ class LinkRun:
             summary = Summary(link)
             work = self._run(summary, wish, on_progress)
             return await self._over(summary, work, is_ordered=True)
+        except DialFailed as error:
+            summary.problems.append(str(error))
+            return summary
         finally:
             self._running.discard(link)
 
@@ -188,6 +250,8 @@ class LinkRun:
             # out again. A queue run tries nothing twice.
             after = [_try(at_home)] + ([_try(over_link)] if wish.flush else [])
             await _all(after)
+            over_link.result.is_heard |= summary.is_spoken_to
+            await self._judge(link, over_link.result)
         finally:
             summary.seconds = self._monotonic() - started
             summary.problems += at_home.result.problems
@@ -232,7 +296,10 @@ class LinkRun:
         return summary
 
     async def _call(self, neighbour: Neighbour, summary: Summary) -> None:
-        async with self._recorder.recorded(summary, is_ordered=False):
+        async with (
+            self._recorder.recorded(summary, is_ordered=False),
+            self._dialled(neighbour.link, dials=False),
+        ):
             over = self._calling.over(summary.flush, summary.calls)
             await self._calling.call(neighbour, over)
 
@@ -306,6 +373,19 @@ class LinkRun:
         except RelaynodeError as error:
             result.reason = error.reason
             summary.problems.append(f"account {name}: {error}")
+
+
+def _lines(config: Config, parts: RunParts) -> dict[str, DialledLine]:
+    """The lines that we dial, by link."""
+    dialled = {name: link for name, link in config.links.items() if link.kind == "dial"}
+    if not dialled:
+        return {}
+    from relaynode.links.dialling import DialledLine  # most nodes dial nothing
+
+    return {
+        name: DialledLine(name, link, parts.store, config.spool, parts.clock)
+        for name, link in dialled.items()
+    }
 
 
 async def _try(run: QueueRun) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import (
@@ -27,7 +27,6 @@ from relaynode.errors import (
 from relaynode.links.notices import Notices
 from relaynode.links.verdict import (
     NEVER_AN_ATTEMPT,
-    NOBODY_ANSWERED,
     Judge,
     Tried,
     counts,
@@ -524,7 +523,10 @@ class _Session:
         """The session failed: all that it was for has had its try, or was not reached."""
         await self._claimed_ahead()
         untried = await self._untried()
-        if tried.reason in NOBODY_ANSWERED:
+        if self._way.is_domain:
+            # One of the many hosts that the DNS names says little of the line, whatever it is.
+            tried = replace(tried, is_stranger=False)
+        if tried.is_unreached:
             self._run.unreached(self._way, untried, tried)
             return
         self._run.result.is_heard |= tried.is_answered

@@ -43,6 +43,11 @@ class Summary:
         """What came in."""
         return self.count.bytes_in + sum(call.record.received_bytes for call in self.calls)
 
+    @property
+    def is_spoken_to(self) -> bool:
+        """Has a neighbour said anything?"""
+        return any(call.record.received_bytes for call in self.calls)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         return {

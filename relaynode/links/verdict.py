@@ -10,6 +10,8 @@
 What counts as an attempt, so that it ages (`queue/retry.py`):
 
     somebody answered: the next hop, or the DNS        yes
+    a stranger did, who says nothing that the next     as if nobody did: a captive portal
+    hop would, or shows another host's certificate
     nobody did, over a link that is always up          yes
     nobody did, over any other link, but somebody      yes: the line was there
     else did in the same run
@@ -53,7 +55,8 @@ UNREACHED = NEVER_AN_ATTEMPT | NOBODY_ANSWERED
 class Tried:
     """How a try ended. `reason`: "" to have it found out from the status. `relay`: who said so.
     `in_doubt`: the content was sent, and its final reply was not read. `host`: the next hop it was,
-    where a way has several. `is_line_heard`: whatever it was, the DNS had answered."""
+    where a way has several. `is_line_heard`: whatever it was, the DNS had answered. `is_stranger`:
+    what answered may not have been the next hop."""
 
     status: Status
     reason: str = ""
@@ -61,11 +64,17 @@ class Tried:
     in_doubt: bool = False
     host: str = ""
     is_line_heard: bool = False
+    is_stranger: bool = False
 
     @property
     def is_answered(self) -> bool:
         """Did anybody answer?"""
-        return self.is_line_heard or self.reason not in UNREACHED
+        return self.is_line_heard or not (self.is_stranger or self.reason in UNREACHED)
+
+    @property
+    def is_unreached(self) -> bool:
+        """Is it not even known whether the next hop is there?"""
+        return self.is_stranger or self.reason in NOBODY_ANSWERED
 
     @property
     def code(self) -> str:
@@ -95,6 +104,7 @@ def of_error(error: BaseException) -> Tried:
         error.reason,
         host=error.host,
         is_line_heard=_is_line_heard(error),
+        is_stranger=error.is_stranger,
     )
 
 

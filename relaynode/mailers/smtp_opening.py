@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.errors import RefusedError, TableError, TlsFailed
+from relaynode.errors import RefusedError, RemoteProtocolError, TableError, TlsFailed, WireError
 from relaynode.mail.reason import Reason
 from relaynode.mailers.smtp_dialogue import Dialogue
 from relaynode.mailers.smtp_login import SmtpLogin
@@ -47,9 +47,13 @@ class Opening:
 
     async def open(self) -> None:
         """Until mail may be sent. Raises: WireError, RefusedError, ProtocolError."""
-        if self.next_hop.tls == "tls":
-            await self._start_tls()
-        await self.dialogue.until(Greeted)
+        try:
+            if self.next_hop.tls == "tls":
+                await self._start_tls()
+            await self.dialogue.until(Greeted)
+        except (WireError, RemoteProtocolError) as error:
+            error.is_stranger = True
+            raise
         is_all = self.next_hop.tls in ("none", "tls") and not await self._may_log_in()
         if is_all and self.known.extensions and not self.known.insists:
             self.dialogue.hello(self.known.extensions)  # the answer is waited for with the mail's

@@ -12,6 +12,7 @@ from relaynode.errors import NotClaimed
 from relaynode.queue import mailboxes
 from relaynode.queue import once as marks
 from relaynode.queue.content import ContentSpool, Draft
+from relaynode.queue.dials import MemoryDials
 from relaynode.queue.link_runs import MemoryLinkRuns
 from relaynode.queue.mailboxes import Mailboxes
 from relaynode.queue.model import (
@@ -112,6 +113,7 @@ class MemoryStore:
         self.uucp = SqlUucpStore(self._tables, clock)
         self.servers = MemoryServers()
         self.link_runs = MemoryLinkRuns()
+        self.dials = MemoryDials()
         self.mailboxes = Mailboxes(self._tables.read, self._tables.write)
         self.turn_marks = MemoryTurnMarks()
         self._clock = clock

@@ -212,6 +212,17 @@ LINK_TURNS: tuple[str, ...] = (
 """The last turn of each link by its timetable (`turn_marks.py`): the local time that it is known
 by, as in 2026-03-29 02:30, and when it was."""
 
+LINK_DIALS: tuple[str, ...] = (
+    """CREATE TABLE link_dial (
+        id INTEGER PRIMARY KEY,
+        link TEXT NOT NULL,
+        began_at REAL NOT NULL,
+        ended TEXT NOT NULL
+    )""",
+    "CREATE INDEX link_dial_began ON link_dial (link, began_at)",
+)
+"""When lines were dialled, and how that ended (`dials.py`)."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE message (
@@ -333,4 +344,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     _MORE_OF_SEEN,
     LINK_TURNS,
+    LINK_DIALS,
 )

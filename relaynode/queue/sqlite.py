@@ -22,6 +22,7 @@ from relaynode.queue import mailboxes, statements
 from relaynode.queue import once as marks
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
+from relaynode.queue.dials import SqlDials
 from relaynode.queue.link_runs import SqlLinkRuns
 from relaynode.queue.mailboxes import Mailboxes
 from relaynode.queue.model import (
@@ -109,6 +110,7 @@ class SqliteStore:
         self.uucp = SqlUucpStore(self, clock)
         self.servers = SqlServers(self.read, self.write)
         self.link_runs = SqlLinkRuns(self.read, self.write)
+        self.dials = SqlDials(self.read, self.write)
         self.mailboxes = Mailboxes(self.read, self.write)
         self.turn_marks = SqlTurnMarks(self.read, self.write)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from relaynode.queue.content import Content, Draft
+    from relaynode.queue.dials import Dials
     from relaynode.queue.link_runs import LinkRuns
     from relaynode.queue.mailboxes import Mailboxes
     from relaynode.queue.model import (
@@ -50,6 +51,11 @@ class Store(Protocol):
     @property
     def link_runs(self) -> LinkRuns:
         """What runs over links cost and carried."""
+        ...
+
+    @property
+    def dials(self) -> Dials:
+        """When lines were dialled, and which may still be up."""
         ...
 
     @property

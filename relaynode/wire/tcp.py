@@ -37,6 +37,9 @@ HANDSHAKE_SECONDS = 86400.0
 """asyncio's own limit for a TLS handshake, out of the way: at 300 bit/s its minute is too short.
 The limit that counts is the caller's timeout."""
 
+_ANOTHER_NAME = frozenset((62, 64))
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
+
 CLOSE_SECONDS = 10.0
 """How long an orderly close may take before it is a disorderly one."""
 
@@ -163,10 +166,12 @@ class TcpStream:
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: no TLS within {timeout:g} s") from None
             is_about_certificate = isinstance(error, ssl.SSLCertVerificationError)
-            raise TlsFailed(
+            failed = TlsFailed(
                 f"{self.peer}: {_why(context, error, server_hostname)}",
                 reason="tls-certificate" if is_about_certificate else "",
-            ) from error
+            )
+            failed.is_stranger = getattr(error, "verify_code", 0) in _ANOTHER_NAME
+            raise failed from error
         finally:
             self._has_failed_tls = self.cipher is None
         if isinstance(context, ClientContext):

@@ -34,7 +34,7 @@ REPEATED = {
 
 ALTERNATIVE = re.compile(
     r"^(?:password_command|password_credential|password_keyring|oauth|token_command"
-    r"|dovecot_socket|pam_service|keytab|fetchmailrc) = .*\n",
+    r"|dovecot_socket|pam_service|keytab|fetchmailrc|up_command) = .*\n",
     re.MULTILINE,
 )
 """Settings that exclude others that are shown, or name a file that has a grammar of its own."""

@@ -441,7 +441,7 @@ def test_an_unknown_name_is_told_with_a_suggestion_or_with_what_is_known(
         ("[node]\nlocal_domains = [1]", ":2: node.local_domains: wants a text in quotes, got a "),
         ("[masquerade]\nall = 1", ":2: masquerade.all: wants true or false, got a whole number"),
         ("[masquerade]\nall = 'yes'", ":2: masquerade.all: wants true or false, got a text"),
-        ("[link.x]\nkind = 'dial'", ":2: link.x.kind: 'dial' is not accepted; accepted: "),
+        ("[link.x]\nkind = 'modem'", ":2: link.x.kind: 'modem' is not accepted; accepted: "),
         ("[link]\nisp = 1", ":2: link.isp must be a table; write [link.isp]"),
         ("link = 'isp'", ":1: [link] must have named tables; [link.isp]"),
         ("[[link]]\n", ":1: [link] must have named tables; [link.isp]"),
@@ -475,6 +475,11 @@ def test_an_unknown_name_is_told_with_a_suggestion_or_with_what_is_known(
         (
             "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_command = []\n",
             ":4: smart_host.s.password_command: wants a program and its arguments",
+        ),
+        ("[link.x]\nkind = 'dial'\n", ":1: link.x: nothing dials it; add up_command"),
+        (
+            "[link.x]\nup_command = 'pon'\n",
+            ":2: link.x.up_command: a link of kind event is not dialled; set kind",
         ),
         (
             "[smart_host.s]\nhost = 'x'\nuser = 'u'\npassword_credential = '../x'\n",
@@ -583,7 +588,7 @@ def test_a_mistake_in_a_table_does_not_make_those_wrong_that_name_it(complaints)
         "[node]\nsmart_host = 'isp'\n[smart_host.isp]\nlink = 'lan'\n[link.lan]\nkind = 'x'\n"
     ) == [
         ':3: [smart_host.isp] lacks host; write for example "mail.example.net:587"',
-        ':6: link.lan.kind: \'x\' is not accepted; accepted: "always", "event"',
+        ':6: link.lan.kind: \'x\' is not accepted; accepted: "always", "event", "dial"',
     ]
 
 
