@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import NotClaimed
-from relaynode.links.queuerun import OVER_BUDGET, Leg
+from relaynode.links.queuerun import Leg
 from relaynode.links.verdict import Tried
 from relaynode.mail.packing import can_pack
 from relaynode.mail.reason import Reason
@@ -209,7 +209,7 @@ class NeighbourMail:
             chosen.append(one)
         del self._waiting[:looked_at]
         if passed:
-            await self._run.defer(passed, OVER_BUDGET, self._leg, is_attempt=False)
+            await self._run.over_budget(passed, self._leg)
             if not chosen:
                 return await self._choose(worst_grade)
         return chosen

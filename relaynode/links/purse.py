@@ -29,11 +29,14 @@ from relaynode.wire.meter import ByteCount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relaynode.wire.meter import Abortable
+    from relaynode.wire.meter import MeteredLine
 
 RATED_BYTES = 4000
-RATED_SECONDS = 5.0
+RATED_SECONDS = 3.0
 """From less nobody can tell how fast a line is."""
+
+USUAL_BYTES_PER_SECOND = 1200.0
+"""Until it can be told: a modem of 9600 bit/s. What does not fit so is asked about again later."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ class Purse(ByteCount):
     why_cut: str = ""
     _began: float = 0.0
     _bytes_before: int = 0
-    _lines: WeakSet[Abortable] = field(default_factory=WeakSet)
+    _lines: WeakSet[MeteredLine] = field(default_factory=WeakSet)
 
     def begin(self, room: Room) -> None:
         """The run begins now, and this is what it may use."""
@@ -94,7 +97,7 @@ class Purse(ByteCount):
 
     # --- what streams ask
 
-    def opened(self, line: Abortable) -> None:
+    def opened(self, line: MeteredLine) -> None:
         """See ByteCount."""
         self._lines.add(line)
 
@@ -124,7 +127,6 @@ class Purse(ByteCount):
     def takes(self, size: int, opening_bytes: float = 0.0) -> bool:
         """See ByteCount."""
         if self.is_closing or not fits(self.room, self.pace, size, opening_bytes=opening_bytes):
-            self.passed += 1
             return False
         till = self.till
         before = max(till.planned_bytes, till.size_bytes)
@@ -139,17 +141,22 @@ class Purse(ByteCount):
         if till.under_way <= 0:
             till.under_way, till.planned_bytes = 0, till.size_bytes
 
+    def passed_over(self, messages: int) -> None:
+        """See ByteCount."""
+        self.passed += messages
+
     @property
     def pace(self) -> Pace:
         """How the run goes."""
         used = self.size_bytes
         waiting = max(self.till.planned_bytes - self.till.size_bytes, 0.0)
-        return Pace(self.seconds, used, used + waiting, self._rate())
+        crossed = max(used - sum(line.backlog() for line in list(self._lines)), 0)
+        return Pace(self.seconds, crossed, used + waiting, self._rate(crossed))
 
-    def _rate(self) -> float:
-        if self.seconds >= RATED_SECONDS and self.size_bytes >= RATED_BYTES:
-            return self.size_bytes / self.seconds
-        return self.bytes_per_second
+    def _rate(self, crossed: int) -> float:
+        if self.seconds >= RATED_SECONDS and crossed >= RATED_BYTES:
+            return crossed / self.seconds
+        return self.bytes_per_second or USUAL_BYTES_PER_SECOND
 
     # --- the end
 

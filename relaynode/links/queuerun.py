@@ -241,6 +241,11 @@ class QueueRun:
         for way, wanted in (await self.choose()).items():
             await self.defer(wanted, tried, self.leg(way), is_attempt=False)
 
+    async def over_budget(self, wanted: Sequence[Wanted], leg: Leg) -> None:
+        """These do not fit into the budget, and go on waiting."""
+        self.count.passed_over(len(wanted))
+        await self.defer(wanted, OVER_BUDGET, leg, is_attempt=False)
+
     def forget(self, recipient_ids: Iterable[int]) -> None:
         """These were not tried after all: they may be chosen again."""
         self._tried.difference_update(recipient_ids)
@@ -483,6 +488,8 @@ class _Session:
         self._passed: list[Consignment] = []
         """What does not fit into the budget."""
         self._has_begun = False
+        self._last_before: Consignment | None = None
+        """The latest when it was looked whether what was passed over fits after all."""
 
     def __aiter__(self) -> _Session:
         return self
@@ -518,10 +525,10 @@ class _Session:
         if self._ahead is None:
             self._wanted = self._wanted or await self._run.more(self._way)
             if not self._wanted:
-                return False
+                return self._looks_again()
             if self._run.count.is_closing:
                 wanted, self._wanted = self._wanted, []
-                await self._run.defer(wanted, OVER_BUDGET, self._leg, is_attempt=False)
+                await self._run.over_budget(wanted, self._leg)
                 return False
             self._ahead = asyncio.create_task(self._claim_group())
         self._group.extend(await self._claimed_ahead())
@@ -560,9 +567,19 @@ class _Session:
         if size_bytes is not None:
             self._run.count.ended(size_bytes)
 
+    def _looks_again(self) -> bool:
+        """There is nothing else: does something fit now that did not before?"""
+        if self._latest is self._last_before or not self._passed:
+            return False  # nothing has gone since
+        self._last_before = self._latest
+        self._group.extend(self._passed)
+        self._passed = []
+        return True
+
     async def _pass_over(self) -> None:
         """What did not fit goes on waiting; it was not tried."""
         passed, self._passed = self._passed, []
+        self._run.count.passed_over(len(passed))
         attempts = [
             Attempt(one.delivery, recipient, OVER_BUDGET.status, reason=OVER_BUDGET.reason)
             for one in passed

@@ -168,6 +168,7 @@ class Transfer:
         if self.count.takes(size_bytes):
             self.taken[uid] = size_bytes
             return True
+        self.count.passed_over(1)
         left = self.result.left
         left[Left.BUDGET] = left.get(Left.BUDGET, 0) + 1
         return False

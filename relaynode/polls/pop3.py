@@ -279,6 +279,7 @@ class _Visit:
 
     def _leave(self, number: int, why: Left) -> None:
         """It stays there after all."""
+        self.poller._count.passed_over(1)
         self.choice.left.append((Waiting(number, self.listing.sizes.get(number, 0)), why))
         self.result.left[why] = self.result.left.get(why, 0) + 1
 

@@ -104,7 +104,7 @@ class ByteCount:
 
     # --- what streams ask
 
-    def opened(self, line: Abortable) -> None:
+    def opened(self, line: MeteredLine) -> None:
         """A line that is counted here: it may have to end at once."""
 
     def room_bytes(self, size: int) -> int:
@@ -129,11 +129,15 @@ class ByteCount:
     def ended(self, size: int) -> None:
         """One that was taken is under way no more."""
 
+    def passed_over(self, messages: int) -> None:
+        """So many were not taken, and wait for another time."""
 
-class Abortable(Protocol):
-    """A line that can be ended at once."""
+
+class MeteredLine(Protocol):
+    """What is asked of a line that is counted: see Stream."""
 
     def abort(self) -> None: ...
+    def backlog(self) -> int: ...
 
 
 NO_LIMIT = ByteCount()

@@ -54,6 +54,7 @@ def test_a_call_that_goes_on_shows_how_far_it_is_and_is_no_problem():
     summary.count.sent(100)
     assert summary.as_json()["bytes_out"] == 100
     record.sent_bytes = 300
+    summary.count.sent(200)
     assert summary.as_json()["bytes_out"] == 300
     assert summary.is_clean
 
