@@ -240,8 +240,8 @@ def _alone(left: Left, tariff: Tariff) -> Room:
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a run goes. `seconds`: so far. `size_bytes`: what has crossed the line, both ways.
-    `planned_bytes`: when all that is under way has come to its end. `bytes_per_second`: 0 while that is
-    not known."""
+    `planned_bytes`: when all that is under way has come to its end. `bytes_per_second`: 0 while
+    that is not known."""
 
     seconds: float
     size_bytes: float

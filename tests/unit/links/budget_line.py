@@ -2,11 +2,9 @@
 mailbox, whose server may send more than it lists."""
 
 import asyncio
-import ipaddress
 from dataclasses import dataclass, field
 
 from nodes import TestNode
-from relaynode.config.values import ListenAddress
 from relaynode.links.wish import Wish
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue.content import Content
@@ -14,8 +12,8 @@ from relaynode.queue.ids import new_queue_id
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import NewMessage
 from relaynode.sources.smtp_listener import SmtpSource
-from relaynode.wire.emulator import Line
-from relaynode.wire.listener import Listener
+from relaynode.wire import tcp
+from unit.links.memory_line import MemoryLine
 
 BEGAN = 1_800_000_000.0
 BODY = b"x" * 60 + b"\r\n"
@@ -82,40 +80,36 @@ class Mailbox:
 class Trial:
     """Make it with `make`, inside the loop."""
 
-    line: Line
+    line: MemoryLine
     node: object
     store: MemoryStore
     far: object
     mailbox: Mailbox
-    listeners: list
 
     @classmethod
-    async def make(cls, folder, keys, *, rate=33600, round_trip=0.2, lie=1):
+    async def make(cls, folder, monkeypatch, keys, *, rate=33600, round_trip=0.2, lie=1):
         loop = asyncio.get_running_loop()
-        line = Line(rate, round_trip)
         far_node = TestNode(folder / "far", node_keys='local_domains = ["far.example"]')
         far = far_node.open(store=MemoryStore(folder / "far" / "scratch"))
         source = SmtpSource(
             far.intake, far.rules, hostname="far", networks=[], max_size_bytes=10**7
         )
         mailbox = Mailbox(lie=lie)
-        listeners, ports = [], []
-        for serve in (source.serve, mailbox.serve):
-            where = ListenAddress(ipaddress.ip_address("127.0.0.1"), 0)
-            listener = await Listener.open(where, serve)
-            listeners.append(listener)
-            ports.append(await line.forward(listener._server.sockets[0].getsockname()[1]))
+        line = MemoryLine(rate, round_trip)
+        line.services = {25: source.serve, 110: mailbox.serve}
+        monkeypatch.setattr(tcp, "connect", line.connect)
         near = TestNode(
             folder / "near",
             f'[link.isp]\nkind = "always"\n{keys}\n'
-            f'[smart_host.isp]\nhost = "127.0.0.1:{ports[0]}"\ntls = "none"\nlink = "isp"\n'
-            f'[account.box]\nhost = "127.0.0.1:{ports[1]}"\ntls = "none"\nlink = "isp"\n'
+            '[smart_host.isp]\nhost = "smtp.example:25"\ntls = "none"\nlink = "isp"\n'
+            '[account.box]\nhost = "pop.example:110"\ntls = "none"\nlink = "isp"\n'
             'user = "u"\npassword_file = "box.password"\ndeliver_to = "user@bsd.home"\n',
         )
         near.password("box.password")
-        store = MemoryStore(folder / "near" / "scratch", clock=lambda: BEGAN + loop.time())
-        node = near.open(store=store, clock=lambda: BEGAN + loop.time(), monotonic=loop.time)
-        return cls(line, node, store, far, mailbox, listeners)
+        clock = lambda: BEGAN + loop.time()  # noqa: E731
+        store = MemoryStore(folder / "near" / "scratch", clock=clock)
+        node = near.open(store=store, clock=clock, monotonic=loop.time)
+        return cls(line, node, store, far, mailbox)
 
     async def queue(self, sizes):
         """Mail to user@far.example."""
@@ -159,7 +153,5 @@ class Trial:
 
     async def close(self):
         await self.line.close()
-        for listener in self.listeners:
-            await listener.close()
         await self.node.close()
         await self.far.close()

@@ -40,14 +40,16 @@ def sizes(chance):
 
 
 @pytest.mark.parametrize("number", range(RANDOM_RUNS))
-def test_a_random_run_ends_within_its_budget(tmp_path, number):
+def test_a_random_run_ends_within_its_budget(tmp_path, monkeypatch, number):
     chance = random.Random(20261122 + number)
     keys, limit = random_keys(chance)
     rate, round_trip = chance.choice([(9600, 1.0), (33600, 0.2), (128_000, 0.6)])
     lie = chance.choice([1, 1, 1, 3])
 
     async def play():
-        trial = await Trial.make(tmp_path, keys, rate=rate, round_trip=round_trip, lie=lie)
+        trial = await Trial.make(
+            tmp_path, monkeypatch, keys, rate=rate, round_trip=round_trip, lie=lie
+        )
         out, inward = sizes(chance), sizes(chance)
         await trial.queue(out)
         trial.offer(inward)

@@ -1,27 +1,22 @@
 """An event loop whose clock stands still while anything can be done, and then jumps on.
 
-Sockets on loopback and threads work as ever: what they bring is waited for in the real world.
+For what lives in memory: the kernel's TCP has clocks of its own, so no sockets. Threads are waited
+for in the real world.
 """
 
 import asyncio
 import selectors
 
-SETTLE_SECONDS = 0.0001
-"""How long loopback may take to show at one socket what was written to another."""
 
-
-class _Selector(selectors.SelectSelector):  # epoll waits a millisecond at least
+class _Selector(selectors.DefaultSelector):
     loop = None
 
     def select(self, timeout=None):
+        if timeout is None or self.loop.threads:
+            return super().select(timeout if timeout == 0 else 0.05)  # a thread that ends wakes us
         found = super().select(0)
-        if found or (timeout is not None and timeout <= 0):
-            return found
-        if self.loop.threads:
-            return super().select(0.001)
-        found = super().select(0.05 if timeout is None else SETTLE_SECONDS)
-        if not found and timeout is not None:
-            self.loop.now += timeout
+        if not found:
+            self.loop.now += max(timeout, 0)
         return found
 
 
