@@ -202,17 +202,17 @@ class Budgets:
             _tell(summary, purse)
 
     async def _rate(self, link: str) -> float:
-        """Bytes per second both ways together, as configured or as the last runs had it."""
+        """Bytes per second of one way, as configured or as the last runs had it."""
         section = self.links[link]
         if section.bits_per_second or not budget_of(section).is_set:
             return section.bits_per_second / 8
         rated = [
             one
             for one in await self.runs.last(4 * RATE_RUNS, link)
-            if one.bytes_out + one.bytes_in >= LEAST_RATED_BYTES and one.seconds > 0
+            if max(one.bytes_out, one.bytes_in) >= LEAST_RATED_BYTES and one.seconds > 0
         ][-RATE_RUNS:]
         seconds = sum(one.seconds for one in rated)
-        return sum(one.bytes_out + one.bytes_in for one in rated) / seconds if rated else 0.0
+        return sum(max(one.bytes_out, one.bytes_in) for one in rated) / seconds if rated else 0.0
 
     async def _watch(self, link: str, purse: Purse, task: asyncio.Task[object]) -> None:
         """End the run when it must. Returns when it was called off."""

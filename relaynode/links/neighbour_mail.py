@@ -216,8 +216,8 @@ class NeighbourMail:
 
     def _ended(self, carried: _Carried) -> None:
         if carried.way is not None:  # else another session took it
-            for delivery, _ in carried.parts:
-                self._run.count.ended(delivery.message.size_bytes)
+            for _ in carried.parts:
+                self._run.count.ended()
 
     async def _most_bytes(self) -> int:
         """Of a batch."""

@@ -40,13 +40,46 @@ USUAL_BYTES_PER_SECOND = 1200.0
 
 
 @dataclass(slots=True)
-class Till:
-    """All that goes over a link. `planned_bytes`: what `size_bytes` will be when all that is under
-    way has ended."""
+class Flow:
+    """One direction. `planned_bytes`: what `size_bytes` will be when all that is under way has
+    ended."""
 
     size_bytes: int = 0
     planned_bytes: float = 0.0
     under_way: int = 0
+
+    @property
+    def waiting_bytes(self) -> float:
+        """What is still to come of what is under way."""
+        return max(self.planned_bytes - self.size_bytes, 0.0)
+
+    def begin(self, size_bytes: float) -> None:
+        """So much more is under way."""
+        self.planned_bytes = max(self.planned_bytes, self.size_bytes) + size_bytes
+        self.under_way += 1
+
+    def end(self) -> None:
+        """A message is under way no more."""
+        self.under_way -= 1
+        if self.under_way <= 0:
+            self.under_way, self.planned_bytes = 0, self.size_bytes
+
+
+@dataclass(slots=True)
+class Till:
+    """All that goes over a link."""
+
+    out: Flow = field(default_factory=Flow)
+    inward: Flow = field(default_factory=Flow)
+
+    @property
+    def size_bytes(self) -> int:
+        """Both ways."""
+        return self.out.size_bytes + self.inward.size_bytes
+
+    def flow(self, *, is_inward: bool) -> Flow:
+        """The direction of a message."""
+        return self.inward if is_inward else self.out
 
 
 @dataclass(slots=True, eq=False)
@@ -88,12 +121,12 @@ class Purse(ByteCount):
     def sent(self, size: int) -> None:
         """See ByteCount."""
         self.bytes_out += size
-        self.till.size_bytes += size
+        self.till.out.size_bytes += size
 
     def received(self, size: int) -> None:
         """See ByteCount."""
         self.bytes_in += size
-        self.till.size_bytes += size
+        self.till.inward.size_bytes += size
 
     # --- what streams ask
 
@@ -124,36 +157,38 @@ class Purse(ByteCount):
             return True
         return not self.room.allows(self.seconds + END_SECONDS, self.size_bytes + END_BYTES)
 
-    def takes(self, size: int, opening_bytes: float = 0.0) -> bool:
+    def fits(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
         """See ByteCount."""
-        if self.is_closing or not fits(self.room, self.pace, size, opening_bytes=opening_bytes):
+        pace = self.pace(is_inward=is_inward)
+        return not self.is_closing and fits(self.room, pace, size, opening_bytes=opening_bytes)
+
+    def takes(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
+        """See ByteCount."""
+        if not self.fits(size, opening_bytes, is_inward=is_inward):
             return False
-        till = self.till
-        before = max(till.planned_bytes, till.size_bytes)
-        till.planned_bytes = before + on_line(size) + opening_bytes
-        till.under_way += 1
+        self.till.flow(is_inward=is_inward).begin(on_line(size) + opening_bytes)
         return True
 
-    def ended(self, size: int) -> None:
+    def ended(self, *, is_inward: bool = False) -> None:
         """See ByteCount."""
-        till = self.till
-        till.under_way -= 1
-        if till.under_way <= 0:
-            till.under_way, till.planned_bytes = 0, till.size_bytes
+        self.till.flow(is_inward=is_inward).end()
 
     def passed_over(self, messages: int) -> None:
         """See ByteCount."""
         self.passed += messages
 
-    @property
-    def pace(self) -> Pace:
-        """How the run goes."""
-        used = self.size_bytes
-        waiting = max(self.till.planned_bytes - self.till.size_bytes, 0.0)
-        crossed = max(used - sum(line.backlog() for line in list(self._lines)), 0)
-        return Pace(self.seconds, crossed, used + waiting, self._rate(crossed))
+    def pace(self, *, is_inward: bool) -> Pace:
+        """How the run goes, for a message of that direction."""
+        till, used = self.till, self.size_bytes
+        planned = used + till.out.waiting_bytes + till.inward.waiting_bytes
+        backlog = sum(line.backlog() for line in list(self._lines))
+        out = till.out.waiting_bytes + backlog, self._rate(max(self.bytes_out - backlog, 0))
+        inward = till.inward.waiting_bytes, self._rate(self.bytes_in)
+        own, (other, other_rate) = (inward, out) if is_inward else (out, inward)
+        return Pace(self.seconds, used, planned, own[1], own[0], other / other_rate)
 
     def _rate(self, crossed: int) -> float:
+        """Of a direction that has carried so much."""
         if self.seconds >= RATED_SECONDS and crossed >= RATED_BYTES:
             return crossed / self.seconds
         return self.bytes_per_second or USUAL_BYTES_PER_SECOND

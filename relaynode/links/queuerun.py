@@ -307,6 +307,9 @@ class QueueRun:
     # --- claim and try
 
     async def _session(self, way: Way, wanted: list[Wanted]) -> None:
+        if not any(self.count.fits(one.message.size_bytes, OPENING_BYTES) for one in wanted):
+            await self.over_budget(wanted, self.leg(way))
+            return
         session = _Session(self, self._parts, way, wanted)
         try:
             mailer = self._ways.mailer(way, self.count)
@@ -483,8 +486,8 @@ class _Session:
         self._group: deque[Consignment] = deque()
         self._ahead: asyncio.Task[list[Consignment]] | None = None
         self._latest: Consignment | None = None
-        self._taken: dict[str, int] = {}
-        """Sizes of what the count was asked for and has not ended, by queue id."""
+        self._taken: set[str] = set()
+        """What the count was asked for and has not ended: queue ids."""
         self._passed: list[Consignment] = []
         """What does not fit into the budget."""
         self._has_begun = False
@@ -517,7 +520,7 @@ class _Session:
         if not self._run.count.takes(message.size_bytes, opening_bytes):
             return False
         self._has_begun = True
-        self._taken[message.queue_id] = message.size_bytes
+        self._taken.add(message.queue_id)
         return True
 
     async def _stock_up(self) -> bool:
@@ -563,9 +566,9 @@ class _Session:
             self._no_longer_taken(attempt.delivery.message.queue_id)
 
     def _no_longer_taken(self, queue_id: str) -> None:
-        size_bytes = self._taken.pop(queue_id, None)
-        if size_bytes is not None:
-            self._run.count.ended(size_bytes)
+        if queue_id in self._taken:
+            self._taken.remove(queue_id)
+            self._run.count.ended()
 
     def _looks_again(self) -> bool:
         """There is nothing else: does something fit now that did not before?"""

@@ -38,6 +38,12 @@ MESSAGE_BYTES = 300
 GROWTH = 1.03
 """A message on the line is longer than in the queue: envelope, replies, dots, record headers."""
 
+SLACK = 1.15
+"""A line is seldom quicker than it was, and often slower."""
+
+ALIKE_SECONDS = 0.01
+"""Clocks that are read one after the other differ by no more."""
+
 HARD_SECONDS = 0.5
 """What is cut off ends so long before the limit: closing takes a moment."""
 
@@ -164,7 +170,8 @@ class Budget:
         for one in joined(runs):
             seconds += one.seconds
             size_bytes += one.size_bytes
-            money += self.tariff.cost(one.seconds, one.size_bytes)
+            if one.seconds or one.size_bytes:  # else it was not begun, and is no call
+                money += self.tariff.cost(one.seconds, one.size_bytes)
         return Spent(seconds, size_bytes, money)
 
     def left(self, runs: Iterable[Use], now: float, utc_offset: UtcOffset) -> tuple[Left, ...]:
@@ -239,14 +246,27 @@ def _alone(left: Left, tariff: Tariff) -> Room:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a run goes. `seconds`: so far. `size_bytes`: what has crossed the line, both ways.
-    `planned_bytes`: when all that is under way has come to its end. `bytes_per_second`: 0 while
-    that is not known."""
+    """How a run goes, for a message of one direction.
+
+    `seconds`: so far. `size_bytes`: so far, both ways. `planned_bytes`: both ways, when all that is
+    under way has come to its end. `bytes_per_second`: of the direction; 0 while that is not known.
+    `waiting_bytes`: what has not crossed the line yet of what goes before it in its direction; None
+    if both ways take turns. `busy_seconds`: how long the other direction needs for what it has.
+    """
 
     seconds: float
     size_bytes: float
     planned_bytes: float
     bytes_per_second: float = 0.0
+    waiting_bytes: float | None = None
+    busy_seconds: float = 0.0
+
+    @property
+    def ahead_bytes(self) -> float:
+        """What goes before a new message, in its direction."""
+        if self.waiting_bytes is None:
+            return max(self.planned_bytes - self.size_bytes, 0.0)
+        return self.waiting_bytes
 
 
 def on_line(message_bytes: float) -> float:
@@ -259,10 +279,12 @@ def fits(room: Room, pace: Pace, message_bytes: float, *, opening_bytes: float =
 
     `opening_bytes`: what comes before it, if its session has not begun.
     """
-    planned = max(pace.planned_bytes, pace.size_bytes) + on_line(message_bytes) + opening_bytes
-    seconds = pace.seconds + END_SECONDS
+    more = on_line(message_bytes) + opening_bytes
+    planned = max(pace.planned_bytes, pace.size_bytes) + more
+    busy = pace.busy_seconds
     if pace.bytes_per_second > 0:
-        seconds += (planned - pace.size_bytes) / pace.bytes_per_second
+        busy = max(busy, (pace.ahead_bytes + more) / pace.bytes_per_second)
+    seconds = pace.seconds + SLACK * busy + END_SECONDS
     return room.allows(seconds, planned + END_BYTES)
 
 
@@ -271,7 +293,7 @@ def joined(runs: Iterable[Use]) -> list[Use]:
     found: list[Use] = []
     for one in sorted(runs, key=lambda one: one.began_at):
         last = found[-1] if found else None
-        if last is None or one.began_at >= last.began_at + last.seconds:
+        if last is None or one.began_at >= last.began_at + last.seconds - ALIKE_SECONDS:
             found.append(one)
         else:
             ends = max(last.began_at + last.seconds, one.began_at + one.seconds)

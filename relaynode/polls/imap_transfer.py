@@ -67,8 +67,8 @@ class Transfer:
     small: deque[Waiting[int]] = field(default_factory=deque)
     large: deque[Waiting[int]] = field(default_factory=deque)
     asked: dict[int, int] = field(default_factory=dict)
-    taken: dict[int, int] = field(default_factory=dict)
-    """What `count` was asked for and has not ended: bytes, by UID."""
+    taken: set[int] = field(default_factory=set)
+    """What `count` was asked for and has not ended: UIDs."""
     offered: set[int] = field(default_factory=set)
     commands: dict[str, set[int]] = field(default_factory=dict)
     parts: dict[int, Partial] = field(default_factory=dict)
@@ -165,8 +165,8 @@ class Transfer:
 
     def _takes(self, uid: int, size_bytes: int) -> bool:
         """May so much of a message be asked for? Else it stays there."""
-        if self.count.takes(size_bytes):
-            self.taken[uid] = size_bytes
+        if self.count.takes(size_bytes, is_inward=True):
+            self.taken.add(uid)
             return True
         self.count.passed_over(1)
         left = self.result.left
@@ -176,9 +176,9 @@ class Transfer:
     def _is_over(self, uid: int) -> None:
         """It is asked for no more."""
         self.asked.pop(uid, None)
-        size_bytes = self.taken.pop(uid, None)
-        if size_bytes is not None:
-            self.count.ended(size_bytes)
+        if uid in self.taken:
+            self.taken.remove(uid)
+            self.count.ended(is_inward=True)
 
     def _ask_large(self, one: Waiting[int]) -> None:
         part = self.partials.open(

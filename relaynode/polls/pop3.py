@@ -268,7 +268,7 @@ class _Visit:
         ):
             number = self.wanted.popleft()
             size_bytes = self.listing.sizes.get(number, 0)
-            if not self.poller._count.takes(size_bytes):
+            if not self.poller._count.takes(size_bytes, is_inward=True):
                 self._leave(number, Left.BUDGET)
                 continue
             self.asked[number] = size_bytes
@@ -285,9 +285,9 @@ class _Visit:
 
     def _is_over(self, number: int) -> None:
         """It is asked for no more."""
-        size_bytes = self.asked.pop(number, None)
-        if size_bytes is not None and not self._is_header(number):
-            self.poller._count.ended(size_bytes)
+        was_asked = self.asked.pop(number, None) is not None
+        if was_asked and not self._is_header(number):
+            self.poller._count.ended(is_inward=True)
 
     def _has_room(self) -> bool:
         return len(self.asked) < MIN_WINDOW_MESSAGES or sum(self.asked.values()) < WINDOW_BYTES

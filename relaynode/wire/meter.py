@@ -121,12 +121,16 @@ class ByteCount:
         """Is nothing to be begun any more, however small?"""
         return False
 
-    def takes(self, size: int, opening_bytes: float = 0.0) -> bool:
-        """May a message of that size be begun, behind `opening_bytes` that its session needs? If
-        so, it is under way until `ended`."""
+    def fits(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
+        """Would `takes` take it?"""
         return True
 
-    def ended(self, size: int) -> None:
+    def takes(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
+        """May a message of that size be begun, behind `opening_bytes` that its session needs? If
+        so, it is under way until `ended`. `is_inward`: it comes."""
+        return True
+
+    def ended(self, *, is_inward: bool = False) -> None:
         """One that was taken is under way no more."""
 
     def passed_over(self, messages: int) -> None:

@@ -36,12 +36,12 @@ class MeteredStream:
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """See Stream. Raises: BudgetSpent too."""
         data = data[: self._count.room_bytes(len(data))]
+        self._count.sent(len(data))  # at once: others write and ask meanwhile
         try:
             await self._inner.write(data, timeout)
         except WireError:
             self._count.check()
             raise
-        self._count.sent(len(data))
         self._count.check()
 
     def backlog(self) -> int:

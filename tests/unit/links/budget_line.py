@@ -9,6 +9,7 @@ from relaynode.links.wish import Wish
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue.content import Content
 from relaynode.queue.ids import new_queue_id
+from relaynode.queue.link_runs import LinkRunRecord
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import NewMessage
 from relaynode.sources.smtp_listener import SmtpSource
@@ -131,6 +132,11 @@ class Trial:
         """Mail in the mailbox at the far end."""
         for size in sizes:
             self.mailbox.mails[str(len(self.mailbox.mails))] = mail("in", size)
+
+    async def spend(self, seconds):
+        """A run that was an hour ago."""
+        run = LinkRunRecord("isp", BEGAN - 3600, seconds=seconds, ended="done")
+        await self.store.link_runs.begin(run)
 
     async def linkup(self, **wish):
         return await self.node.links.run("isp", Wish(**wish))

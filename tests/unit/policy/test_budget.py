@@ -1,6 +1,7 @@
 """Limits, tariffs and what is left, by the calendar of the place."""
 
 import random
+from dataclasses import replace
 from datetime import datetime
 from math import inf
 from zoneinfo import ZoneInfo
@@ -123,9 +124,9 @@ def test_a_run_that_could_only_end_is_not_begun_and_the_longest_limit_is_named()
 
 def test_a_message_fits_if_it_and_the_end_of_the_session_do():
     room = Room(seconds=100)
-    assert fits(room, Pace(0, 0, 0, 1000), 90_000)
-    assert not fits(room, Pace(0, 0, 0, 1000), 95_000)  # 97.85 s, and the end takes 3
-    assert not fits(room, Pace(50, 0, 0, 1000), 90_000)
+    assert fits(room, Pace(0, 0, 0, 1000), 80_000)
+    assert not fits(room, Pace(0, 0, 0, 1000), 82_000)  # 97.5 s with slack, and the end takes 3
+    assert not fits(room, Pace(50, 0, 0, 1000), 80_000)
     assert fits(room, Pace(50, 0, 0, 0), 90_000)  # of a rate that nobody knows nothing follows
     assert not fits(room, Pace(97.5, 0, 0, 0), 0)
 
@@ -142,3 +143,19 @@ def test_money_binds_as_time_and_bytes_do():
     room = Room(money=1.0, tariff=Tariff(per_megabyte=1, per_minute=1))
     assert fits(room, Pace(0, 0, 0, 10**9), 900_000)
     assert not fits(room, Pace(30, 0, 0, 10**9), 900_000)
+
+
+def test_what_goes_the_other_way_takes_bytes_and_no_time():
+    room = Room(seconds=100, size_bytes=10**6)
+    both = Pace(0, 0, 70_000, 1000)
+    assert not fits(room, both, 70_000)
+    assert fits(room, replace(both, waiting_bytes=0), 70_000)
+    assert not fits(replace(room, size_bytes=100_000), replace(both, waiting_bytes=0), 70_000)
+
+
+def test_a_run_that_was_not_begun_is_no_call():
+    assert Budget(tariff=Tariff(per_call=1)).spent([Use(0, 0, 0)]).money == 0
+
+
+def test_the_run_lasts_as_long_as_its_busier_direction():
+    assert not fits(Room(seconds=100), Pace(0, 0, 0, 1000, 0, busy_seconds=90), 10)
