@@ -112,7 +112,6 @@ _COLUMNS = (
 )
 
 
-
 _PROBLEMS = _COLUMNS.split(", ").index("problems")
 
 
