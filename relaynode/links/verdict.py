@@ -148,7 +148,8 @@ class Judge:
             tried.relay,
             tried.in_doubt,
             self.retry.next_attempt_at(attempts, now),
-            tried.host or host,
+            # The budget says nothing of the host.
+            "" if tried.reason == Reason.BUDGET else tried.host or host,
             reason=Reason.EXPIRED if is_expired else tried.code,
             is_attempt=is_attempt,
             aged_seconds=aged,

@@ -138,11 +138,13 @@ def test_large_mail_is_passed_over_while_small_mail_fits(tmp_path, monkeypatch):
         trial.offer([30_000, 1000])
         summary = await trial.linkup()
         waiting = await trial.waiting()
+        hosts = await trial.store.host_status()
         await trial.close()
-        return summary, first_of(waiting)
+        return summary, first_of(waiting), hosts
 
-    summary, waiting = run(play())
+    summary, waiting, hosts = run(play())
     assert summary.flush.delivered == 2
+    assert all(one.status.is_success for one in hosts)  # the budget says nothing of them
     assert summary.polls[0].fetched == 1
     assert summary.polls[0].left == {"more than the link's budget allows": 1}
     assert "2 messages wait" in " ".join(summary.problems)
