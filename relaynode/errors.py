@@ -23,6 +23,7 @@
     │   ├── NameServerFailed     the DNS could not be asked, or did not know
     │   ├── LineLost         the connection ended in the middle
     │   ├── TimedOut         the peer stayed silent too long
+    │   ├── BudgetSpent      the link may not be used any more: time, bytes or money are used up
     │   └── TlsFailed        no trust, no common version, a wrong name
     ├── RefusedError         a peer's refusal, with its Status (greeting, login, mailbox)
     │   └── LoginRefused     name or password were not accepted
@@ -245,6 +246,12 @@ class TimedOut(WireError):
     """The peer was silent for longer than the protocol allows."""
 
     reason = "timed-out"
+
+
+class BudgetSpent(WireError):
+    """The link's budget is used up: what was not done waits until there is more."""
+
+    reason = "budget"
 
 
 class TlsFailed(WireError):

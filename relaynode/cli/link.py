@@ -21,7 +21,7 @@ from relaynode.cli.rights import step_down
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, CalledOff, UsageError
 from relaynode.links.line_lock import holders
-from relaynode.links.wish import ALL, Wish
+from relaynode.links.wish import Wish
 
 if TYPE_CHECKING:
     import argparse
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         case "linkup" if arguments.background:
             return _in_background(config, the_link(config, arguments.link))
         case "linkup":
-            links = {the_link(config, arguments.link): ALL}
+            links = {the_link(config, arguments.link): Wish(over_budget=arguments.over_budget)}
         case "flush":
             links = _flushed(config, arguments)
         case _ if arguments.list or arguments.get or arguments.delete:

@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("linkup", "link", "A link came up: flush and poll, and return when done.")
     link_option(sub)
+    sub.add_argument(
+        "--over-budget", action="store_true", help="whatever it costs: let the budget be exceeded"
+    )
     loudness(sub)
     json_option(sub)
     sub.add_argument("--background", action="store_true", help="... and return at once instead")

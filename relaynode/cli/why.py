@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from relaynode.cli.opened import in_node
 from relaynode.config.loader import find, load
 from relaynode.errors import EX_DATAERR, EX_OK
+from relaynode.links.budgets import spent_links
 from relaynode.links.why import Why
 from relaynode.mail.logline import clean
 
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     async def explain(node: Node) -> list[dict[str, Any]]:
         await node.store.reap(node.clock())  # a dead process delivers nothing
-        why = Why(config, node.parts, await node.store.links_up())
+        spent = await spent_links(config.links, node.store.link_runs, node.clock())
+        why = Why(config, node.parts, await node.store.links_up(), spent)
         found: dict[str, dict[str, Any]] = {}
         for what in arguments.what:
             messages = await why.find(what)

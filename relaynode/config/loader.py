@@ -391,6 +391,7 @@ class _Checker:
                 self._problem(("link", name), f'"{name}" is no link name', "letters, digits, - _")
             self._check_turns(name, file.link[name])
             self._check_dial(name, file.link[name])
+            self._check_budget(name, file.link[name])
         using: tuple[
             tuple[str, Mapping[str, schema.RemoteSection | schema.NeighbourSection]], ...
         ] = (
@@ -408,6 +409,16 @@ class _Checker:
         for sender, its in file.sender.items():
             self._check_smart_hosts(file, its.smart_host, ("sender", sender, "smart_host"))
             self._check_sender(sender)
+
+    def _check_budget(self, name: str, section: schema.LinkSection) -> None:
+        prices = ("cost_per_minute", "cost_per_megabyte", "cost_per_call")
+        if any(getattr(section, price) for price in prices):
+            return
+        for period in ("session", "day", "month"):
+            key = f"budget_money_per_{period}"
+            if getattr(section, key) is not None:
+                remedy = f"add {', '.join(prices[:-1])} or {prices[-1]}"
+                self._problem(("link", name, key), f"{key}: nothing costs any", remedy)
 
     def _check_quota(self, file: schema.File) -> None:
         for one in file.quota.links:

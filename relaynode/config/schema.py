@@ -44,6 +44,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;:\"
 ClientName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\s<>@,;\"]+$")]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
+Amount = Annotated[float, Meta(gt=0)]
+Price = Annotated[float, Meta(ge=0)]
+InterfaceName = Annotated[str, Meta(min_length=1, max_length=15, pattern=r"^[^\s/]+$")]
 GRADE = "^[0-9A-Za-z]$"
 Grade = Annotated[str, Meta(pattern=GRADE)]
 SYSTEM_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
@@ -150,7 +153,26 @@ class AccessSection(Section, frozen=True, kw_only=True):
     pop_before_smtp_minutes: Annotated[int, Meta(ge=0)] = 0
 
 
-class LinkSection(Section, frozen=True, kw_only=True):
+class LinkBudget(Section, frozen=True, kw_only=True):
+    """What of [link.NAME] says what it may cost."""
+
+    budget_minutes_per_session: Amount | None = None
+    budget_minutes_per_day: Amount | None = None
+    budget_minutes_per_month: Amount | None = None
+    budget_megabytes_per_session: Amount | None = None
+    budget_megabytes_per_day: Amount | None = None
+    budget_megabytes_per_month: Amount | None = None
+    budget_money_per_session: Amount | None = None
+    budget_money_per_day: Amount | None = None
+    budget_money_per_month: Amount | None = None
+    cost_per_minute: Price = 0
+    cost_per_megabyte: Price = 0
+    cost_per_call: Price = 0
+    billing_seconds: Positive = 1
+    interface: InterfaceName | None = None
+
+
+class LinkSection(LinkBudget, frozen=True, kw_only=True):
     """[link.NAME]: a line with its own times."""
 
     kind: Literal["always", "event", "dial"] = "event"

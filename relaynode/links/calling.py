@@ -11,7 +11,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from relaynode.errors import BusyError, ConnectFailed
+from relaynode.errors import BudgetSpent, BusyError, ConnectFailed
 from relaynode.links.neighbour_mail import NeighbourMail, defer_all, grade_of, tried_to_call
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.verdict import counts
@@ -74,11 +74,12 @@ class Called:
 
 @dataclass(slots=True)
 class CallRun:
-    """What calls over a link add to. `flush`: mail, in recipients."""
+    """What calls over a link add to. `flush`: mail, in recipients. `count`: all bytes."""
 
     flush: RunResult
     calls: list[Called] = field(default_factory=list)
     on_progress: Callable[[RunResult], None] = lambda _: None
+    count: ByteCount = field(default_factory=ByteCount)
 
 
 def _all(message: QueuedMessage, recipient: QueuedRecipient) -> bool:
@@ -107,10 +108,11 @@ class Calling:
         self,
         flush: RunResult,
         calls: list[Called],
+        count: ByteCount,
         on_progress: Callable[[RunResult], None] = lambda _: None,
     ) -> CallRun:
         """What the calls of one run add to."""
-        return CallRun(flush, calls, on_progress)
+        return CallRun(flush, calls, on_progress, count)
 
     def find(self, name: str) -> Neighbour | None:
         """The neighbour of a name."""
@@ -175,8 +177,11 @@ class Calling:
         async with self._room(neighbour.link), _watched(over):
             try:
                 mail = self.mail_for(neighbour, run)
-                record = await self._calls.place(neighbour.name, mail=mail, on_begun=called.follow)
-            except (BusyError, ConnectFailed) as error:
+                over.count.check()
+                record = await self._calls.place(
+                    neighbour.name, mail=mail, on_begun=called.follow, count=over.count
+                )
+            except (BusyError, ConnectFailed, BudgetSpent) as error:
                 called.problem = str(error)
                 return
         called.ended(record)
@@ -205,7 +210,7 @@ class Calling:
     def _run(self, neighbour: Neighbour, over: CallRun, takes: Takes = _all) -> QueueRun:
         return QueueRun(
             self._parts,
-            ByteCount(),
+            over.count,
             takes_way=lambda way: way.kind == "neighbour" and way.name == neighbour.name,
             takes=takes,
             result=over.flush,

@@ -127,6 +127,7 @@ class Fetching:
                 on_progress=on_progress,
                 only_counts=only_counts,
                 bytes_per_second=rate,
+                count=count,
             )
         return Pop3Poller(
             account,
@@ -137,6 +138,7 @@ class Fetching:
             monotonic=self.clock,
             only_counts=only_counts,
             bytes_per_second=rate,
+            count=count,
         )
 
     async def ask(self, name: str, asked: list[etrn.Asked], count: ByteCount) -> None:

@@ -12,14 +12,17 @@ from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relaynode.errors import BusyError, CalledOff, DialFailed, RelaynodeError
+from relaynode.errors import BudgetSpent, BusyError, CalledOff, DialFailed, RelaynodeError
+from relaynode.links.budgets import Budgets
 from relaynode.links.hours import is_open
 from relaynode.links.line_lock import line_lock
 from relaynode.links.queuerun import QueueRun, RunResult
 from relaynode.links.recorder import Recorder
 from relaynode.links.summary import Summary
+from relaynode.links.verdict import of_error
 from relaynode.links.wish import ALL, Wish
 from relaynode.polls.poll import Poll
+from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine
@@ -58,6 +61,7 @@ class LinkRun:
         self._calling_of = calling
         self._monotonic = monotonic
         self._recorder = Recorder(parts.store.link_runs, parts.clock, monotonic)
+        self._budgets = Budgets(config.links, parts.store.link_runs, parts.clock, monotonic)
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: set[str] = set()
         self._tasks: dict[asyncio.Task[Any], str] = {}
@@ -105,13 +109,21 @@ class LinkRun:
         line = self._lines.get(link)
         return contextlib.nullcontext() if line is None else line.held(dials=dials)
 
-    async def _over(self, summary: Summary, work: Coroutine[Any, Any, T], *, is_ordered: bool) -> T:
+    async def _over(
+        self,
+        summary: Summary,
+        work: Coroutine[Any, Any, T],
+        *,
+        is_ordered: bool,
+        over_budget: bool = False,
+    ) -> T:
         """Work over a link, under its locks, that `call_off` can end, while it waits too.
 
-        Raises: BusyError, CalledOff, and what the work raises.
+        Raises: BusyError, CalledOff, BudgetSpent, and what the work raises.
         """
         link = summary.link
-        task = asyncio.ensure_future(self._locked(summary, work, is_ordered=is_ordered))
+        locked = self._locked(summary, work, is_ordered=is_ordered, over_budget=over_budget)
+        task = asyncio.ensure_future(locked)
         self._tasks[task] = link
         with contextlib.closing(work):
             try:
@@ -125,16 +137,25 @@ class LinkRun:
         return task.result()
 
     async def _locked(
-        self, summary: Summary, work: Coroutine[Any, Any, T], *, is_ordered: bool
+        self,
+        summary: Summary,
+        work: Coroutine[Any, Any, T],
+        *,
+        is_ordered: bool,
+        over_budget: bool,
     ) -> T:
         link = summary.link
         async with (
             self._locks[link],
             line_lock(self._config.spool, link, is_ordered=is_ordered),
             self._recorder.recorded(summary, is_ordered=is_ordered),
+            self._budgets.kept(summary, over_budget=over_budget),
             self._dialled(link, dials=is_ordered),
         ):
             return await work
+
+    def _summary(self, link: str) -> Summary:
+        return Summary(link, count=self._budgets.purse(link))
 
     async def run_due(
         self, link: str | None, queue_ids: Collection[str] | None = None
@@ -145,7 +166,7 @@ class LinkRun:
         that one takes new mail along.
         Raises: BusyError when another process has the link; StoreError.
         """
-        summary = Summary(link or "")
+        summary = self._summary(link) if link else Summary("")
         run = self._queue_run(
             link, summary, ALL, lambda _: None, due_only=True, queue_ids=queue_ids
         )
@@ -155,8 +176,16 @@ class LinkRun:
         if self._locks[link].locked() or not await run.has_work():
             return run.result
         summary.flush = run.result
-        result = await self._over(summary, run.run(), is_ordered=False)
-        await self._judge(link, result)
+        if problem := await self._budgets.problem(link):
+            await run.put_off(of_error(BudgetSpent(problem)))
+            return run.result
+        try:
+            result = await self._over(summary, run.run(), is_ordered=False)
+        except BudgetSpent as error:
+            run.result.problems.append(str(error))
+            return run.result
+        if not summary.count.is_closing:
+            await self._judge(link, result)
         return result
 
     async def _note_links(self, link: str) -> None:
@@ -217,14 +246,26 @@ class LinkRun:
             raise BusyError(f"a run over link {link} is under way")
         self._running.add(link)
         try:
-            summary = Summary(link)
+            summary = self._summary(link)
             work = self._run(summary, wish, on_progress)
-            return await self._over(summary, work, is_ordered=True)
+            return await self._over(summary, work, is_ordered=True, over_budget=wish.over_budget)
+        except BudgetSpent as error:
+            return await self._put_off(summary, wish, error)
         except DialFailed as error:
             summary.problems.append(str(error))
             return summary
         finally:
             self._running.discard(link)
+
+    async def _put_off(self, summary: Summary, wish: Wish, error: BudgetSpent) -> Summary:
+        """The run may not begin, or not go on: say so, and do what needs no line."""
+        summary.problems.append(str(error))
+        if wish.flush:
+            over_link = self._queue_run(summary.link, summary, wish, lambda _: None)
+            await over_link.put_off(of_error(error))
+            summary.flush.deferred += over_link.result.deferred
+            await self._queue_run(None, summary, wish, lambda _: None).run()
+        return summary
 
     async def _run(
         self, summary: Summary, wish: Wish, on_progress: Callable[[Summary], None]
@@ -251,7 +292,8 @@ class LinkRun:
             after = [_try(at_home)] + ([_try(over_link)] if wish.flush else [])
             await _all(after)
             over_link.result.is_heard |= summary.is_spoken_to
-            await self._judge(link, over_link.result)
+            if not summary.count.is_closing:
+                await self._judge(link, over_link.result)
         finally:
             summary.seconds = self._monotonic() - started
             summary.problems += at_home.result.problems
@@ -264,24 +306,25 @@ class LinkRun:
         if not any(True for _ in self._neighbours):
             return
         takes = wish.takes if wish.only else None
-        over = self._calling.over(summary.flush, summary.calls, progress)
+        over = self._calling.over(summary.flush, summary.calls, summary.count, progress)
         wanted = await self._calling.wanted(summary.link, takes=takes)
         await _all([self._calling.call(one, over, wish.takes) for one in wanted])
 
     async def due_calls(self, link: str) -> list[str]:
         """The neighbours over a link that it is time to call. Raises: StoreError."""
+        if await self._budgets.problem(link):
+            return []
         return [one.name for one in await self._calling.wanted(link, due_only=True)]
 
     async def call(self, name: str) -> Summary:
         """Call one neighbour, whatever else is under way over its link. `call_off` ends it.
 
-        Raises: CalledOff, StoreError.
+        Raises: CalledOff, BudgetSpent, StoreError.
         """
-        summary = Summary("")
         neighbour = self._calling.find(name)
         if neighbour is None:
-            return summary
-        summary.link = neighbour.link
+            return Summary("")
+        summary = self._summary(neighbour.link)
         task = asyncio.ensure_future(self._call(neighbour, summary))
         self._tasks[task] = neighbour.link
         try:
@@ -298,9 +341,10 @@ class LinkRun:
     async def _call(self, neighbour: Neighbour, summary: Summary) -> None:
         async with (
             self._recorder.recorded(summary, is_ordered=False),
+            self._budgets.kept(summary),
             self._dialled(neighbour.link, dials=False),
         ):
-            over = self._calling.over(summary.flush, summary.calls)
+            over = self._calling.over(summary.flush, summary.calls, summary.count)
             await self._calling.call(neighbour, over)
 
     def _queue_run(
@@ -315,7 +359,7 @@ class LinkRun:
     ) -> QueueRun:
         return QueueRun(
             self._parts,
-            summary.count,
+            ByteCount() if link is None else summary.count,
             takes_way=lambda way: (
                 self._parts.ways.link_of(way) == link
                 and way.kind != "neighbour"

@@ -151,6 +151,7 @@ class NeighbourMail:
     async def ended(self, job: Job, outcome: Outcome) -> None:
         """See MailFeed."""
         carried = self._carried.pop(job.job_id)
+        self._ended(carried)
         if outcome.ending is Ending.DONE:
             told = ok("accepted by UUCP", "2.0.0")
             await self._record(job, carried, told, WorkState.DONE, outcome.reason, Reason.DELIVERED)
@@ -166,6 +167,7 @@ class NeighbourMail:
     async def close(self) -> None:
         """See MailFeed."""
         for job_id, carried in self._carried.items():
+            self._ended(carried)
             await self._give_back(job_id, carried)
         self._carried.clear()
 
@@ -189,16 +191,33 @@ class NeighbourMail:
         most_bytes = await self._most_bytes() * GROUP_BATCHES
         chosen: list[_Next] = []
         size_bytes = 0
+        looked_at, passed = 0, []
         for one in self._waiting:
             if (one.way, one.grade) != (first.way, first.grade):
                 break
-            size_bytes += one.wanted.message.size_bytes
-            is_full = size_bytes > most_bytes if self._command else len(chosen) == GROUP_MESSAGES
+            message_bytes = one.wanted.message.size_bytes
+            is_full = len(chosen) == GROUP_MESSAGES
+            if self._command:
+                is_full = size_bytes + message_bytes > most_bytes
             if chosen and is_full:
                 break
+            looked_at += 1
+            if not self._run.count.takes(message_bytes):
+                passed.append(one.wanted)
+                continue
+            size_bytes += message_bytes
             chosen.append(one)
-        del self._waiting[: len(chosen)]
+        del self._waiting[:looked_at]
+        if passed:
+            await self._run.over_budget(passed, self._leg)
+            if not chosen:
+                return await self._choose(worst_grade)
         return chosen
+
+    def _ended(self, carried: _Carried) -> None:
+        if carried.way is not None:  # else another session took it
+            for _ in carried.parts:
+                self._run.count.ended()
 
     async def _most_bytes(self) -> int:
         """Of a batch."""
@@ -282,7 +301,8 @@ class NeighbourMail:
         )
         state = WorkState.FAILED if is_old else WorkState.WAITING
         told = temporary(f"{self._neighbour.name}: {reason}", "4.4.2")
-        await self._record(job, carried, told, state, reason, Reason.LINE_LOST, in_doubt=is_old)
+        code = Reason.BUDGET if self._run.count.is_closing else Reason.LINE_LOST
+        await self._record(job, carried, told, state, reason, code, in_doubt=is_old)
 
     async def _record(
         self,

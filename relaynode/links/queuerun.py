@@ -32,8 +32,10 @@ from relaynode.links.verdict import (
     counts,
     of_error,
 )
+from relaynode.mail.reason import Reason
 from relaynode.mail.status import temporary
 from relaynode.mailers.mailer import Attempt, Consignment
+from relaynode.policy.budget import OPENING_BYTES
 from relaynode.policy.expand import final_route
 from relaynode.policy.order import Urgency
 from relaynode.queue.finish import finish
@@ -71,6 +73,11 @@ ends early gives little back."""
 MAX_SESSIONS = 20
 """Sessions at a time in one run. A letter to hundreds of domains has a mail exchanger for each, and
 neither a thin line nor our memory is helped by calling all of them at once."""
+
+
+OVER_BUDGET = Tried(
+    temporary("it does not fit into what is left of the link's budget", "4.4.1"), Reason.BUDGET
+)
 
 
 @dataclass(slots=True)
@@ -159,7 +166,7 @@ class QueueRun:
     ) -> None:
         self._parts = parts
         self._ways = ways or parts.ways
-        self._count = count
+        self.count = count
         self._takes_way = takes_way
         self._takes = takes
         self._due_only = due_only
@@ -228,6 +235,16 @@ class QueueRun:
                 found[way].append(message)
         return found
 
+    async def put_off(self, tried: Tried) -> None:
+        """Try nothing: what waits goes on waiting, for that reason."""
+        for way, wanted in (await self.choose()).items():
+            await self.defer(wanted, tried, self.leg(way), is_attempt=False)
+
+    async def over_budget(self, wanted: Sequence[Wanted], leg: Leg) -> None:
+        """These do not fit into the budget, and go on waiting."""
+        self.count.passed_over(len(wanted))
+        await self.defer(wanted, OVER_BUDGET, leg, is_attempt=False)
+
     def forget(self, recipient_ids: Iterable[int]) -> None:
         """These were not tried after all: they may be chosen again."""
         self._tried.difference_update(recipient_ids)
@@ -289,9 +306,12 @@ class QueueRun:
     # --- claim and try
 
     async def _session(self, way: Way, wanted: list[Wanted]) -> None:
+        if not any(self.count.fits(one.message.size_bytes, OPENING_BYTES) for one in wanted):
+            await self.over_budget(wanted, self.leg(way))
+            return
         session = _Session(self, self._parts, way, wanted)
         try:
-            mailer = self._ways.mailer(way, self._count)
+            mailer = self._ways.mailer(way, self.count)
             async with self._sessions:
                 await mailer.deliver(session, session.report)
         except (WireError, RefusedError, ProtocolError, TableError) as error:
@@ -465,6 +485,13 @@ class _Session:
         self._group: deque[Consignment] = deque()
         self._ahead: asyncio.Task[list[Consignment]] | None = None
         self._latest: Consignment | None = None
+        self._taken: set[str] = set()
+        """What the count was asked for and has not ended: queue ids."""
+        self._passed: list[Consignment] = []
+        """What does not fit into the budget."""
+        self._has_begun = False
+        self._last_before: Consignment | None = None
+        """The latest when it was looked whether what was passed over fits after all."""
 
     def __aiter__(self) -> _Session:
         return self
@@ -477,17 +504,33 @@ class _Session:
 
     def at_hand(self) -> Consignment | None:
         """See Stocked."""
-        if not self._group:
-            return None
-        self._latest = self._group.popleft()
-        self._leg.began[self._latest.delivery.message.queue_id] = self._clock()
-        return self._latest
+        while self._group:
+            consignment = self._group.popleft()
+            if self._fits(consignment.delivery.message):
+                self._latest = consignment
+                self._leg.began[consignment.delivery.message.queue_id] = self._clock()
+                return consignment
+            self._passed.append(consignment)
+        return None
+
+    def _fits(self, message: QueuedMessage) -> bool:
+        """May it be begun? It is under way then."""
+        opening_bytes = 0 if self._has_begun else OPENING_BYTES
+        if not self._run.count.takes(message.size_bytes, opening_bytes):
+            return False
+        self._has_begun = True
+        self._taken.add(message.queue_id)
+        return True
 
     async def _stock_up(self) -> bool:
         """Claim a group, and another while the mailer sends this; False if there is no more."""
         if self._ahead is None:
             self._wanted = self._wanted or await self._run.more(self._way)
             if not self._wanted:
+                return self._looks_again()
+            if self._run.count.is_closing:
+                wanted, self._wanted = self._wanted, []
+                await self._run.over_budget(wanted, self._leg)
                 return False
             self._ahead = asyncio.create_task(self._claim_group())
         self._group.extend(await self._claimed_ahead())
@@ -518,10 +561,39 @@ class _Session:
         self._unrecorded -= ended
         for recipient_id in ended:
             self._claimed.pop(recipient_id, None)
+        for attempt in attempts:
+            self._no_longer_taken(attempt.delivery.message.queue_id)
+
+    def _no_longer_taken(self, queue_id: str) -> None:
+        if queue_id in self._taken:
+            self._taken.remove(queue_id)
+            self._run.count.ended()
+
+    def _looks_again(self) -> bool:
+        """There is nothing else: does something fit now that did not before?"""
+        if self._latest is self._last_before or not self._passed:
+            return False  # nothing has gone since
+        self._last_before = self._latest
+        self._group.extend(self._passed)
+        self._passed = []
+        return True
+
+    async def _pass_over(self) -> None:
+        """What did not fit goes on waiting; it was not tried."""
+        passed, self._passed = self._passed, []
+        self._run.count.passed_over(len(passed))
+        attempts = [
+            Attempt(one.delivery, recipient, OVER_BUDGET.status, reason=OVER_BUDGET.reason)
+            for one in passed
+            for recipient in one.delivery.recipients
+        ]
+        if attempts:
+            await self._record(attempts)
 
     async def failed(self, tried: Tried) -> None:
         """The session failed: all that it was for has had its try, or was not reached."""
         await self._claimed_ahead()
+        await self._pass_over()
         untried = await self._untried()
         if self._way.is_domain:
             # One of the many hosts that the DNS names says little of the line, whatever it is.
@@ -565,7 +637,10 @@ class _Session:
         """Nothing more is pulled; what was claimed and came to nothing is given back."""
         try:
             await self._claimed_ahead()
+            await self._pass_over()
         finally:
+            for queue_id in list(self._taken):
+                self._no_longer_taken(queue_id)
             await self.give_back()
 
     async def give_back(self) -> None:

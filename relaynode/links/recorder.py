@@ -82,6 +82,7 @@ def record(
         seconds=seconds,
         bytes_out=summary.bytes_out,
         bytes_in=summary.bytes_in,
+        overhead_bytes=summary.count.overhead_bytes,
         sent=summary.flush.delivered,
         deferred=summary.flush.deferred,
         failed=summary.flush.failed,

@@ -36,12 +36,12 @@ class Summary:
     @property
     def bytes_out(self) -> int:
         """What went out over all lines so far."""
-        return self.count.bytes_out + sum(call.record.sent_bytes for call in self.calls)
+        return self.count.bytes_out
 
     @property
     def bytes_in(self) -> int:
         """What came in."""
-        return self.count.bytes_in + sum(call.record.received_bytes for call in self.calls)
+        return self.count.bytes_in
 
     @property
     def is_spoken_to(self) -> bool:
@@ -60,6 +60,7 @@ class Summary:
             "deleted": sum(poll.deleted for poll in self.polls),
             "bytes_out": self.bytes_out,
             "bytes_in": self.bytes_in,
+            "overhead_bytes": self.count.overhead_bytes,
             "seconds": round(self.seconds, 3),
             "polls": [
                 {

@@ -17,7 +17,8 @@ What counts as an attempt, so that it ages (`queue/retry.py`):
     else did in the same run
     nobody at all did, over any other link             no: the line was not there
     we have no network; a call was not put through;    no
-    we ended the session ourselves
+    we ended the session ourselves; the budget is
+    spent
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from relaynode.queue.retry import RetryPolicy
 
 NEVER_AN_ATTEMPT: frozenset[str] = frozenset(
-    (Reason.LINK_DOWN, Reason.NO_NETWORK, Reason.CALL_FAILED, Reason.CALLED_OFF)
+    (Reason.LINK_DOWN, Reason.NO_NETWORK, Reason.CALL_FAILED, Reason.CALLED_OFF, Reason.BUDGET)
 )
 NOBODY_ANSWERED: frozenset[str] = frozenset(
     (Reason.CONNECT_TIMEOUT, Reason.NO_ROUTE, Reason.DNS_TEMPORARY, Reason.CONNECT_FAILED)
@@ -157,7 +158,8 @@ class Judge:
             tried.relay,
             tried.in_doubt,
             self.retry.next_attempt_at(attempts, now),
-            tried.host or host,
+            # The budget says nothing of the host.
+            "" if tried.reason == Reason.BUDGET else tried.host or host,
             reason=Reason.EXPIRED if is_expired else tried.code,
             is_attempt=is_attempt,
             aged_seconds=aged,

@@ -8,6 +8,7 @@ guessed from texts: codes were stored when replies came. Not here: how it is pri
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import TableError
@@ -17,12 +18,13 @@ from relaynode.policy.expand import decide
 from relaynode.queue.model import HELD_FOR, MessageState, RecipientState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from relaynode.config.loader import Config
     from relaynode.links.plan import Plan
     from relaynode.links.queuerun import RunParts
     from relaynode.links.ways import Way
+    from relaynode.policy.budget import Left
     from relaynode.policy.route import Decision
     from relaynode.queue.model import Event, QueuedMessage, QueuedRecipient
 
@@ -40,9 +42,17 @@ class _Path:
 
 
 class Why:
-    """Explains messages. `links_up`: the event links that were last said to be up."""
+    """Explains messages. `links_up`: the event links that were last said to be up. `spent`: the
+    links whose budget allows no run now."""
 
-    def __init__(self, config: Config, parts: RunParts, links_up: set[str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        parts: RunParts,
+        links_up: set[str],
+        spent: Mapping[str, Left] = MappingProxyType({}),
+    ) -> None:
+        self._spent = spent
         self._config = config
         self._parts = parts
         self._links_up = links_up
@@ -159,6 +169,8 @@ class Why:
             return Reason.TABLE_UNREADABLE
         if path.way.waits_to_be_asked:
             return Reason.WAITS_TO_BE_ASKED
+        if path.link in self._spent:
+            return Reason.BUDGET
         return Reason.LINK_DOWN if not path.is_up else _last_reason(recipient) or Reason.WAITING
 
     def _next(
@@ -175,6 +187,11 @@ class Why:
         if path.way.waits_to_be_asked:
             return {"at": None, "event": "somebody asks for it by recipient (ETRN, -qR)"}
         event = f"link {path.link} comes up" if path.link_kind not in ("", "always") else ""
+        if path.link is not None and path.link in self._spent:
+            left = self._spent[path.link]
+            begins = f"the budget of link {path.link} for the next {left.period} begins"
+            until = None if left.until is None else max(at, left.until)
+            return {"at": until, "event": f"{begins}, {event}" if event else begins}
         if not path.is_up:
             return {"at": None, "event": event}
         if path.way.kind == "neighbour":

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     MAY_HAVE_BEEN_ACCEPTED = "may-have-been-accepted"
     PROTOCOL_ERROR = "protocol-error"
     CALLED_OFF = "called-off"
+    BUDGET = "budget"
     # the session
     GREETING_REFUSED = "greeting-refused"
     HELLO_REFUSED = "hello-refused"

@@ -73,6 +73,7 @@ class Left(StrEnum):
     OVERSIZED = "larger than limit_bytes"
     UNFIT = "larger than our queue takes"
     LATER = "more than fetch_limit"
+    BUDGET = "more than the link's budget allows"
     OFFERED = "its header has come, and nobody has decided"
 
 

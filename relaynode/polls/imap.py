@@ -26,6 +26,7 @@ from relaynode.polls.imap_transfer import Transfer
 from relaynode.polls.marks import Marks
 from relaynode.polls.notice import Notices
 from relaynode.queue.servers import KnownServer
+from relaynode.wire.meter import NO_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from relaynode.queue.partials import Partials
     from relaynode.queue.store import Store
     from relaynode.sources.intake import Intake
+    from relaynode.wire.meter import ByteCount
 
 COMPRESS_BYTES = 16 * 1024
 """COMPRESS that was not asked for with the login costs a flight: for less it is not worth it."""
@@ -53,7 +55,7 @@ class ImapPoller:
     """Visits one account. `clock`: epoch seconds. `on_progress`: called when figures change.
 
     `only_counts`: look, and fetch and delete nothing. `bytes_per_second`: of the line; 0 if that is
-    not known.
+    not known. `count`: asked before a message is.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class ImapPoller:
         on_progress: Callable[[Poll], None] = lambda poll: None,
         only_counts: bool = False,
         bytes_per_second: float = 0.0,
+        count: ByteCount = NO_LIMIT,
     ) -> None:
         self._account = account
         self._wishes = wishes
@@ -78,6 +81,7 @@ class ImapPoller:
         self._on_progress = on_progress
         self._only_counts = only_counts
         self._bytes_per_second = bytes_per_second
+        self._count = count
 
     async def poll(self, result: Poll) -> None:
         """Fetch all that is new; `result` is kept up to date and stays true if this raises.
@@ -178,6 +182,7 @@ class _Visit:
                 poller._bytes_per_second,
             ),
             is_last=is_last,
+            count=poller._count,
         )
         transfer.plan(choice)
         self.large += [(folder.mark_of(one.key), one.size_bytes) for one in transfer.large]

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 from relaynode.errors import RemoteProtocolError
 from relaynode.imap import events as imap
 from relaynode.mail.lines import ToCrlf
+from relaynode.polls.choice import Left
 from relaynode.polls.imap_removal import Removal
 from relaynode.sources.intake import Rejected
+from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,8 @@ MAX_HEADER_BYTES = 256 * 1024
 
 @dataclass(slots=True)
 class Transfer:
-    """`is_last`: the session ends with this folder. `on_progress`: the figures have changed."""
+    """`is_last`: the session ends with this folder. `on_progress`: the figures have changed.
+    `count`: asked before a message is."""
 
     folder: Folder
     fetched: Fetched
@@ -59,10 +62,13 @@ class Transfer:
     removal: Removal
     notices: Notices
     is_last: bool = True
+    count: ByteCount = field(default_factory=ByteCount)
     headers: deque[int] = field(default_factory=deque)
     small: deque[Waiting[int]] = field(default_factory=deque)
     large: deque[Waiting[int]] = field(default_factory=deque)
     asked: dict[int, int] = field(default_factory=dict)
+    taken: set[int] = field(default_factory=set)
+    """What `count` was asked for and has not ended: UIDs."""
     offered: set[int] = field(default_factory=set)
     commands: dict[str, set[int]] = field(default_factory=dict)
     parts: dict[int, Partial] = field(default_factory=dict)
@@ -100,6 +106,8 @@ class Transfer:
 
     def discard(self) -> None:
         """Nothing more will come: keep what is of use at the next visit."""
+        for uid in list(self.taken):
+            self._is_over(uid)
         for part in self.parts.values():
             part.close()
         self.parts.clear()
@@ -147,15 +155,39 @@ class Transfer:
             if uids and self.small[0].key < uids[-1]:
                 break  # servers answer in their own order: the smaller ones shall not wait
             one = self.small.popleft()
+            if not self._takes(one.key, one.size_bytes):
+                continue
             uids.append(one.key)
             self.asked[one.key] = one.size_bytes
             size_bytes += one.size_bytes
-        self.commands[self.folder.session.client.fetch(uids)] = set(uids)
+        if uids:
+            self.commands[self.folder.session.client.fetch(uids)] = set(uids)
+
+    def _takes(self, uid: int, size_bytes: int) -> bool:
+        """May so much of a message be asked for? Else it stays there."""
+        if self.count.takes(size_bytes, is_inward=True):
+            self.taken.add(uid)
+            return True
+        self.count.passed_over(1)
+        left = self.result.left
+        left[Left.BUDGET] = left.get(Left.BUDGET, 0) + 1
+        return False
+
+    def _is_over(self, uid: int) -> None:
+        """It is asked for no more."""
+        self.asked.pop(uid, None)
+        if uid in self.taken:
+            self.taken.remove(uid)
+            self.count.ended(is_inward=True)
 
     def _ask_large(self, one: Waiting[int]) -> None:
         part = self.partials.open(
             self.fetched.account.name, self.folder.mark_of(one.key), one.size_bytes
         )
+        if not self._takes(one.key, max(one.size_bytes - (part.size_bytes if part else 0), 0)):
+            if part is not None:
+                part.close()
+            return
         if part is None:  # another visit has it open: do without
             self.asked[one.key] = one.size_bytes
             self.commands[self.folder.session.client.fetch([one.key])] = {one.key}
@@ -274,7 +306,7 @@ class Transfer:
         if part is not None and uid in self.asked and part.size_bytes:
             await self._commit_part(uid, part)
         else:
-            self.asked.pop(uid, None)
+            self._is_over(uid)
 
     async def _commit_part(self, uid: int, part: Partial) -> None:
         collector = self.fetched.collector()
@@ -296,7 +328,7 @@ class Transfer:
 
     async def _commit(self, uid: int, collector: Collector) -> bool:
         """Queue the message and mark it in one transaction; only then may it be deleted."""
-        self.asked.pop(uid, None)
+        self._is_over(uid)
         size_bytes = collector.size_bytes
         try:
             is_new = await self.fetched.queue(
@@ -337,7 +369,7 @@ class Transfer:
             if any(uid in others for others in self.commands.values()):
                 continue  # the rest of it was asked for
             # It was not sent: somebody has deleted it meanwhile, or the server cannot read it.
-            del self.asked[uid]
+            self._is_over(uid)
             if (part := self.parts.pop(uid, None)) is not None:
                 part.close()
             if isinstance(event, imap.Refused):

@@ -32,6 +32,7 @@ from relaynode.pop3.states import State
 from relaynode.queue.mailboxes import MailboxState
 from relaynode.queue.servers import KnownServer
 from relaynode.sources.intake import Rejected
+from relaynode.wire.meter import NO_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from relaynode.polls.poll import Poll
     from relaynode.queue.store import Store
     from relaynode.sources.intake import Collector, Intake
+    from relaynode.wire.meter import ByteCount
 
 WINDOW_BYTES = 64 * 1024
 """Content asked for ahead: fills a line of 64 KiB per round trip."""
@@ -56,7 +58,8 @@ class Pop3Poller:
     """Visits one account. `on_progress` is called whenever the poll's figures have changed.
 
     `clock`: epoch seconds; `monotonic`: seconds for measuring. `only_counts`: look, and fetch and
-    delete nothing. `bytes_per_second`: of the line, if it is known without measuring.
+    delete nothing. `bytes_per_second`: of the line, if it is known without measuring. `count`:
+    asked before a message is.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Pop3Poller:
         monotonic: Callable[[], float] = time.monotonic,
         only_counts: bool = False,
         bytes_per_second: float = 0.0,
+        count: ByteCount = NO_LIMIT,
     ) -> None:
         self._account = account
         self._store = store
@@ -79,6 +83,7 @@ class Pop3Poller:
         self._monotonic = monotonic
         self._only_counts = only_counts
         self._bytes_per_second = bytes_per_second
+        self._count = count
 
     async def poll(self, result: Poll) -> None:
         """Fetch all that is new; `result` is kept up to date and stays true if this raises.
@@ -262,11 +267,27 @@ class _Visit:
             self.wanted and client.outstanding < limit and self._has_room() and not self._is_full()
         ):
             number = self.wanted.popleft()
-            self.asked[number] = self.listing.sizes.get(number, 0)
+            size_bytes = self.listing.sizes.get(number, 0)
+            if not self.poller._count.takes(size_bytes, is_inward=True):
+                self._leave(number, Left.BUDGET)
+                continue
+            self.asked[number] = size_bytes
             client.retr(number)
         has_more = bool(self.stale or self.wanted)
         self.comes_again = has_more and self._is_full()
         return (has_more and not self.comes_again) or bool(self.headers)
+
+    def _leave(self, number: int, why: Left) -> None:
+        """It stays there after all."""
+        self.poller._count.passed_over(1)
+        self.choice.left.append((Waiting(number, self.listing.sizes.get(number, 0)), why))
+        self.result.left[why] = self.result.left.get(why, 0) + 1
+
+    def _is_over(self, number: int) -> None:
+        """It is asked for no more."""
+        was_asked = self.asked.pop(number, None) is not None
+        if was_asked and not self._is_header(number):
+            self.poller._count.ended(is_inward=True)
 
     def _has_room(self) -> bool:
         return len(self.asked) < MIN_WINDOW_MESSAGES or sum(self.asked.values()) < WINDOW_BYTES
@@ -324,7 +345,7 @@ class _Visit:
             )
 
     async def _end(self, number: int) -> None:
-        self.asked.pop(number, None)
+        self._is_over(number)
         if self.header is not None:
             header, self.header = bytes(self.header), None
             await self._offer(number, header)
@@ -373,7 +394,7 @@ class _Visit:
         if event.number is None:
             return
         if event.command != "DELE":
-            self.asked.pop(event.number, None)
+            self._is_over(event.number)
         if event.command == "TOP" and not event.status.text.startswith("["):
             await self._offer(event.number, b"")  # it has no TOP: tell of the size at least
             return
@@ -422,6 +443,7 @@ class _Visit:
             or wishes.fetch_all
             or wishes.flush
             or self.choice.left_for(Left.LATER)
+            or self.choice.left_for(Left.BUDGET)
         )
         if has_more_to_do or not wishes.keep:
             return replace(self.state, count=0, total_bytes=0, last_uid="", listed_at=0.0)
@@ -435,7 +457,9 @@ class _Visit:
         )
 
     def discard(self) -> None:
-        """Forget a message that did not come whole."""
+        """Forget what did not come whole."""
+        for number in list(self.asked):
+            self._is_over(number)
         if self.collector is not None:
             self.collector.discard()
             self.collector = None

@@ -19,7 +19,8 @@ class LinkRunRecord:
     """One run over a link.
 
     `began_at`: epoch seconds. `is_ordered`: a hook, a timetable or a person asked for it; else it
-    took mail that was due. Bytes are those of our streams. `sent`, `deferred` and `failed` count
+    took mail that was due. Bytes are those of our streams; `overhead_bytes`: what an interface's
+    counters have besides. `sent`, `deferred` and `failed` count
     recipients, `received` and `deleted` messages of accounts. `ended`: "done", or why it stopped
     early; "" while it goes on, and for ever if it was killed. `problems`: as its summary has them.
     `bytes_per_second` (out), `round_trip_seconds`: of the line, where that was seen.
@@ -40,6 +41,7 @@ class LinkRunRecord:
     problems: tuple[str, ...] = ()
     bytes_per_second: float | None = None
     round_trip_seconds: float | None = None
+    overhead_bytes: int = 0
 
 
 class LinkRuns(Protocol):
@@ -106,8 +108,9 @@ class MemoryLinkRuns:
 
 _COLUMNS = (
     "link, began_at, is_ordered, seconds, bytes_out, bytes_in, sent, deferred, failed, received,"
-    " deleted, ended, problems, bytes_per_second, round_trip_seconds"
+    " deleted, ended, problems, bytes_per_second, round_trip_seconds, overhead_bytes"
 )
+
 
 _PROBLEMS = _COLUMNS.split(", ").index("problems")
 
@@ -178,6 +181,7 @@ def _row(run: LinkRunRecord) -> tuple[Any, ...]:
         *(run.link, run.began_at, run.is_ordered, run.seconds, run.bytes_out, run.bytes_in),
         *(run.sent, run.deferred, run.failed, run.received, run.deleted, run.ended),
         *(json.dumps(run.problems), run.bytes_per_second, run.round_trip_seconds),
+        run.overhead_bytes,
     )
 
 

@@ -345,4 +345,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     _MORE_OF_SEEN,
     LINK_TURNS,
     LINK_DIALS,
+    # What an interface's counters have besides the bytes of our streams.
+    ("ALTER TABLE link_run ADD COLUMN overhead_bytes INTEGER NOT NULL DEFAULT 0",),
 )

@@ -27,6 +27,7 @@ from relaynode.uucp.events import FileMoved, LogLine
 from relaynode.uucp.handshake import CalledSettings, CallerSettings
 from relaynode.uucp.protocols import Connection, known, make_ready, usual_protocols
 from relaynode.uucp.session import SessionSettings
+from relaynode.wire.metered import MeteredStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from relaynode.uucico.mail_feed import MailFeed
     from relaynode.uucico.post import Post
     from relaynode.uucp.events import CallEvent
+    from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 
 log = logging.getLogger("relaynode.uucico")
@@ -106,12 +108,14 @@ class Calls:
         mail: MailFeed | None = None,
         opening: asyncio.Task[Stream] | None = None,
         on_begun: Callable[[Record], None] = lambda _: None,
+        count: ByteCount | None = None,
     ) -> Record:
         """Call a neighbour, by one way after the other, until one of them leads to it.
 
         `has_patience`: not before the wait is over that followed the last call. `mail`: instead of
         the desk's. `opening`: the line of the first way, which somebody has begun to open.
-        `on_begun`: given the record of each conversation, which is kept up to date. Raises:
+        `on_begun`: given the record of each conversation, which is kept up to date. `count`: told
+        of its bytes, and asked whether they may cross. Raises:
         ConnectFailed if there is no such neighbour, no way to it, or it is too early; BusyError if
         there is a session with it; StoreError.
         """
@@ -133,7 +137,9 @@ class Calls:
                 if grade is not None:
                     async with self._port(way):
                         opened = opening if way is neighbour.ways[0] else None
-                        record = await self._by(neighbour, way, grade, mail, opened, on_begun)
+                        record = await self._by(
+                            neighbour, way, grade, mail, opened, on_begun, count
+                        )
                     if record.protocol or record.status is Status.COMPLETE:
                         break
         finally:
@@ -183,6 +189,7 @@ class Calls:
         mail: MailFeed | None,
         opening: asyncio.Task[Stream] | None,
         on_begun: Callable[[Record], None],
+        count: ByteCount | None,
     ) -> Record:
         desk, name = self._desk, neighbour.name
         self._say(name, "", f"Calling system {name} ({way.call})")
@@ -195,6 +202,8 @@ class Calls:
         except WireError as error:
             record.reason = error.reason if isinstance(way.call, TcpCall | TlsCall) else ""
             return self._failed(record, Status.DIAL_FAILED, str(error))
+        if count is not None:
+            stream = MeteredStream(stream, count)
         bell = _Bell()
         terms = self._session_terms(name, way.terms, grade, is_caller=True)
         work = await self._open_work(terms, bell, mail or desk.mail_for(neighbour))

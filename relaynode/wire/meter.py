@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Protocol
 
 ENOUGH_BYTES = 4096
 """What must have arrived before a rate is one: less is in a modem's buffer before it is sent."""
@@ -78,15 +79,19 @@ class LineFigures:
         return size / busy if size >= ENOUGH_BYTES and busy > 0 else None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class ByteCount:
     """Bytes that crossed a line's streams, without what TCP and IP add.
 
+    Streams tell it of each byte, and ask it whether the next may cross; whoever hands out messages
+    asks whether one more is wise. This one allows everything; see links/purse.py for one that does
+    not. `overhead_bytes`: what crossed the line besides, as far as that is counted.
     `line`: what the streams' users have seen of the line.
     """
 
     bytes_out: int = 0
     bytes_in: int = 0
+    overhead_bytes: int = 0
     line: LineFigures = field(default_factory=LineFigures)
 
     def sent(self, size: int) -> None:
@@ -96,6 +101,51 @@ class ByteCount:
     def received(self, size: int) -> None:
         """`size` bytes came from the line."""
         self.bytes_in += size
+
+    # --- what streams ask
+
+    def opened(self, line: MeteredLine) -> None:
+        """A line that is counted here: it may have to end at once."""
+
+    def room_bytes(self, size: int) -> int:
+        """How many of `size` bytes may be sent."""
+        return size
+
+    def check(self) -> None:
+        """Raises: BudgetSpent when no byte may cross any more."""
+
+    # --- what those ask who hand out messages
+
+    @property
+    def is_closing(self) -> bool:
+        """Is nothing to be begun any more, however small?"""
+        return False
+
+    def fits(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
+        """Would `takes` take it?"""
+        return True
+
+    def takes(self, size: int, opening_bytes: float = 0.0, *, is_inward: bool = False) -> bool:
+        """May a message of that size be begun, behind `opening_bytes` that its session needs? If
+        so, it is under way until `ended`. `is_inward`: it comes."""
+        return True
+
+    def ended(self, *, is_inward: bool = False) -> None:
+        """One that was taken is under way no more."""
+
+    def passed_over(self, messages: int) -> None:
+        """So many were not taken, and wait for another time."""
+
+
+class MeteredLine(Protocol):
+    """What is asked of a line that is counted: see Stream."""
+
+    def abort(self) -> None: ...
+    def backlog(self) -> int: ...
+
+
+NO_LIMIT = ByteCount()
+"""For those who need none: it is told of nothing."""
 
 
 @dataclass(frozen=True, slots=True)

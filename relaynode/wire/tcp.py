@@ -59,8 +59,10 @@ async def connect(
 
     `version`: only those of IPv4 or IPv6, or 0. `name`: what the host is called, if `host` is an
     address. `sources`: our own addresses to call from, the one that is of the same kind.
-    Raises: ConnectFailed (refused, unreachable, unknown name, `timeout` seconds over).
+    Raises: ConnectFailed (refused, unreachable, unknown name, `timeout` seconds over), BudgetSpent.
     """
+    if count is not None:
+        count.check()
     what = f"{name} [{host}]:{port}" if name and name != host else f"{host}:{port}"
     try:
         async with asyncio.timeout(timeout):
@@ -110,6 +112,8 @@ class TcpStream:
         self.address = _address(self._told("peername"))
         self.peer = f"{name} [{self.address}]" if name else f"[{self.address}]"
         connection.transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        if count is not None:
+            count.opened(self)
 
     def _told(self, what: str) -> Any:
         return self._connection.transport.get_extra_info(what)
@@ -122,6 +126,7 @@ class TcpStream:
             raise TimedOut(f"{self.peer}: silent for {timeout:g} s") from None
         if self._count is not None:
             self._count.received(len(data))
+            self._count.check()
         if not data and self._connection.lost_with is not None:
             lost_with = self._connection.lost_with
             raise LineLost(f"{self.peer}: {_reason(lost_with)}") from lost_with
@@ -131,14 +136,19 @@ class TcpStream:
         """See Stream."""
         if not data:
             return
-        connection = self._connection
+        connection, count = self._connection, self._count
+        if count is not None:
+            data = data[: count.room_bytes(len(data))]
         try:
             connection.transport.write(data)
-            if self._count is not None:
-                self._count.sent(len(data))
+            if count is not None:
+                count.sent(len(data))
+                count.check()
             if connection.is_crowded:
                 await connection.room(timeout)
         except (OSError, RuntimeError) as error:  # RuntimeError: the transport is closed already
+            if count is not None:
+                count.check()  # it was ended because nothing may cross any more
             if _is_ours(error):
                 raise TimedOut(f"{self.peer}: took nothing for {timeout:g} s") from None
             raise LineLost(f"{self.peer}: {_reason(connection.lost_with or error)}") from error

@@ -86,3 +86,29 @@ def test_a_picture_that_cannot_be_written_is_named(node, capsys, tmp_path):
 
 def test_days_have_a_bound(node, capsys):
     assert main.main(["--config", str(node.path), "links", "--plot", "--days", "0"]) == 64
+
+
+def test_it_shows_what_is_left_of_budgets_and_what_runs_cost(tmp_path, capsys):
+    made = TestNode(
+        tmp_path,
+        "[link.isp]\nbudget_minutes_per_day = 30\nbudget_megabytes_per_month = 5\n"
+        "cost_per_minute = 0.5\nbilling_seconds = 60\n",
+    )
+
+    async def fill():
+        opened = made.open()
+        run = LinkRunRecord("isp", time.time(), seconds=90, bytes_in=10**6, ended="done")
+        await opened.store.link_runs.begin(run)
+        await opened.close()
+
+    asyncio.run(fill())
+    lines = shown(made, capsys).splitlines()
+    assert lines[2].endswith("  cost 1.00; done")
+    assert lines[3].endswith(", cost 1.00")
+    assert lines[5].startswith("  left for a day: 28.50 of 30.00 min, until 20")
+    assert lines[6].startswith("  left for a month: 4.00 of 5.00 MB, until 20")
+    (isp,) = json.loads(shown(made, capsys, "isp", "--json"))
+    day, month = isp["budget"]
+    assert (day["seconds"], day["seconds_left"], day["size_bytes"]) == (1800, 1710, None)
+    assert (month["period"], month["size_bytes_left"]) == ("month", 4 * 10**6)
+    assert (isp["runs"][0]["money"], isp["today"]["money"]) == (1.0, 1.0)

@@ -233,6 +233,27 @@ def test_the_first_smart_host_is_the_default(write):
     assert load(write(f'{text}[node]\nsmart_host = "two"\n')).default_smart_host == "two"
 
 
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("budget_minutes_per_day = 0", "budget_minutes_per_day: wants a number > 0"),
+        ('budget_megabytes_per_month = "5"', "budget_megabytes_per_month: "),
+        ("cost_per_call = -1", "cost_per_call: wants a number >= 0"),
+        ("billing_seconds = 0", "billing_seconds: wants a whole number >= 1"),
+        ('interface = "../ppp0"', "interface: "),
+        (
+            "budget_money_per_day = 2",
+            "budget_money_per_day: nothing costs any; add cost_per_m",
+        ),
+    ],
+)
+def test_a_mistake_about_a_budget_is_named(write, key, problem):
+    with pytest.raises(ConfigError) as caught:
+        load(write(f"[link.isp]\n{key}\n"))
+    (found,) = caught.value.problems
+    assert str(found).partition(":2: ")[2].removeprefix("link.isp.").startswith(problem)
+
+
 def test_the_default_link_may_be_described(write):
     config = load(write('[link.default]\nkind = "event"\n'))
     assert config.links == {DEFAULT_LINK: schema.LinkSection(kind="event")}

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nodes import TestNode
+from relaynode.links.calling import CallRun
 from relaynode.links.neighbour_mail import (
     LEAST_BATCH_BYTES,
     MOST_BATCH_BYTES,
@@ -13,9 +14,12 @@ from relaynode.links.neighbour_mail import (
     suitable_batch_bytes,
     tried_to_call,
 )
+from relaynode.links.purse import Purse
+from relaynode.links.queuerun import RunResult
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers import uucp_form
 from relaynode.policy import rewrite
+from relaynode.policy.budget import Room
 from relaynode.queue.content import Content
 from relaynode.queue.memory import MemoryStore
 from relaynode.queue.model import NewMessage, RecipientState, Verb
@@ -184,6 +188,30 @@ def test_mail_of_a_worse_grade_than_the_hour_allows_stays(tmp_path):
     assert "eve" in claimed.job.command
     assert play.more("C") == []
     assert len(play.more()) == 1
+
+
+def test_mail_that_does_not_fit_into_the_budget_waits_and_smaller_mail_goes(tmp_path):
+    play = Play(tmp_path)
+    purse = Purse()
+    purse.begin(Room(size_bytes=5000))
+    neighbour = play.node.neighbours.find("beta")
+    over = CallRun(RunResult(), count=purse)
+    play.mail = play.node.links._calling.mail_for(
+        neighbour, play.node.links._calling._run(neighbour, over)
+    )
+    play.queue(
+        message("A", "a@beta.example", size=9000),
+        message("B", "b@beta.example", size=100),
+        message("C", "c@beta.example", size=2000),
+    )
+    found = play.more()
+    assert len(found) == 2
+    assert play.more() == []
+    for one in found:
+        play.ended(one)
+    waiting = play.states()["a@beta.example"]
+    assert (waiting.reason, waiting.attempts, waiting.claim) == ("budget", 0, None)
+    assert (purse.passed, purse.till.out.under_way) == (1, 0)
 
 
 def test_what_came_meanwhile_goes_in_the_same_session_in_its_place(tmp_path):
