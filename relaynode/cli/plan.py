@@ -67,7 +67,15 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"  {name}: asked to send what it has for us"
     for name in plan.strangers:
         yield f"  {name}: not met before, taken to be like most"
-    yield f"  in all: {_seconds(plan.seconds)}, {plan.bytes_out:,} bytes out, {plan.bytes_in:,} in"
+    if left := [one for one in plan.mails if not one.fits]:
+        yield f"  {_many(len(left), 'mail')} would stay: the budget has no room"
+    if plan.refusal:
+        yield f"  no run may begin now: {plan.refusal}"
+    money = "" if plan.money is None else f", cost {plan.money:,.2f}"
+    yield (
+        f"  in all: {_seconds(plan.seconds)}, {plan.bytes_out:,} bytes out, {plan.bytes_in:,} in"
+        f"{money}"
+    )
 
 
 def _line(line: KnownLine) -> str:
@@ -81,6 +89,8 @@ def _line(line: KnownLine) -> str:
 
 def _mail(mail: PlannedMail) -> str:
     ends = "" if mail.moment is None else _seconds(mail.moment.ends)
+    if not mail.fits:
+        ends = "stays"
     first, *others = mail.recipients
     more = f" and {len(others)} more" if others else ""
     return (

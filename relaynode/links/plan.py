@@ -9,11 +9,13 @@ in mailboxes and at neighbours, is not known, but for what was said of it before
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import RelaynodeError
 from relaynode.links.known_line import KnownLine, known_line
 from relaynode.links.next_hops import USUAL_PORTS
+from relaynode.links.plan_budget import fitting, price, refusal, room_of
 from relaynode.links.queuerun import QueueRun
 from relaynode.links.ways import Way
 from relaynode.mailers.mailer import Consignment
@@ -57,7 +59,7 @@ LATELY_RUNS = 10
 @dataclass(slots=True)
 class PlannedMail:
     """A message on one way. `bytes_out`: with its commands. `moment`: seconds since the link is up;
-    None where the line's rate is not known."""
+    None where the line's rate is not known. `fits`: does the budget let it go?"""
 
     queue_id: str
     grade: str
@@ -66,6 +68,7 @@ class PlannedMail:
     recipients: tuple[str, ...]
     bytes_out: int
     moment: Moment | None = None
+    fits: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -76,6 +79,7 @@ class PlannedMail:
             "way": self.way,
             "recipients": list(self.recipients),
             "bytes_out": self.bytes_out,
+            "fits": self.fits,
             "begins_seconds": None if self.moment is None else round(self.moment.begins, 3),
             "ends_seconds": None if self.moment is None else round(self.moment.ends, 3),
         }
@@ -104,7 +108,8 @@ class PlannedVisit:
 class Plan:
     """A link-up now. `mails`: in the order in which they leave. `calls`: UUCP neighbours with the
     jobs that wait for them. `seconds`: None while the line's rate is not known. `lately_in`: bytes
-    that came in over a run of late, with what nobody can plan."""
+    that came in over a run of late, with what nobody can plan. `money`: by the tariff, None where
+    there is none or the rate is not known. `refusal`: why the budget allows no run now, or ""."""
 
     link: str
     line: KnownLine
@@ -117,6 +122,8 @@ class Plan:
     bytes_in: int = 0
     seconds: float | None = None
     lately_in: int | None = None
+    money: float | None = None
+    refusal: str = ""
 
     def moment_of(self, queue_id: str, address: str) -> Moment | None:
         """When a recipient's mail would go."""
@@ -139,6 +146,8 @@ class Plan:
             "bytes_in": self.bytes_in,
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "lately_in": self.lately_in,
+            "money": None if self.money is None else round(self.money, 4),
+            "refusal": self.refusal,
         }
 
 
@@ -163,7 +172,8 @@ class Planner:
             for name, section in self._config.file.etrn.items()
             if self._config.link_of(section) == link
         ]
-        self._play(plan, sessions)
+        await self._keep_budget(plan, sessions)
+        self._play(plan, [] if plan.refusal else sessions)
         runs = [one for one in await store.link_runs.last(LATELY_RUNS, link) if one.is_ordered]
         if runs and plan.visits:
             plan.lately_in = sum(one.bytes_in for one in runs) // len(runs)
@@ -180,6 +190,22 @@ class Planner:
         )
         return await run.choose()
 
+    async def _keep_budget(self, plan: Plan, sessions: Sequence[Session]) -> None:
+        """Mail that does not fit stays here."""
+        section = self._config.links[plan.link]
+        runs = self._parts.store.link_runs
+        room = await room_of(plan.link, section, runs, self._parts.clock())
+        plan.refusal = refusal(room)
+        taken: set[object] = set()
+        planned = 0.0
+        for session in sessions:
+            if isinstance(session, SmtpSession | Call):
+                session.letters = fitting(room, plan.line.line, planned, session.letters)
+                planned += sum(one.content_bytes for one in session.letters)
+                taken.update(one.key for one in session.letters)
+        for mail in plan.mails:
+            mail.fits = not plan.refusal and (mail.queue_id, mail.way) in taken
+
     def _play(self, plan: Plan, sessions: Sequence[Session]) -> None:
         """Without a rate there are still bytes: they do not depend on it."""
         line = plan.line.line
@@ -188,9 +214,11 @@ class Planner:
         if line is None:
             return
         plan.seconds = played.seconds
+        section = self._config.links[plan.link]
+        plan.money = price(section, played.seconds, played.bytes_up + played.bytes_down)
         for mail in plan.mails:
             mail.moment = played.moments.get((mail.queue_id, mail.way))
-        plan.mails.sort(key=lambda one: one.moment.ends if one.moment else 0.0)
+        plan.mails.sort(key=lambda one: one.moment.ends if one.moment else inf)
 
     # --- mail
 

@@ -219,3 +219,35 @@ def test_whoever_is_planned_for_is_not_routed_otherwise_afterwards(tmp_path, cap
     play.do(known, THREE)
     found = json.loads(play.said(capsys, "why", "user@bsd.home", "--json"))
     assert [one["recipients"][0]["link"]["is_up"] for one in found] == [False] * 3
+
+
+def test_what_it_costs_is_told_by_the_tariff(tmp_path, capsys):
+    costs = "cost_per_minute = 0.6\ncost_per_megabyte = 2.0\ncost_per_call = 0.1\n"
+    play = Play(tmp_path, keys=CONFIGURED + "\n" + costs)
+    plan = play.plan(known, THREE)
+    size = plan.bytes_out + plan.bytes_in
+    assert plan.money == pytest.approx(0.1 + plan.seconds / 100 + size / 500_000, abs=0.011)
+    assert f", cost {plan.money:.2f}" in play.said(capsys, "plan")
+    assert Play(tmp_path / "free").plan(known, THREE).money is None
+
+
+def test_mail_that_the_budget_has_no_room_for_stays_and_smaller_mail_goes(tmp_path, capsys):
+    budget = "budget_megabytes_per_session = 0.008\n"
+    play = Play(tmp_path, keys=CONFIGURED + "\n" + budget)
+    plan = play.plan(known, queued(mail("large", 9000), mail("urgent", 9000, "A"), mail("b", 900)))
+    assert {one.queue_id: one.fits for one in plan.mails} == {
+        "b": True,
+        "large": False,
+        "urgent": False,
+    }
+    assert plan.bytes_out < 2000
+    assert "2 mails would stay: the budget has no room" in play.said(capsys, "plan")
+
+
+def test_a_budget_that_is_used_up_allows_no_run(tmp_path, capsys):
+    play = Play(tmp_path, keys=CONFIGURED + "\nbudget_minutes_per_day = 1\n")
+    used = LinkRunRecord("isp", NOW, seconds=60.0, ended="done")
+    plan = play.plan(known, THREE, lambda node: node.store.link_runs.begin(used))
+    assert plan.refusal
+    assert (plan.bytes_out, plan.seconds) == (0, 0.0)
+    assert not any(one.fits for one in plan.mails)
