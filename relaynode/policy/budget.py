@@ -91,7 +91,7 @@ class Tariff:
         rest = money - self.cost(0.0, size_bytes)
         if rest < 0:
             return 0.0
-        if self.per_minute <= 0:
+        if self.per_minute <= 0 or rest == math.inf:
             return math.inf
         return math.floor(rest / self.per_minute * 60 / self.step_seconds + 1e-9) * (
             self.step_seconds

@@ -1,5 +1,6 @@
 """Limits, tariffs and what is left, by the calendar of the place."""
 
+import math
 import random
 from dataclasses import replace
 from datetime import datetime
@@ -159,3 +160,8 @@ def test_a_run_that_was_not_begun_is_no_call():
 
 def test_the_run_lasts_as_long_as_its_busier_direction():
     assert not fits(Room(seconds=100), Pace(0, 0, 0, 1000, 0, busy_seconds=90), 10)
+
+
+def test_time_that_costs_has_no_end_where_money_has_none():
+    tariff = Tariff(per_minute=0.5)
+    assert tariff.seconds_for(math.inf, 1000.0) == math.inf
