@@ -62,6 +62,7 @@ _MAILBOX_KEYS = (
     "fetch_all",
     "flush",
     "limit_bytes",
+    "flush_oversized",
     "fetch_limit",
     "expunge",
     "delete_after_days",
@@ -499,6 +500,9 @@ class _Checker:
             if getattr(account, key) and not account.keep:
                 text = f"{key} means nothing without keep = true: all that was fetched is deleted"
                 self._problem((*place, key), text, "take it away, or write keep = true")
+        if account.flush_oversized and not account.limit_bytes:
+            text = "flush_oversized means nothing without limit_bytes"
+            self._problem((*place, "flush_oversized"), text, "take it away, or write limit_bytes")
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")

@@ -232,6 +232,7 @@ class Fetching:
             fetch_all=section.fetch_all,
             flush=section.flush,
             limit_bytes=section.limit_bytes,
+            flush_oversized=section.flush_oversized,
             fetch_limit=section.fetch_limit,
             delete_after_days=section.delete_after_days,
             header_first_bytes=header_first_bytes,

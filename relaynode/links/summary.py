@@ -73,6 +73,7 @@ class Summary:
                     "offered": poll.offered,
                     "left": poll.left,
                     "in_mailbox": poll.in_mailbox,
+                    "mailbox_bytes": poll.mailbox_bytes,
                 }
                 for poll in self.polls
             ],

@@ -12,6 +12,7 @@ class Poll:
 
     `known_again`: fetched, and seen to be here already. `offered`: only the header came. `left`:
     what stays there, by the reason (choice.py, `Left`). `in_mailbox`: all that there was.
+    `mailbox_bytes`: the size of all of it; 0 if that is not known.
     """
 
     account: str
@@ -24,6 +25,7 @@ class Poll:
     offered: int = 0
     left: dict[str, int] = field(default_factory=dict)
     in_mailbox: int = 0
+    mailbox_bytes: int = 0
     problems: list[str] = field(default_factory=list)
     reason: str = ""
 

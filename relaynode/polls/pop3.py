@@ -229,6 +229,7 @@ class _Visit:
         result.waiting = result.fetched + len(choice.fetch)
         result.waiting_bytes = result.fetched_bytes + choice.fetch_bytes
         result.in_mailbox = self.listing.count
+        result.mailbox_bytes = self.listing.total_bytes
         result.left = dict(Counter(str(why) for _, why in choice.left))
 
     # --- fetching

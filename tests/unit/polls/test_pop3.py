@@ -122,6 +122,19 @@ def test_apop_hides_the_password_where_nothing_better_does(tmp_path, can):
     assert any(line.startswith("APOP") for line in again) is can
 
 
+@pytest.mark.parametrize("has_apop", [True, False])
+def test_where_apop_is_asked_for_by_its_name_the_password_is_never_shown(tmp_path, has_apop):
+    async def scenario(home):
+        home.login.mechanisms = ("APOP",)
+        await home.visit()
+        return home.problem, home.box.said
+
+    problem, said = play(tmp_path, scenario, mailbox(1, has_apop=has_apop))
+    assert (problem is None) is has_apop
+    assert any(line.startswith("APOP ann ") for line in said) is has_apop
+    assert "PASS secret" not in said
+
+
 @pytest.mark.parametrize("password", ["secret", "other"])
 def test_the_listings_go_along_with_the_last_word_of_a_login_that_hides_the_password(
     tmp_path, password
