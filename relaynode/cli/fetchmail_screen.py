@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from relaynode.cli.progress import Screen
-from relaynode.polls.choice import Left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,9 +40,6 @@ _CODES = {
     "refused": 7,
 }
 """fetchmail's exit codes by our reasons (mail/reason.py)."""
-
-_NEW = (Left.OVERSIZED, Left.UNFIT, Left.LATER, Left.OFFERED)
-"""Why a message stays that nobody has seen."""
 
 _IN_USE = "[in-use]"
 
@@ -107,7 +103,7 @@ class FetchmailScreen(Screen):
 
     def _count(self, poll: dict[str, Any]) -> str:
         there = _there(poll)
-        seen = there - _new(poll)
+        seen = there - poll["new"]
         size_bytes = poll["mailbox_bytes"] or (0 if seen else poll["waiting_bytes"])
         return (
             f"{there} message{'s' if there > 1 else ''}"
@@ -123,7 +119,7 @@ class FetchmailScreen(Screen):
                 return 9
             return _CODES.get(poll["reason"], 23)
         if self._only_counts:
-            return 0 if _new(poll) else 1
+            return 0 if poll["new"] else 1
         limit = self._accounts[poll["account"]].keys.get("fetch_limit", 0)
         if limit and poll["fetched"] >= limit and poll["waiting"] > poll["fetched"]:
             return 13
@@ -145,9 +141,3 @@ class FetchmailScreen(Screen):
 def _there(poll: dict[str, Any]) -> int:
     """How many messages the mailbox has; a server that is asked to send does not tell."""
     return max(int(poll["in_mailbox"]), int(poll["waiting"]))
-
-
-def _new(poll: dict[str, Any]) -> int:
-    """Those of them that were never fetched, nor read by anybody."""
-    left: dict[str, int] = poll["left"]
-    return int(poll["waiting"]) + int(poll["offered"]) + sum(left.get(str(why), 0) for why in _NEW)

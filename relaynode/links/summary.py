@@ -74,6 +74,7 @@ class Summary:
                     "left": poll.left,
                     "in_mailbox": poll.in_mailbox,
                     "mailbox_bytes": poll.mailbox_bytes,
+                    "new": poll.new,
                 }
                 for poll in self.polls
             ],

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relaynode.polls.choice import Left
+
+_NEW = (Left.OVERSIZED, Left.UNFIT, Left.LATER, Left.OFFERED)
+"""Why a message stays that nobody has seen."""
+
 
 @dataclass(slots=True)
 class Poll:
@@ -28,6 +33,12 @@ class Poll:
     mailbox_bytes: int = 0
     problems: list[str] = field(default_factory=list)
     reason: str = ""
+
+    @property
+    def new(self) -> int:
+        """How many were never fetched before, nor read by anybody."""
+        left = sum(self.left.get(str(why), 0) for why in _NEW)
+        return self.waiting + self.offered + left
 
     def take(self, size_bytes: int) -> None:
         """A message came that nothing had announced."""

@@ -212,7 +212,8 @@ class Opening:
 
     def _go_on(self, mechanism: sasl.Mechanism) -> None:
         """The last word of a mechanism may have company, as PASS may."""
-        is_last = self._client.state is State.SASL and mechanism.has_said_all
+        has_said_all = mechanism.has_said_all and not mechanism.told
+        is_last = self._client.state is State.SASL and has_said_all
         if is_last and self.dialogue.can_pipeline and self._client.outstanding == 1:
             self.ask(self._client)
 

@@ -11,7 +11,6 @@ from relaynode.config.from_fetchmail import FoundAccount
 from relaynode.links.summary import Summary
 from relaynode.polls.poll import Poll
 
-POLL = Summary("default", polls=[Poll("u@h")]).as_json()["polls"][0]
 SUMMARY = {"asked": [], "problems": []}
 
 
@@ -37,15 +36,16 @@ def screen(only_counts=False, **keys):
 
 
 def ended(one, poll, *problems):
-    one.end({**SUMMARY, "problems": list(problems), "polls": [{**POLL, "reason": "", **poll}]})
+    found = Summary("default", polls=[Poll("u@h", **poll)]).as_json()["polls"]
+    one.end({**SUMMARY, "problems": list(problems), "polls": found})
     return one.exit_code
 
 
 def test_it_prints_as_fetchmail_does(capsys):
     one = screen()
-    poll = {**POLL, "waiting": 2, "waiting_bytes": 90, "reason": ""}
-    for fetched, size in ((0, 0), (1, 40), (2, 90)):
-        one.progress({"polls": [{**poll, "fetched": fetched, "fetched_bytes": size}]})
+    poll = Poll("u@h", waiting=2, waiting_bytes=90)
+    for poll.fetched, poll.fetched_bytes in ((0, 0), (1, 40), (2, 90)):
+        one.progress(Summary("default", polls=[poll]).as_json())
     assert ended(one, {"waiting": 2, "waiting_bytes": 90, "fetched": 2, "fetched_bytes": 90}) == 0
     assert capsys.readouterr().out.splitlines() == [
         "2 messages for u at h (90 octets).",
