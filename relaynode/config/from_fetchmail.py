@@ -229,6 +229,10 @@ class _Mapping:
                 "flush: what somebody else has read, and we never fetched, stays"
             )
         self._set(account, "limit_bytes", user.limit, default=0)
+        if user.limit:
+            self._set(account, "warn_hours", max(1, -(-user.warnings // 3600)))
+            if user.warnings < 3600:
+                account.remarks.append("warnings: there is one letter an hour at most")
         self._set(account, "flush_oversized", user.limitflush and user.limit > 0, default=False)
         self._set(account, "fetch_limit", user.fetchlimit, default=0)
         self._set(account, "expunge", user.expunge, default=0)
@@ -298,14 +302,12 @@ class _Mapping:
             yield "interval: the account is polled each time"
 
     def _of_user(self) -> Iterator[str]:
-        user, fresh = self._user, User("")
+        user = self._user
         for name, remedy in _USER_NOT_HERE.items():
             if getattr(user, name):
                 yield _remark(name, remedy)
         if user.antispam:
             yield "antispam: what a host refuses is bounced or kept, whatever the code"
-        if user.warnings != fresh.warnings and user.limit:
-            yield "warnings: the notice of large mail comes once a message"
 
 
 def _remark(name: str, remedy: str) -> str:

@@ -262,6 +262,7 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     flush: bool = False
     limit_bytes: NotNegative = 0
     flush_oversized: bool = False
+    warn_hours: NotNegative = 24
     fetch_limit: NotNegative = 0
     expunge: NotNegative = 0
     delete_after_days: NotNegative = 0

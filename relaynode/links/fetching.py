@@ -217,6 +217,7 @@ class Fetching:
             timeout_seconds=section.timeout_seconds,
             wishes=self._wishes(section),
             expunge=section.expunge,
+            warn_hours=section.warn_hours,
             filters=source_filters_of(self.config, "poll"),
             multidrop=multidrop_of(section) if is_multidrop(section) else None,
             drop_off_address=address_maker(section),

@@ -160,3 +160,9 @@ def test_apop_is_asked_for_in_the_clear_and_shows_no_password():
 
 def test_what_a_plugin_would_hide_is_not_shown_without_it():
     assert not accounts("poll h proto imap plugin 'ssh %h nc' user u")[0].is_usable
+
+
+@pytest.mark.parametrize(("seconds", "hours"), [(0, 1), (3600, 1), (3601, 2), (86400, 24)])
+def test_the_letters_about_large_mail_come_as_often_as_it_says(seconds, hours):
+    (account,) = accounts(f"poll h proto pop3 user u limit 5 warnings {seconds}")
+    assert account.keys["warn_hours"] == hours
