@@ -125,6 +125,7 @@ class _Mapping:
             account.password = user.password
             self._set(account, "protocol", self._protocol(account))
         self._connection(account)
+        self._times(account)
         if table == "etrn" or server.protocol == "odmr":
             self._set(account, "domains", list(user.fetchdomains))
         else:
@@ -216,6 +217,18 @@ class _Mapping:
         if user.sslproto is not None:
             self._set(account, "old_tls", user.sslproto.lower() in _OLD_TLS, default=False)
 
+    def _times(self, account: FoundAccount) -> None:
+        """What `set daemon` and `interval` say, for our daemon; `fetchmail -d` knows itself."""
+        seconds, interval = self._setup.globals.poll_interval, self._server.interval
+        if seconds and account.table == "account":
+            account.keys["poll_minutes"] = max(1, round(seconds * max(1, interval) / 60))
+            if interval:
+                account.remarks.append("interval: fetchmail -d polls it each time")
+        elif seconds:
+            account.remarks.append("daemon: servers of ETRN are asked at link-ups alone")
+        elif interval:
+            account.remarks.append("interval: counts for nothing without `set daemon`")
+
     # --- what is fetched, and where it goes
 
     def _mailbox(self, account: FoundAccount) -> None:
@@ -236,8 +249,8 @@ class _Mapping:
         self._set(account, "flush_oversized", user.limitflush and user.limit > 0, default=False)
         self._set(account, "fetch_limit", user.fetchlimit, default=0)
         self._set(account, "expunge", user.expunge, default=0)
-        self._set(account, "idle", user.idle, default=False)
         if account.keys.get("protocol") == "imap":
+            self._set(account, "idle", user.idle, default=False)
             self._set(account, "folders", list(user.mailboxes), default=[])
         elif user.mailboxes:
             account.remarks.append("folder: POP3 has but one")
@@ -298,14 +311,14 @@ class _Mapping:
         for name, remedy in _NOT_HERE.items():
             if getattr(server, name):
                 yield _remark(name, remedy)
-        if server.interval:
-            yield "interval: the account is polled each time"
 
     def _of_user(self) -> Iterator[str]:
         user = self._user
         for name, remedy in _USER_NOT_HERE.items():
             if getattr(user, name):
                 yield _remark(name, remedy)
+        if user.idle:
+            yield "idle: the daemon does (relaynode serve); fetchmail polls"
         if user.antispam:
             yield "antispam: what a host refuses is bounced or kept, whatever the code"
 

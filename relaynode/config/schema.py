@@ -238,6 +238,8 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     protocol: Literal["pop3", "imap", "odmr"] = "pop3"
     tls: Tls = "tls"
     auth: list[MailboxLogin] = field(default_factory=list)  # type: ignore[assignment]
+    poll_minutes: NotNegative = 0
+    idle: bool = False
     folders: list[FolderName] = field(default_factory=lambda: ["INBOX"])
     move_to: Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     deliver_to: str | None = None

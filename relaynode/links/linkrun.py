@@ -22,7 +22,7 @@ from relaynode.links.wish import ALL, Wish
 from relaynode.polls.poll import Poll
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
@@ -226,6 +226,28 @@ class LinkRun:
         finally:
             self._running.discard(link)
 
+    async def visit(self, link: str, accounts: Collection[str]) -> Summary:
+        """Poll these accounts of a link since it is time; a run that is ordered meanwhile waits.
+
+        Raises: BusyError when another process has the link; CalledOff, StoreError.
+        """
+        wish = Wish(flush=False, accounts=tuple(accounts), is_ordered=False)
+        summary = Summary(link)
+        return await self._over(summary, self._run(summary, wish, lambda _: None), is_ordered=False)
+
+    async def idle(
+        self,
+        account: str,
+        on_news: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> bool:
+        """Wait at an account's server, and call `on_news` when there may be mail, until the line
+        is lost. False: the server cannot tell.
+
+        Raises: WireError, RefusedError, ProtocolError, StoreError, TableError.
+        """
+        return await self._fetching.idle(account, on_news, sleep)
+
     async def _run(
         self, summary: Summary, wish: Wish, on_progress: Callable[[Summary], None]
     ) -> Summary:
@@ -366,7 +388,7 @@ class LinkRun:
                 summary.count,
                 progress,
                 only_counts=wish.only_counts,
-                is_named=wish.accounts is not None,
+                is_named=wish.accounts is not None and wish.is_ordered,
             )
             summary.flush.is_heard = True
             log.info("%s", result)
