@@ -28,7 +28,7 @@ log = logging.getLogger("relaynode")
 LOOK_SECONDS = 60.0
 """How often it is looked whether a link is up, and how soon a visit that could not be is tried."""
 
-NEWS_SECONDS = 10.0
+NEWS_SECONDS = 2.0
 """Between two visits to an account because of news: a server may tell of each message."""
 
 

@@ -120,7 +120,7 @@ def test_news_is_followed_at_once_but_not_for_each_message_alone():
 
     async def told(on_news, sleep):
         on_news()
-        for seconds in (100, 1, 1, 1):
+        for seconds in (100, 0.5, 0.5, 0.5):
             await sleep(seconds)
             on_news()
         await asyncio.Event().wait()
