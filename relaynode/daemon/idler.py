@@ -40,7 +40,13 @@ class Idler:
         self._on_news = on_news
         self._monotonic = monotonic
         self._sleep = sleep
+        self._session: asyncio.Task[bool] | None = None
         self._task = asyncio.ensure_future(self._run())
+
+    def hang_up(self) -> None:
+        """The link may not be used any more. The next session begins when it is up."""
+        if self._session is not None:
+            self._session.cancel()
 
     async def close(self) -> None:
         """End."""
@@ -64,6 +70,14 @@ class Idler:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _idle(self) -> bool:
-        return await self._node.links.idle(
-            self._account, lambda: self._on_news(self._account), self._sleep
+        """One session; False if the server cannot."""
+        self._session = session = asyncio.ensure_future(
+            self._node.links.idle(self._account, lambda: self._on_news(self._account), self._sleep)
         )
+        try:
+            await asyncio.wait((session,))
+        finally:
+            self._session = None
+            session.cancel()
+            await asyncio.gather(session, return_exceptions=True)
+        return session.cancelled() or session.result()

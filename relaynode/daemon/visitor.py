@@ -114,6 +114,8 @@ class Visitor:
     async def _look(self) -> None:
         now = self._monotonic()
         if not await is_up(self._node, self._link):
+            for one in self._idlers:
+                one.hang_up()
             # A link-up polls all of them.
             self._due = {name: now + seconds for name, seconds in self._seconds.items()}
             return

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from relaynode.config.schema import AccountSection
+from relaynode.config.schema import AccountSection, LinkSection
 from relaynode.config.values import HostPort
 from relaynode.daemon.visitor import LOOK_SECONDS, NEWS_SECONDS, Visitor
 from relaynode.errors import BusyError, CalledOff, LineLost, StoreError
@@ -23,8 +23,9 @@ class Stage:
             for name, keys in accounts.items()
         }
         self.node = SimpleNamespace(
-            config=SimpleNamespace(links={"isp": SimpleNamespace(kind=kind)}),
+            config=SimpleNamespace(links={"isp": LinkSection(kind=kind)}),
             store=SimpleNamespace(links_up=self.links_up),
+            clock=lambda: self.now,
             links=SimpleNamespace(visit=self.visit, idle=self.idle),
         )
         self.now, self.up_at = 0.0, 0.0
@@ -152,3 +153,26 @@ def test_a_server_that_knows_no_idle_is_not_asked_again():
     stage.on_idle = cannot
     assert stage.play(40 * MINUTE) == [(0, "a"), (30 * MINUTE, "a")]
     assert stage.idles == [0]
+
+
+def test_a_session_ends_when_the_link_may_not_be_used_and_begins_again_when_it_may(monkeypatch):
+    stage = Stage(a={"idle": True})
+    ended = []
+
+    async def within_hours(node, link):
+        return not 10 * MINUTE <= stage.now < 40 * MINUTE
+
+    async def waits(on_news, sleep):
+        try:
+            on_news()
+            await asyncio.Event().wait()
+        finally:
+            ended.append(stage.now)
+
+    monkeypatch.setattr("relaynode.daemon.visitor.is_up", within_hours)
+    monkeypatch.setattr("relaynode.daemon.idler.is_up", within_hours)
+    stage.on_idle = waits
+    stage.play(60 * MINUTE)
+    assert stage.visits[0] == (0, "a") and len(stage.visits) == len(stage.idles) == 2
+    assert 10 * MINUTE <= ended[0] <= 11 * MINUTE
+    assert 40 * MINUTE <= stage.idles[1] <= 56 * MINUTE
