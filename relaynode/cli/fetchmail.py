@@ -104,8 +104,6 @@ def _run(line: CommandLine) -> int:
     if line.is_dump:
         sys.stdout.write(dump(setup))
         return PS_SUCCESS
-    if line.is_check:
-        raise FetchmailrcError("fetchmail: --check is not done yet; nothing was fetched")
     return _start(line, setup)
 
 
@@ -123,7 +121,7 @@ def _start(line: CommandLine, setup: Setup) -> int:
             _complain(text)
             return PS_EXCLUDE
         return fetchmail_daemon.wake(running)
-    if setup.globals.poll_interval:
+    if setup.globals.poll_interval and not line.is_check:
         return fetchmail_daemon.run(
             lambda: _poll(line, setup),
             setup.globals.poll_interval,
@@ -162,10 +160,10 @@ def _poll(line: CommandLine, setup: Setup) -> int:
     if not usable:
         return PS_AUTHFAIL if any(account.is_usable for account in found) else PS_SYNTAX
     config = load(place, accounts=usable)
-    screen = FetchmailScreen(usable, is_silent=line.is_silent)
+    screen = FetchmailScreen(usable, is_silent=line.is_silent, only_counts=line.is_check)
     run_links(
         config,
-        polled(config, [account.name for account in usable]),
+        polled(config, [account.name for account in usable], only_counts=line.is_check),
         is_up=False,
         screen=screen,
         asks_daemon=_daemon_has_it(config, place, line),

@@ -46,12 +46,15 @@ _IN_USE = "[in-use]"
 
 class FetchmailScreen(Screen):
     """Prints as it goes. `exit_code` is that of the visits so far: 0 if any brought mail, else the
-    last one's."""
+    last one's. `only_counts`: nothing is fetched, and 0 means that there is new mail."""
 
-    def __init__(self, accounts: Iterable[FoundAccount], *, is_silent: bool) -> None:
+    def __init__(
+        self, accounts: Iterable[FoundAccount], *, is_silent: bool, only_counts: bool = False
+    ) -> None:
         super().__init__(is_quiet=True)
         self._accounts = {account.name: account for account in accounts}
         self._is_silent = is_silent
+        self._only_counts = only_counts
         self._shown: dict[str, tuple[int, int]] = {}
         self._codes: list[int] = []
 
@@ -71,7 +74,7 @@ class FetchmailScreen(Screen):
         """The run is over."""
         for poll in summary["polls"]:
             self._news(poll)
-            if not poll["waiting"] and not poll["reason"]:
+            if not _there(poll) and not poll["reason"]:
                 self._say(f"fetchmail: No mail for {self._who(poll)}")
         for problem in summary["problems"]:
             print(f"fetchmail: {problem}", file=sys.stderr)
@@ -85,13 +88,12 @@ class FetchmailScreen(Screen):
 
     def _news(self, poll: dict[str, Any]) -> None:
         """What came since the last time."""
-        if not poll["waiting"]:
+        if not _there(poll):
             return
-        name, who = poll["account"], self._who(poll)
+        name = poll["account"]
         if name not in self._shown:
             self._shown[name] = (0, 0)
-            count = f"{poll['waiting']} message{'s' if poll['waiting'] > 1 else ''}"
-            self._say(f"{count} for {who} ({poll['waiting_bytes']} octets).")
+            self._say(self._count(poll))
         fetched, fetched_bytes = self._shown[name]
         if poll["fetched"] > fetched:
             size = poll["fetched_bytes"] - fetched_bytes
@@ -99,12 +101,25 @@ class FetchmailScreen(Screen):
             self._say(f"reading message {place} ({size} octets)")
             self._shown[name] = (poll["fetched"], poll["fetched_bytes"])
 
+    def _count(self, poll: dict[str, Any]) -> str:
+        there = _there(poll)
+        seen = there - poll["new"]
+        size_bytes = poll["mailbox_bytes"] or (0 if seen else poll["waiting_bytes"])
+        return (
+            f"{there} message{'s' if there > 1 else ''}"
+            + (f" ({seen} seen)" if seen else "")
+            + f" for {self._who(poll)}"
+            + (f" ({size_bytes} octets)." if size_bytes else ".")
+        )
+
     def _code(self, poll: dict[str, Any], problems: list[str]) -> int:
         if poll["reason"]:
             own = [text for text in problems if text.startswith(f"account {poll['account']}: ")]
             if any(_IN_USE in text.lower() for text in own):
                 return 9
             return _CODES.get(poll["reason"], 23)
+        if self._only_counts:
+            return 0 if poll["new"] else 1
         limit = self._accounts[poll["account"]].keys.get("fetch_limit", 0)
         if limit and poll["fetched"] >= limit and poll["waiting"] > poll["fetched"]:
             return 13
@@ -121,3 +136,8 @@ class FetchmailScreen(Screen):
     def _say(self, text: str) -> None:
         if not self._is_silent:
             print(text, flush=True)
+
+
+def _there(poll: dict[str, Any]) -> int:
+    """How many messages the mailbox has; a server that is asked to send does not tell."""
+    return max(int(poll["in_mailbox"]), int(poll["waiting"]))

@@ -6,7 +6,7 @@ Nothing is left out silently: an option becomes a key, or a remark that says wha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,11 +23,12 @@ _PROTOCOLS = {"auto": "imap", "pop3": "pop3", "apop": "pop3", "sdps": "pop3", "i
 _POP3_PORTS = (110, 995)
 _AUTHS = {
     "cram-md5": ["CRAM-MD5"],
-    "ntlm": ["NTLM"],
-    "msn": ["NTLM"],
     "gssapi": ["GSSAPI"],
     "external": ["EXTERNAL"],
 }
+_HIDING = ("SCRAM-SHA-256", "SCRAM-SHA-1", "DIGEST-MD5", "CRAM-MD5")
+"""Mechanisms that do not show the password to who reads the line."""
+
 _OLD_TLS = ("tls1", "tls1.0", "tls1.1", "ssl2", "ssl3", "ssl2+", "ssl3+", "tls1+", "tls1.0+")
 _HERE = ("localhost", "127.0.0.1", "::1", "[::1]")
 _NOT_HERE = {
@@ -101,13 +102,6 @@ _KNOWN = {
 }
 
 
-_SPOKEN = next(
-    get_args(info.type)
-    for info in msgspec.structs.fields(schema.AccountSection)
-    if info.name == "protocol"
-)
-
-
 class _Mapping:
     """One mailbox on its way."""
 
@@ -131,6 +125,7 @@ class _Mapping:
             account.password = user.password
             self._set(account, "protocol", self._protocol(account))
         self._connection(account)
+        self._times(account)
         if table == "etrn" or server.protocol == "odmr":
             self._set(account, "domains", list(user.fetchdomains))
         else:
@@ -146,7 +141,7 @@ class _Mapping:
         if key in _KNOWN[account.table]:
             account.keys[key] = value
         else:
-            account.remarks.append(f"{key} = {value!r} is not done yet")
+            account.remarks.append(f"{key} has no effect here")
 
     def _protocol(self, account: FoundAccount) -> str:
         protocol = self._server.protocol
@@ -159,9 +154,6 @@ class _Mapping:
         if protocol == "auto":
             protocol = "pop3" if self._port() in _POP3_PORTS else "imap"
             account.remarks.append(f"protocol auto: taken for {protocol}; better say which it is")
-        if _PROTOCOLS[protocol] not in _SPOKEN:
-            account.is_usable = False
-            account.remarks.append(f"protocol {protocol} is not done yet")
         return _PROTOCOLS[protocol]
 
     def _port(self) -> int | None:
@@ -181,7 +173,9 @@ class _Mapping:
         if account.keys["tls"] != "none":
             self._certificates(account)
         self._set(account, "timeout_seconds", server.timeout or 300, default=300)
-        self._set(account, "plugin", server.plugin)
+        if server.plugin:
+            account.is_usable = False  # what it would hide from the line is not shown there
+            account.remarks.append("plugin: there are no connections through programs here")
         self._set(account, "preconnect", user.preconnect)
         self._set(account, "postconnect", user.postconnect)
 
@@ -189,7 +183,8 @@ class _Mapping:
         user = self._user
         if user.ssl:
             return "tls"
-        if user.sslproto == "" or account.table == "etrn":
+        # With APOP fetchmail never asks for TLS.
+        if user.sslproto == "" or account.table == "etrn" or self._server.protocol == "apop":
             return "none"
         if not user.sslcertck and user.sslproto is None:
             account.remarks.append(
@@ -206,8 +201,12 @@ class _Mapping:
             return []
         if server.auth in _AUTHS:
             return _AUTHS[server.auth]
-        account.remarks.append(f"auth {server.auth} is not known here")
-        return []
+        is_hidden = account.keys["tls"] == "none" and server.auth not in ("any", "ssh")
+        account.remarks.append(
+            f"auth {server.auth} is not known here: another way that the server offers is taken"
+            + (", if it hides the password" if is_hidden else "")
+        )
+        return list(_HIDING) if is_hidden else []
 
     def _certificates(self, account: FoundAccount) -> None:
         user = self._user
@@ -218,19 +217,40 @@ class _Mapping:
         if user.sslproto is not None:
             self._set(account, "old_tls", user.sslproto.lower() in _OLD_TLS, default=False)
 
+    def _times(self, account: FoundAccount) -> None:
+        """What `set daemon` and `interval` say, for our daemon; `fetchmail -d` knows itself."""
+        seconds, interval = self._setup.globals.poll_interval, self._server.interval
+        if seconds and account.table == "account":
+            account.keys["poll_minutes"] = max(1, round(seconds * max(1, interval) / 60))
+            if interval:
+                account.remarks.append("interval: fetchmail -d polls it each time")
+        elif seconds:
+            account.remarks.append("daemon: servers of ETRN are asked at link-ups alone")
+        elif interval:
+            account.remarks.append("interval: counts for nothing without `set daemon`")
+
     # --- what is fetched, and where it goes
 
     def _mailbox(self, account: FoundAccount) -> None:
         user = self._user
         self._set(account, "keep", user.keep, default=False)
         self._set(account, "fetch_all", user.fetchall, default=False)
-        self._set(account, "flush", user.flush, default=False)
-        self._set(account, "flush_oversized", user.limitflush, default=False)
+        # Without keep, what was fetched is deleted in any case.
+        self._set(account, "flush", user.flush and user.keep, default=False)
+        if user.flush and account.keys["protocol"] == "imap":
+            account.remarks.append(
+                "flush: what somebody else has read, and we never fetched, stays"
+            )
         self._set(account, "limit_bytes", user.limit, default=0)
+        if user.limit:
+            self._set(account, "warn_hours", max(1, -(-user.warnings // 3600)))
+            if user.warnings < 3600:
+                account.remarks.append("warnings: there is one letter an hour at most")
+        self._set(account, "flush_oversized", user.limitflush and user.limit > 0, default=False)
         self._set(account, "fetch_limit", user.fetchlimit, default=0)
         self._set(account, "expunge", user.expunge, default=0)
-        self._set(account, "idle", user.idle, default=False)
         if account.keys.get("protocol") == "imap":
+            self._set(account, "idle", user.idle, default=False)
             self._set(account, "folders", list(user.mailboxes), default=[])
         elif user.mailboxes:
             account.remarks.append("folder: POP3 has but one")
@@ -291,18 +311,16 @@ class _Mapping:
         for name, remedy in _NOT_HERE.items():
             if getattr(server, name):
                 yield _remark(name, remedy)
-        if server.interval:
-            yield "interval: the account is polled each time"
 
     def _of_user(self) -> Iterator[str]:
-        user, fresh = self._user, User("")
+        user = self._user
         for name, remedy in _USER_NOT_HERE.items():
             if getattr(user, name):
                 yield _remark(name, remedy)
+        if user.idle:
+            yield "idle: the daemon does (relaynode serve); fetchmail polls"
         if user.antispam:
             yield "antispam: what a host refuses is bounced or kept, whatever the code"
-        if user.warnings != fresh.warnings and user.limit:
-            yield "warnings: the notice of large mail comes once a message"
 
 
 def _remark(name: str, remedy: str) -> str:

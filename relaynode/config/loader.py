@@ -62,6 +62,7 @@ _MAILBOX_KEYS = (
     "fetch_all",
     "flush",
     "limit_bytes",
+    "flush_oversized",
     "fetch_limit",
     "expunge",
     "delete_after_days",
@@ -486,6 +487,10 @@ class _Checker:
                     self._check_password("oauth", name, secret, key, remedy)
         for name, account in file.account.items():
             self._check_account(name, account)
+            link = file.link.get(account.link or DEFAULT_LINK)
+            if account.idle and link is not None and link.kind != "always":
+                text = 'idle is for accounts whose link has kind = "always"'
+                self._problem(("account", name, "idle"), text, "write poll_minutes instead")
         for name, user in file.user.items():
             self._check_password("user", name, user.password_file)
 
@@ -510,6 +515,12 @@ class _Checker:
             if getattr(account, key) and not account.keep:
                 text = f"{key} means nothing without keep = true: all that was fetched is deleted"
                 self._problem((*place, key), text, "take it away, or write keep = true")
+        if account.idle and account.protocol != "imap":
+            text = f'idle means nothing for protocol = "{account.protocol}"'
+            self._problem((*place, "idle"), text, "take it away")
+        if account.flush_oversized and not account.limit_bytes:
+            text = "flush_oversized means nothing without limit_bytes"
+            self._problem((*place, "flush_oversized"), text, "take it away, or write limit_bytes")
         if account.domains:
             text = f'domains means nothing for protocol = "{account.protocol}"'
             self._problem((*place, "domains"), text, "take it away")

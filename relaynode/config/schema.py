@@ -29,6 +29,7 @@ from relaynode.config.values import (
     HostPorts,
     ListenAddress,
     Mailbox,
+    MailboxLogin,
     NameServer,
     Network,
     OwnAddress,
@@ -258,6 +259,9 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
 
     protocol: Literal["pop3", "imap", "odmr"] = "pop3"
     tls: Tls = "tls"
+    auth: list[MailboxLogin] = field(default_factory=list)  # type: ignore[assignment]
+    poll_minutes: NotNegative = 0
+    idle: bool = False
     folders: list[FolderName] = field(default_factory=lambda: ["INBOX"])
     move_to: Annotated[str, Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
     deliver_to: str | None = None
@@ -281,6 +285,8 @@ class AccountSection(RemoteSection, frozen=True, kw_only=True):
     fetch_all: bool = False
     flush: bool = False
     limit_bytes: NotNegative = 0
+    flush_oversized: bool = False
+    warn_hours: NotNegative = 24
     fetch_limit: NotNegative = 0
     expunge: NotNegative = 0
     delete_after_days: NotNegative = 0

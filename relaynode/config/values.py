@@ -280,6 +280,17 @@ class SaslName(str):
         return cls(text.upper())
 
 
+class MailboxLogin(SaslName):
+    """A login mechanism, or APOP, which POP3 alone has."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> MailboxLogin:
+        """Raises: ValueError."""
+        return cls("APOP" if text.upper() == "APOP" else super().parse(text))
+
+
 @dataclass(frozen=True, slots=True)
 class TokenUrl:
     """Where an OAuth server gives tokens: under https, or on this machine."""

@@ -19,6 +19,7 @@ from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.doors import Doors, make_accounts
 from relaynode.daemon.timekeeper import Timekeeper, take_turn
 from relaynode.daemon.uucp_service import UucpService
+from relaynode.daemon.visitor import Visitor, visitors_of
 from relaynode.daemon.worker import Worker
 from relaynode.errors import ConfigError, RelaynodeError, StoreError
 from relaynode.links.etrn_server import EtrnServer
@@ -62,6 +63,7 @@ class Daemon:
     workers: list[Worker] = field(default_factory=list)
     callers: list[LinkCaller] = field(default_factory=list)
     timekeepers: list[Timekeeper] = field(default_factory=list)
+    visitors: list[Visitor] = field(default_factory=list)
     etrn: EtrnServer | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -209,11 +211,12 @@ class Daemon:
             for name, link in self.node.config.links.items()
             if link.timetable is not None
         ]
+        self.visitors = visitors_of(self.node, self.wake)
 
     async def _stop_workers(self) -> None:
-        ending: list[Worker | LinkCaller | Timekeeper]
-        ending = [*self.workers, *self.callers, *self.timekeepers]
-        self.workers, self.callers, self.timekeepers = [], [], []
+        ending: list[Worker | LinkCaller | Timekeeper | Visitor]
+        ending = [*self.workers, *self.callers, *self.timekeepers, *self.visitors]
+        self.workers, self.callers, self.timekeepers, self.visitors = [], [], [], []
         await asyncio.gather(*(one.close() for one in ending))
 
     async def on_turn(self, link: str) -> None:

@@ -320,10 +320,8 @@ class Client(Commands):
 
     def _responded(self) -> None:
         """What waits behind a login goes out with the last that its mechanism has to say."""
-        if self._responses_left is None or self._login_failure is not None:
-            return
-        self._responses_left -= 1
-        if self._responses_left == 0:
+        assert self._mechanism is not None
+        if self._mechanism.has_said_all and self._login_failure is None:
             self._holder = None
             self._write_waiting()
 

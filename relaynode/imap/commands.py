@@ -66,7 +66,6 @@ class Commands:
         self._is_tls_active = False
         self._is_idling = False
         self._mechanism: Mechanism | None = None
-        self._responses_left: int | None = None
         self._login_failure: RemoteProtocolError | None = None
         self._secrets: frozenset[bytes] = frozenset()
 
@@ -138,21 +137,19 @@ class Commands:
         self._secrets |= {secret} if secret else set()
         return self._queue(Command.LOGIN, segments=segments)
 
-    def login_sasl(self, mechanism: Mechanism, *, responses: int | None = None) -> str:
+    def login_sasl(self, mechanism: Mechanism) -> str:
         """Log in with AUTHENTICATE; its initial response goes along where SASL-IR allows it.
 
         A mechanism that cannot go on is called off, and what it raised is raised when the server
-        has seen that. `responses`: how many messages the mechanism has to say in all, if that is
-        certain: commands queued behind it go out together with the last.
+        has seen that. Commands queued behind it go out when it `has_said_all`, or has ended.
         """
         line = b"AUTHENTICATE " + mechanism.name.encode()
         initial = mechanism.initial() if self.can("SASL-IR") else None
         if initial is not None:
             self._remember_response(initial)
             line += b" " + (base64.b64encode(initial) or b"=")  # RFC 4959 section 3
-            responses = None if responses is None else responses - 1
-        tag = self._queue(Command.AUTHENTICATE, segments=[line], holds=responses != 0)
-        self._responses_left = responses
+        holds = not mechanism.has_said_all
+        tag = self._queue(Command.AUTHENTICATE, segments=[line], holds=holds)
         self._mechanism = mechanism
         self._login_failure = None
         return tag

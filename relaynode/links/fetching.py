@@ -18,6 +18,7 @@ from relaynode.polls.account import Account
 from relaynode.polls.choice import Wishes
 from relaynode.polls.content import STATUS, HeaderEdits
 from relaynode.polls.imap import ImapPoller, ImapWishes
+from relaynode.polls.imap_idle import ImapIdler
 from relaynode.polls.odmr import OdmrAccount, OdmrPoller
 from relaynode.polls.pop3 import Pop3Poller
 from relaynode.polls.refusals import Refusals
@@ -25,6 +26,7 @@ from relaynode.queue.partials import Partials
 from relaynode.sources.filters import source_filters_of
 from relaynode.sources.smtp_guard import Guard
 from relaynode.sources.smtp_listener import SmtpSource
+from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from relaynode.links.queuerun import RunParts
     from relaynode.polls.poll import Poll
     from relaynode.sources.intake import Intake
-    from relaynode.wire.meter import ByteCount
     from relaynode.wire.stream import Stream
 
 _PORTS = {
@@ -80,6 +81,26 @@ class Fetching:
             await refusals.note(error)
             raise
         await refusals.forget()
+
+    async def idle(
+        self,
+        name: str,
+        on_news: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> bool:
+        """Wait at the server of an IMAP account until the line is lost; False: it knows no IDLE.
+
+        Raises: WireError, RefusedError, ProtocolError, StoreError, TableError.
+        """
+        section = self.config.file.account[name]
+        refusals = Refusals(name, self.parts.store.mailboxes, self._tried(section))
+        await refusals.check()
+        idler = ImapIdler(self._mailbox(section, name, ByteCount()), section.folders[0], sleep)
+        try:
+            return await idler.idle(on_news)
+        except LoginRefused as error:
+            await refusals.note(error)
+            raise
 
     async def _visit(
         self,
@@ -219,6 +240,7 @@ class Fetching:
             timeout_seconds=section.timeout_seconds,
             wishes=self._wishes(section),
             expunge=section.expunge,
+            warn_hours=section.warn_hours,
             filters=source_filters_of(self.config, "poll"),
             multidrop=multidrop_of(section) if is_multidrop(section) else None,
             drop_off_address=address_maker(section),
@@ -234,6 +256,7 @@ class Fetching:
             fetch_all=section.fetch_all,
             flush=section.flush,
             limit_bytes=section.limit_bytes,
+            flush_oversized=section.flush_oversized,
             fetch_limit=section.fetch_limit,
             delete_after_days=section.delete_after_days,
             header_first_bytes=header_first_bytes,

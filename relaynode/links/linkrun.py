@@ -25,7 +25,7 @@ from relaynode.polls.poll import Poll
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine
 
     from relaynode.config.loader import Config
     from relaynode.links.calling import Calling
@@ -267,6 +267,33 @@ class LinkRun:
             await self._queue_run(None, summary, wish, lambda _: None).run()
         return summary
 
+    async def visit(self, link: str, accounts: Collection[str]) -> Summary:
+        """Poll these accounts of a link since it is time; a run that is ordered meanwhile waits.
+
+        Raises: BusyError when another process has the link; CalledOff, StoreError.
+        """
+        wish = Wish(flush=False, accounts=tuple(accounts), is_ordered=False)
+        summary = self._summary(link)
+        try:
+            work = self._run(summary, wish, lambda _: None)
+            return await self._over(summary, work, is_ordered=False)
+        except (BudgetSpent, DialFailed) as error:
+            summary.problems.append(str(error))
+            return summary
+
+    async def idle(
+        self,
+        account: str,
+        on_news: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> bool:
+        """Wait at an account's server, and call `on_news` when there may be mail, until the line
+        is lost. False: the server cannot tell.
+
+        Raises: WireError, RefusedError, ProtocolError, StoreError, TableError.
+        """
+        return await self._fetching.idle(account, on_news, sleep)
+
     async def _run(
         self, summary: Summary, wish: Wish, on_progress: Callable[[Summary], None]
     ) -> Summary:
@@ -410,7 +437,7 @@ class LinkRun:
                 summary.count,
                 progress,
                 only_counts=wish.only_counts,
-                is_named=wish.accounts is not None,
+                is_named=wish.accounts is not None and wish.is_ordered,
             )
             summary.flush.is_heard = True
             log.info("%s", result)

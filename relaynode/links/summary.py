@@ -74,6 +74,8 @@ class Summary:
                     "offered": poll.offered,
                     "left": poll.left,
                     "in_mailbox": poll.in_mailbox,
+                    "mailbox_bytes": poll.mailbox_bytes,
+                    "new": poll.new,
                 }
                 for poll in self.polls
             ],

@@ -19,8 +19,8 @@ class Wish:
     one kind are alternatives. With "!I" and so on, the messages in which it does not occur; of
     several such pairs, none may. `accounts`: which to poll, and which servers of [etrn] to ask; all
     of the link if None; one that is named is tried though its login was refused before.
-    `only_counts`: look into mailboxes, and change nothing in them. `over_budget`: whatever it
-    costs.
+    `only_counts`: look into mailboxes, and change nothing in them. `is_ordered`: somebody asked for
+    it; else its time has come. `over_budget`: whatever it costs.
     """
 
     flush: bool = True
@@ -28,6 +28,7 @@ class Wish:
     only: tuple[tuple[str, str], ...] = ()
     accounts: tuple[str, ...] | None = None
     only_counts: bool = False
+    is_ordered: bool = True
     over_budget: bool = False
 
     @property
@@ -53,16 +54,16 @@ class Wish:
 
     def to_json(self) -> str:
         """For the control socket."""
-        parts = [self.flush, self.poll, self.only, self.accounts, self.only_counts]
-        return json.dumps([*parts, self.over_budget])
+        flags = (self.only_counts, self.is_ordered, self.over_budget)
+        return json.dumps([self.flush, self.poll, self.only, self.accounts, *flags])
 
     @classmethod
     def from_json(cls, text: str) -> Wish:
         """What `to_json` made."""
-        flush, poll, only, accounts, only_counts, over_budget = json.loads(text)
+        flush, poll, only, accounts, *flags = json.loads(text)
         pairs = tuple((kind, one) for kind, one in only)
         named = None if accounts is None else tuple(accounts)
-        return cls(flush, poll, pairs, named, only_counts, over_budget)
+        return cls(flush, poll, pairs, named, *flags)
 
 
 ALL = Wish()

@@ -30,7 +30,8 @@ class Account:
     it goes where the tables say. `edits`: what becomes of headers. `filters`: who is asked about
     its mail.
     `wishes`: what of it is wanted. `expunge`: have deletions done for good after so many; 0: at the
-    end alone.
+    end alone. `warn_hours`: how often at most a letter tells of mail that is larger than is wanted;
+    0: never.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Account:
     edits: HeaderEdits = field(default_factory=HeaderEdits)
     wishes: Wishes = NO_WISHES
     expunge: int = 0
+    warn_hours: int = 0
 
     @property
     def keep(self) -> bool:

@@ -31,7 +31,8 @@ class Wishes:
 
     `keep`: leave at the server what was fetched. `fetch_all`: with `keep`, fetch again what was
     fetched before; and fetch what somebody else has read. `flush`: with `keep`, delete what earlier
-    visits fetched. `limit_bytes`: leave larger messages. `fetch_limit`: messages a visit.
+    visits fetched. `limit_bytes`: leave larger messages; `flush_oversized`: delete them, unread.
+    `fetch_limit`: messages a visit.
     `delete_after_days`: with `keep`, how long what was fetched may stay. `header_first_bytes`: of
     larger messages only the header comes, until it is decided. `max_message_bytes`: what our queue
     takes.
@@ -41,6 +42,7 @@ class Wishes:
     fetch_all: bool = False
     flush: bool = False
     limit_bytes: int = 0
+    flush_oversized: bool = False
     fetch_limit: int = 0
     delete_after_days: int = 0
     header_first_bytes: int = 0
@@ -115,7 +117,10 @@ def _place(one: Waiting[K], wishes: Wishes, now: float, choice: Choice[K]) -> No
     if one.decision is Decision.DELETE or _may_go(one, wishes, now):
         choice.delete.append(one)
     elif (why := _why_left(one, wishes)) is not None:
-        choice.left.append((one, why))
+        if why is Left.OVERSIZED and wishes.flush_oversized:
+            choice.delete.append(one)
+        else:
+            choice.left.append((one, why))
     elif _is_offered_first(one, wishes):
         choice.headers.append(one)
     else:

@@ -25,6 +25,7 @@ from relaynode.polls.imap_session import Session
 from relaynode.polls.imap_transfer import Transfer
 from relaynode.polls.marks import Marks
 from relaynode.polls.notice import Notices
+from relaynode.polls.oversized import Warnings
 from relaynode.queue.servers import KnownServer
 from relaynode.wire.meter import NO_LIMIT
 
@@ -132,6 +133,10 @@ class ImapPoller:
             await visit.folder(folder, is_last=place == len(others))
         if not self._only_counts:
             self._partials.sweep(self._account.name, visit.large)
+            letters = Warnings(
+                self._account, self._intake, self._store.mailboxes, fetched.addressed
+            )
+            await letters.tell(visit.oversized, self._clock())
 
 
 @dataclass(slots=True)
@@ -144,6 +149,7 @@ class _Visit:
     marks: Marks
     result: Poll
     large: list[tuple[str, int]] = field(default_factory=list)
+    oversized: list[int] = field(default_factory=list)
 
     async def folder(self, folder: Folder, *, is_last: bool) -> None:
         """Fetch what is new in it. One that cannot be opened is a problem, and not the end."""
@@ -160,6 +166,7 @@ class _Visit:
         decisions = {one.uid: Decision(one.decision) for one in offers}
         choice = folder.choice(poller._account.wishes, poller._clock(), decisions)
         self._tell(folder, choice)
+        self.oversized += [one.size_bytes for one in choice.left_for(Left.OVERSIZED)]
         if poller._only_counts:
             await self._leave(is_last=is_last)
         else:

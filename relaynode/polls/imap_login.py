@@ -15,7 +15,6 @@ from relaynode.imap import events as imap
 from relaynode.imap import writing
 from relaynode.imap.states import State
 from relaynode.mail.status import temporary
-from relaynode.sasl.mechanism import OneMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +139,7 @@ class LoginSteps:
         await self._insist(tag, "LOGIN")
 
     async def _by_mechanism(self, mechanism: sasl.Mechanism) -> None:
-        tag = self.session.client.login_sasl(mechanism, responses=_responses(mechanism))
+        tag = self.session.client.login_sasl(mechanism)
         self.and_then()
         try:
             await self._insist(tag, "AUTHENTICATE")
@@ -167,10 +166,3 @@ class LoginSteps:
         only = f", auth allows {' '.join(credentials.mechanisms)}" if credentials.mechanisms else ""
         text = f"no way to log in: the server offers {offered}{only}"
         return LoginRefused(temporary(text, "4.7.4", 454), self.session.stream.peer)
-
-
-def _responses(mechanism: sasl.Mechanism) -> int | None:
-    """How many messages it has to say; None if that depends on the server."""
-    if isinstance(mechanism, (OneMessage, sasl.CramMd5)):
-        return 1
-    return 2 if isinstance(mechanism, sasl.Login) else None

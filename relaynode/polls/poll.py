@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relaynode.polls.choice import Left
+
+_NEW = (Left.OVERSIZED, Left.UNFIT, Left.LATER, Left.OFFERED)
+"""Why a message stays that nobody has seen."""
+
 
 @dataclass(slots=True)
 class Poll:
@@ -12,6 +17,7 @@ class Poll:
 
     `known_again`: fetched, and seen to be here already. `offered`: only the header came. `left`:
     what stays there, by the reason (choice.py, `Left`). `in_mailbox`: all that there was.
+    `mailbox_bytes`: the size of all of it; 0 if that is not known.
     """
 
     account: str
@@ -24,8 +30,15 @@ class Poll:
     offered: int = 0
     left: dict[str, int] = field(default_factory=dict)
     in_mailbox: int = 0
+    mailbox_bytes: int = 0
     problems: list[str] = field(default_factory=list)
     reason: str = ""
+
+    @property
+    def new(self) -> int:
+        """How many were never fetched before, nor read by anybody."""
+        left = sum(self.left.get(str(why), 0) for why in _NEW)
+        return self.waiting + self.offered + left
 
     def take(self, size_bytes: int) -> None:
         """A message came that nothing had announced."""

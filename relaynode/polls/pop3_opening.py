@@ -195,8 +195,9 @@ class Opening:
             await self._end_login()
         except LoginRefused:
             # There are servers that greet for it and cannot do it, or not for everybody.
-            self.known = replace(self.known, broken=self.known.broken | {_APOP})
-            self._is_apop_refused = not credentials.is_guarded
+            if not credentials.mechanisms:
+                self.known = replace(self.known, broken=self.known.broken | {_APOP})
+                self._is_apop_refused = not credentials.is_guarded
             raise
 
     async def _play(self, mechanism: sasl.Mechanism) -> None:
@@ -211,15 +212,19 @@ class Opening:
 
     def _go_on(self, mechanism: sasl.Mechanism) -> None:
         """The last word of a mechanism may have company, as PASS may."""
-        is_last = self._client.state is State.SASL and mechanism.has_said_all
+        has_said_all = mechanism.has_said_all and not mechanism.told
+        is_last = self._client.state is State.SASL and has_said_all
         if is_last and self.dialogue.can_pipeline and self._client.outstanding == 1:
             self.ask(self._client)
 
     def _takes_apop(self, credentials: sasl.Credentials, mechanism: sasl.Mechanism | None) -> bool:
-        """On a line that others read, where nothing better hides the password."""
-        if not self._timestamp or self.account.tls != "none" or credentials.password is None:
+        """On a line that others read, where nothing better hides the password; or if it is asked
+        for by its name."""
+        if not self._timestamp or credentials.password is None:
             return False
-        if credentials.mechanisms or _APOP in self.known.broken:
+        if credentials.mechanisms:
+            return _APOP in credentials.mechanisms and mechanism is None
+        if self.account.tls != "none" or _APOP in self.known.broken:
             return False
         return mechanism is None or sasl.shows_secret(mechanism.name)
 

@@ -10,6 +10,5 @@
     server.py    Server, for handing out a maildrop
 
 RFC 1939 (POP3), RFC 2449 (CAPA, PIPELINING, RESP-CODES), RFC 2595 (STLS), RFC 3206 (the SYS and
-AUTH codes), RFC 5034 (AUTH; the client plays PLAIN). Not done: APOP, whose digest is MD5 (its
-timestamp is reported), and UTF8/LANG of RFC 6856.
+AUTH codes), RFC 5034 (AUTH). APOP is the client's alone. Not done: UTF8 and LANG of RFC 6856.
 """

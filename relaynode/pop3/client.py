@@ -479,7 +479,8 @@ class Client:
             answer = b"*"
         self._state = granted(self._state, Command.AUTH)
         self._write(answer)
-        if self._mechanism is not None and self._mechanism.has_said_all:
+        mechanism = self._mechanism
+        if mechanism is not None and mechanism.has_said_all and not mechanism.told:
             self._ahead = granted(State.SASL, Command.RESPONSE)
 
     def _answer_to(self, line: bytes) -> bytes:

@@ -9,7 +9,7 @@ class Mechanism:
     """One attempt to log in. All values are raw, base64 is the protocol's affair.
 
     `told`: why the server says no, where the mechanism has room for that; it never holds a secret.
-    `has_said_all`: nothing but the server's verdict can follow.
+    `has_said_all`: behind what it has given so far nothing follows but the server's verdict.
     """
 
     name = ""
@@ -41,6 +41,7 @@ class OneMessage(Mechanism):
 
     def initial(self) -> bytes | None:
         """The whole exchange."""
+        self.has_said_all = True
         return self._message
 
     def respond(self, challenge: bytes) -> bytes:
@@ -49,5 +50,5 @@ class OneMessage(Mechanism):
             raise RemoteProtocolError(f"{self.name}: an unexpected challenge")
         if self._is_asked:
             raise RemoteProtocolError(f"{self.name}: the server asks twice for the same")
-        self._is_asked = True
+        self._is_asked = self.has_said_all = True
         return self._message

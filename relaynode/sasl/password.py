@@ -34,4 +34,6 @@ class Login(Mechanism):
         """The name, then the password, whatever words the server asks with."""
         if not self._answers:
             raise RemoteProtocolError("LOGIN: a third challenge")
-        return self._answers.pop(0)
+        answer = self._answers.pop(0)
+        self.has_said_all = not self._answers
+        return answer

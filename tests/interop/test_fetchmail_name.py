@@ -108,6 +108,22 @@ def test_mail_is_fetched_once_and_delivered_as_the_file_says(home, server):
     assert len(list((home / "mail/bob/new").iterdir())) == 3
 
 
+def test_a_count_changes_nothing(home, server):
+    write(home, server, "pass secret keep")
+    octets = sum(map(len, LETTERS))
+    counted = fetchmail(home, "-c", "-d", "300")
+    assert (counted.returncode, counted.stdout) == (
+        0,
+        f"3 messages for u at 127.0.0.1 ({octets} octets).\n",
+    )
+    fetchmail(home)
+    again = fetchmail(home, "-c")
+    assert (again.returncode, again.stdout) == (
+        1,
+        f"3 messages (3 seen) for u at 127.0.0.1 ({octets} octets).\n",
+    )
+
+
 def test_a_wrong_password_ends_as_fetchmail_ends(home, server):
     write(home, server, "pass wrong")
     ended = fetchmail(home)

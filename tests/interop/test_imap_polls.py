@@ -14,6 +14,7 @@ import pytest
 from nodes import TestNode
 from peers.certificates import make_certificate
 from peers.dovecot import Dovecot
+from peers.processes import wait_until
 from relaynode.errors import LineLost, LoginRefused
 from relaynode.wire import tcp
 from unit.polls.imap_home import Home
@@ -230,3 +231,21 @@ def test_a_message_of_20_mb_that_is_cut_ten_times_comes_once(tmp_path, dovecot):
     total = asyncio.run(play())
     assert asyncio.run(at.contents()) == [content]
     assert total < 0.65 * len(content)  # packed, and none of it twice
+
+
+def test_a_daemon_that_idles_fetches_new_mail_as_it_comes(tmp_path):
+    with Dovecot(tmp_path / "d", users={"ann": "secret"}) as dovecot:
+        dovecot.put("ann", letter(1))
+        node = TestNode(
+            tmp_path / "home",
+            f'[account.isp]\nprotocol = "imap"\nhost = "localhost:{dovecot.imap_port}"\n'
+            'tls = "none"\nuser = "ann"\npassword_file = "password"\ndeliver_to = "user"\n'
+            "idle = true\n",
+            users=("user",),
+        )
+        node.password("password", "secret")
+        with node.daemon() as daemon:
+            assert wait_until(lambda: subjects(node) == [1], 20), daemon.log()
+            dovecot.put("ann", letter(2))
+            assert wait_until(lambda: subjects(node) == [1, 2], 20), daemon.log()
+            assert dovecot.count("ann") == 0

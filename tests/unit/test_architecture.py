@@ -148,10 +148,12 @@ def test_two_ways_in_or_out_never_import_each_other(room):
             "imap_transfer",
             "marks",
             "notice",
+            "oversized",
             "poll",
             "pop3_dialogue",
             "pop3_listing",
             "pop3_opening",
+            "pop3_visit",
             "refusals",
         },
     }[room]

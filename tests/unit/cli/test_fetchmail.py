@@ -8,8 +8,9 @@ import pytest
 from relaynode.cli import fetchmail, fetchmail_daemon
 from relaynode.cli.fetchmail_screen import FetchmailScreen
 from relaynode.config.from_fetchmail import FoundAccount
+from relaynode.links.summary import Summary
+from relaynode.polls.poll import Poll
 
-POLL = {"account": "u@h", "waiting": 0, "waiting_bytes": 0, "fetched": 0, "fetched_bytes": 0}
 SUMMARY = {"asked": [], "problems": []}
 
 
@@ -29,27 +30,45 @@ def write(home, text, mode=0o600):
     path.chmod(mode)
 
 
-def screen(**keys):
+def screen(only_counts=False, **keys):
     account = FoundAccount("account", "u@h", "h", "u", 1, keys)
-    return FetchmailScreen([account], is_silent=False)
+    return FetchmailScreen([account], is_silent=False, only_counts=only_counts)
 
 
 def ended(one, poll, *problems):
-    one.end({**SUMMARY, "problems": list(problems), "polls": [{**POLL, "reason": "", **poll}]})
+    found = Summary("default", polls=[Poll("u@h", **poll)]).as_json()["polls"]
+    one.end({**SUMMARY, "problems": list(problems), "polls": found})
     return one.exit_code
 
 
 def test_it_prints_as_fetchmail_does(capsys):
     one = screen()
-    poll = {**POLL, "waiting": 2, "waiting_bytes": 90, "reason": ""}
-    for fetched, size in ((0, 0), (1, 40), (2, 90)):
-        one.progress({"polls": [{**poll, "fetched": fetched, "fetched_bytes": size}]})
+    poll = Poll("u@h", waiting=2, waiting_bytes=90)
+    for poll.fetched, poll.fetched_bytes in ((0, 0), (1, 40), (2, 90)):
+        one.progress(Summary("default", polls=[poll]).as_json())
     assert ended(one, {"waiting": 2, "waiting_bytes": 90, "fetched": 2, "fetched_bytes": 90}) == 0
     assert capsys.readouterr().out.splitlines() == [
         "2 messages for u at h (90 octets).",
         "reading message u@h:1 of 2 (40 octets)",
         "reading message u@h:2 of 2 (50 octets)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("poll", "code", "said"),
+    [
+        ({"in_mailbox": 3, "mailbox_bytes": 50, "waiting": 1}, 0, "3 messages (2 seen) for u at h"),
+        ({"in_mailbox": 2, "mailbox_bytes": 50}, 1, "2 messages (2 seen) for u at h (50 octets)."),
+        ({"in_mailbox": 2, "left": {"larger than limit_bytes": 2}}, 0, "2 messages for u at h."),
+        ({"in_mailbox": 2, "waiting": 1, "waiting_bytes": 9}, 0, "2 messages (1 seen) for u at h."),
+        ({}, 1, "No mail for u at h"),
+        ({"reason": "connect-refused"}, 2, "Query status=2 (SOCKET)"),
+    ],
+)
+def test_a_count_tells_what_is_there_and_whether_any_of_it_is_new(poll, code, said, capsys):
+    assert ended(screen(only_counts=True), poll) == code
+    printed = capsys.readouterr()
+    assert said in printed.out + printed.err
 
 
 @pytest.mark.parametrize(

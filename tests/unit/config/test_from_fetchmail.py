@@ -115,3 +115,54 @@ def test_what_import_prints_is_a_configuration(tmp_path, capsys):
     assert config.passwords["account", "u v@h.example"].reveal() == "s3cret"
     assert tomllib.loads(printed)["node"] == {"postmaster": "pm"}
     assert config.file.account["u v@h.example"].deliver_to == "joe"
+
+
+SERVER_OPTIONS = """
+interval 3|envelope X-Orig|no envelope|envelope 2 X-Orig|qvirtual u-|auth cram-md5|auth gssapi
+auth external|auth ntlm|auth any|auth otp|auth ssh|no dns|uidl|aka a.example b.example
+localdomains x.example|plugout x|principal x|esmtpname x esmtppassword y|tracepolls|timeout 5
+port 1234|checkalias
+"""
+USER_OPTIONS = """
+is joe here|is a=b c * here|fetchall|keep|flush|keep flush|limitflush|limit 10 limitflush
+limit 1000 warnings 7200|warnings 0|no rewrite|stripcr|forcecr|pass8bits|dropstatus
+dropdelivered|mimedecode|idle|mda '/bin/cat -f %F %T'|bsmtp x|lmtp smtphost /tmp/x
+lmtp smtphost h/2003|smtphost a,b|smtphost a/2525|preconnect x|postconnect y|fetchlimit 3
+fetchsizelimit 3|fastuidl 0|batchlimit 3|ssl|ssl sslkey a sslcert b|no sslcertck|sslproto TLS1
+sslproto tls1.2+|sslcertfile x|sslcertpath x|sslcommonname x|sslfingerprint x|expunge 3
+properties x|fetchdomains a.example|smtpaddress x.example|smtpname a@b.example|antispam 571,550
+folder A|folder A B fetchall expunge 5 limit 3
+"""
+
+
+@pytest.mark.parametrize("protocol", "auto pop3 imap apop sdps odmr etrn".split())
+def test_no_legal_option_makes_the_configuration_unusable(protocol):
+    begin = f"poll h.example proto {protocol}"
+    texts = [
+        f"{begin} {one} user u pass p"
+        for one in SERVER_OPTIONS.strip().replace("\n", "|").split("|")
+    ]
+    texts += [
+        f"{begin} user u pass p {one}" for one in USER_OPTIONS.strip().replace("\n", "|").split("|")
+    ]
+    for text in texts:
+        (account,) = accounts(text)
+        assert account.is_usable, text
+        load(None, accounts=[account])
+
+
+def test_apop_is_asked_for_in_the_clear_and_shows_no_password():
+    (account,) = accounts("poll h proto apop user u")
+    assert (account.keys["tls"], account.keys["auth"]) == ("none", ["APOP"])
+    (account,) = accounts("poll h proto pop3 auth ntlm user u sslproto ''")
+    assert "PLAIN" not in account.keys["auth"] and account.keys["auth"]
+
+
+def test_what_a_plugin_would_hide_is_not_shown_without_it():
+    assert not accounts("poll h proto imap plugin 'ssh %h nc' user u")[0].is_usable
+
+
+@pytest.mark.parametrize(("seconds", "hours"), [(0, 1), (3600, 1), (3601, 2), (86400, 24)])
+def test_the_letters_about_large_mail_come_as_often_as_it_says(seconds, hours):
+    (account,) = accounts(f"poll h proto pop3 user u limit 5 warnings {seconds}")
+    assert account.keys["warn_hours"] == hours

@@ -8,7 +8,7 @@ from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.imap import events as imap
 from relaynode.imap.client import Client
 from relaynode.imap.states import State
-from relaynode.sasl import CramMd5, Plain, XOAuth2
+from relaynode.sasl import CramMd5, DigestMd5, Plain, XOAuth2
 
 READY = b"* OK [CAPABILITY IMAP4rev1 SASL-IR LITERAL- AUTH=PLAIN UIDPLUS] ready\r\n"
 
@@ -84,26 +84,26 @@ def test_without_such_literals_all_behind_it_waits_until_the_server_asks():
 
 def test_an_initial_response_goes_along_and_more_behind_it():
     client = greeted()
-    client.login_sasl(Plain("ann", "secret"), responses=1)
+    client.login_sasl(Plain("ann", "secret"))
     client.select("INBOX")
     sent = client.data_to_send()
     assert sent == b'a1 AUTHENTICATE PLAIN AGFubgBzZWNyZXQ=\r\na2 SELECT "INBOX"\r\n'
 
 
 def test_a_challenge_is_answered_and_what_is_queued_behind_it_waits():
-    client = greeted(b"* OK [CAPABILITY AUTH=CRAM-MD5] x\r\n")
-    client.login_sasl(CramMd5("ann", "secret"))
+    client = greeted(b"* OK [CAPABILITY AUTH=DIGEST-MD5] x\r\n")
+    client.login_sasl(DigestMd5("ann", "secret", "h.example"))
     client.select("INBOX")
-    assert client.data_to_send() == b"a1 AUTHENTICATE CRAM-MD5\r\n"
-    client.receive(b"+ PDE+\r\n")
+    assert client.data_to_send() == b"a1 AUTHENTICATE DIGEST-MD5\r\n"
+    client.receive(b"+ bm9uY2U9IngiLHFvcD0iYXV0aCIsYWxnb3JpdGhtPW1kNS1zZXNz\r\n")
     assert client.data_to_send().endswith(b"\r\n") and client.data_to_send() == b""
-    client.receive(b"a1 OK in\r\n")
+    client.receive(b"a1 NO no\r\n")
     assert client.data_to_send() == b'a2 SELECT "INBOX"\r\n'
 
 
 def test_what_is_queued_behind_the_last_response_goes_out_with_it():
     client = greeted(b"* OK [CAPABILITY AUTH=CRAM-MD5] x\r\n")
-    client.login_sasl(CramMd5("ann", "secret"), responses=1)
+    client.login_sasl(CramMd5("ann", "secret"))
     client.select("INBOX")
     assert client.data_to_send() == b"a1 AUTHENTICATE CRAM-MD5\r\n"
     client.receive(b"+ PDE+\r\n")
@@ -113,7 +113,7 @@ def test_what_is_queued_behind_the_last_response_goes_out_with_it():
 
 def test_behind_a_login_that_is_called_off_nothing_goes_out():
     client = greeted(b"* OK [CAPABILITY AUTH=CRAM-MD5] x\r\n")
-    client.login_sasl(CramMd5("ann", "secret"), responses=1)
+    client.login_sasl(CramMd5("ann", "secret"))
     client.select("INBOX")
     client.data_to_send()
     client.receive(b"+ no base64!\r\n")
@@ -125,7 +125,7 @@ def test_behind_a_login_that_is_called_off_nothing_goes_out():
 def test_why_a_token_was_refused_is_told_by_the_mechanism():
     client = greeted()
     mechanism = XOAuth2("ann", "token")
-    client.login_sasl(mechanism, responses=1)
+    client.login_sasl(mechanism)
     client.receive(b"+ eyJzdGF0dXMiOiI0MDEifQ==\r\n")
     (refused,) = client.receive(b"a1 NO no\r\n")
     assert "401" in mechanism.told and refused.status.code == 535

@@ -53,6 +53,7 @@ class Home:
         self.imap = ImapWishes(tuple(folders), move_to)
         self.wishes = Wishes(**wishes)
         self.tls = tls
+        self.warn_hours = 0
 
     async def visit(self, only_counts=False, **cut):
         """One visit; its result, with what it raised as `error`."""
@@ -67,6 +68,7 @@ class Home:
             tls_context=lambda: None,
             timeout_seconds=5,
             wishes=self.wishes,
+            warn_hours=self.warn_hours,
         )
         intake = self.node.intake
         poller = ImapPoller(

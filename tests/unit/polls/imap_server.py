@@ -37,6 +37,12 @@ class Box:
     said: list = field(default_factory=list)
     sessions: int = 0
     current: bytes = b""
+    idling: list = field(default_factory=list)
+
+    async def tell(self):
+        """Those who idle that there is mail."""
+        for session in self.idling:
+            await session.write(b"* %d EXISTS\r\n" % len(session.folder))
 
     def put(self, content, folder="INBOX", **more):
         self.folders.setdefault(folder, {})[self.next_uid] = Mail(content, **more)
@@ -112,6 +118,13 @@ class Session:
     async def noop(self, _):
         pass
 
+    async def idle(self, _):
+        await self.write(b"+ idling\r\n")
+        self.box.idling.append(self)
+        line = await self.stream.read()
+        self.box.idling.remove(self)
+        return b"OK done" if line == b"DONE\r\n" else b"BAD what"
+
     async def logout(self, _):
         await self.write(b"* BYE\r\n")
 
@@ -125,6 +138,8 @@ class Session:
             b"* %d EXISTS\r\n* OK [UIDVALIDITY %d]\r\n" % (len(self.folder), self.box.validity)
         )
         return b"OK open"
+
+    examine = select
 
     async def uid_search(self, words):
         if words.startswith(b"RETURN"):

@@ -22,8 +22,10 @@ NOW = 1_800_000_000.0
 class FixedLogin:
     """A login whose name and password are known."""
 
+    mechanisms = ()
+
     async def credentials(self, host, address):
-        return Credentials(USER, password=PASSWORD)
+        return Credentials(USER, password=PASSWORD, mechanisms=self.mechanisms)
 
     async def renewed(self, credentials):
         return None
@@ -41,12 +43,13 @@ class Home:
         self.intake._clock = lambda: self.now
         self.problem = None
         self.fetched_bytes = 0
+        self.login = FixedLogin()
         self.monotonic = iter(range(10**9)).__next__
         self.account = Account(
             "isp",
             "pop.example",
             self._connect,
-            FixedLogin(),
+            self.login,
             "user",
             tls="none",
             timeout_seconds=timeout_seconds,

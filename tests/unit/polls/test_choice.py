@@ -44,6 +44,13 @@ def test_marks_and_wishes_decide_what_is_deleted_and_what_is_fetched(wishes, del
     assert (keys(choice.delete), keys(choice.fetch)) == (deleted, fetched)
 
 
+def test_oversized_messages_may_go_unread_but_none_that_was_asked_for():
+    new, asked = Waiting("new", 5000), Waiting("asked", 5000, decision=Decision.GET)
+    read, kept = Waiting("read", 5000, is_read=True), Waiting("kept", 5000, taken_at=NOW)
+    choice = chosen([new, asked, read, kept], keep=True, limit_bytes=100, flush_oversized=True)
+    assert sorted_into(choice) == (["new"], [], ["asked"])
+
+
 def test_each_message_ends_in_exactly_one_place():
     waiting = [
         Waiting(number, size, taken_at, is_read, decision)

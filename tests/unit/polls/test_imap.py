@@ -380,3 +380,19 @@ def mixed_box(capabilities):
     for content in MIXED:
         box.put(content)
     return box
+
+
+def test_one_letter_tells_of_what_is_too_large_in_all_folders(tmp_path):
+    box = Box()
+    for folder in ("INBOX", "Other"):
+        box.put(letter(1, 9000), folder)
+    home = Home(tmp_path, box, folders=("INBOX", "Other"), limit_bytes=5000)
+    home.warn_hours = 24
+
+    async def scenario():
+        for _ in range(2):
+            await home.visit()
+        return await home.contents()
+
+    (told,) = asyncio.run(scenario())
+    assert b"Subject: 2 large messages not fetched" in told

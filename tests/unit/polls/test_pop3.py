@@ -1,12 +1,14 @@
 """A visit to a POP3 mailbox: flights, memory, unique-ids that change, large mail."""
 
+from dataclasses import replace
+
 import pytest
 
 from peers.pop3_double import CLOSE
 from relaynode.errors import LoginRefused
 from relaynode.polls.choice import Decision
 from relaynode.polls.pop3_listing import QUICK_FROM
-from unit.polls.pop3_visits import letter, mailbox, play
+from unit.polls.pop3_visits import NOW, letter, mailbox, play
 
 
 def numbers(first, last):
@@ -120,6 +122,19 @@ def test_apop_hides_the_password_where_nothing_better_does(tmp_path, can):
     assert any(line.startswith("APOP ann ") for line in said)
     assert ("PASS secret" in said) is not can
     assert any(line.startswith("APOP") for line in again) is can
+
+
+@pytest.mark.parametrize("has_apop", [True, False])
+def test_where_apop_is_asked_for_by_its_name_the_password_is_never_shown(tmp_path, has_apop):
+    async def scenario(home):
+        home.login.mechanisms = ("APOP",)
+        await home.visit()
+        return home.problem, home.box.said
+
+    problem, said = play(tmp_path, scenario, mailbox(1, has_apop=has_apop))
+    assert (problem is None) is has_apop
+    assert any(line.startswith("APOP ann ") for line in said) is has_apop
+    assert "PASS secret" not in said
 
 
 @pytest.mark.parametrize("password", ["secret", "other"])
@@ -451,3 +466,32 @@ def test_counting_changes_nothing(tmp_path):
     waiting, queued, left, said = play(tmp_path, scenario, mailbox(3))
     assert (waiting, queued, left) == (3, [], 3)
     assert not any(line.startswith(("RETR", "DELE", "TOP")) for line in said)
+
+
+def test_one_letter_an_interval_tells_of_all_that_is_too_large(tmp_path):
+    async def scenario(home):
+        home.account = replace(home.account, warn_hours=24)
+        counts = []
+        for hours in (0, 23, 25, 26):
+            home.now = NOW + hours * 3600
+            await home.visit()
+            counts.append(len(home.contents()))
+        return counts, sorted(home.contents(), key=len)[-1]
+
+    box = mailbox(1)
+    box.put("big", BIG)
+    box.put("second", BIG)
+    counts, told = play(tmp_path, scenario, box, keep=True, limit_bytes=2000)
+    assert counts == [2, 2, 3, 3]
+    assert b"To: user\r\nSubject: 2 large messages not fetched\r\n" in told
+    assert b"(%d bytes in all)" % (2 * len(BIG)) in told
+
+
+def test_counting_tells_nobody_of_large_mail(tmp_path):
+    async def scenario(home):
+        home.account = replace(home.account, warn_hours=24)
+        result = await home.visit(only_counts=True)
+        return home.contents(), result.new, result.in_mailbox, result.mailbox_bytes
+
+    box = mailbox(1)
+    assert play(tmp_path, scenario, box, limit_bytes=1) == ([], 1, 1, len(letter(1)))

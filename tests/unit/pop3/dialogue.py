@@ -20,6 +20,7 @@ from relaynode.pop3.events import (
 from relaynode.pop3.maildrop import Entry
 from relaynode.pop3.server import Server
 from relaynode.pop3.states import State
+from relaynode.sasl import Login
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,7 +63,7 @@ def client_in(state: State) -> Client:
     if state is State.PASSWORD:  # USER is under way, PASS waits for it
         client.login_user("fred", PASSWORD, pipelined=False)
     if state is State.SASL:
-        client.login_plain("fred", PASSWORD)
+        client.login_sasl(Login("fred", PASSWORD))  # it has more to say
         client.receive(b"+ \r\n")
     if state is State.TLS:
         client.stls()

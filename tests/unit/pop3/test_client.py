@@ -588,7 +588,9 @@ def test_a_refused_response_of_plain_leads_back_to_authorization() -> None:
 
 
 def test_a_second_challenge_is_a_fault() -> None:
-    client = client_in(State.SASL)
+    client = client_in(State.AUTHORIZATION)
+    plain(client)
+    client.receive(b"+ \r\n")
     client.data_to_send()
     assert client.receive(b"+ \r\n") == []
     assert client.data_to_send() == b"*\r\n"  # RFC 5034 section 4: the login is called off
