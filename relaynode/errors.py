@@ -3,6 +3,7 @@
     RelaynodeError
     ├── UsageError           the command line is wrong                       EX_USAGE 64
     ├── InputError           a file that a command was given cannot be read   EX_NOINPUT 66
+    ├── TraceError           a trace is wrong, all problems at once           EX_DATAERR 65
     ├── ConfigError          the configuration is wrong, all problems at once  EX_CONFIG 78
     ├── AddressError         an address does not follow RFC 5321
     ├── TableError           a table cannot be read: mail waits              EX_TEMPFAIL 75
@@ -122,6 +123,16 @@ class ConfigError(RelaynodeError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TraceError(RelaynodeError):
+    """A trace for the simulator cannot be read. `problems`: all that was found, in file order."""
+
+    exit_code = EX_DATAERR
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, problems)))
 
 
 class AddressError(RelaynodeError):

@@ -105,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     link_option(sub)
     json_option(sub)
 
+    sub = command("simulate", "simulate", "Say what would become of a trace's mail.")
+    sub.add_argument("trace", type=Path, metavar="TRACE", help="see docs/simulate.md")
+    sub.add_argument("-v", "--verbose", action="store_true", help="show each run, too")
+    json_option(sub)
+
     sub = command("flush", "link", "Send what waits, over one link, or over all that it waits for.")
     sub.add_argument(
         "--to", action="append", default=[], metavar="TEXT", help="recipients with TEXT"
