@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from relaynode.policy.line_model import (
     GREETING_BYTES,
-    LOGIN_DOWN_BYTES,
-    LOGIN_UP_BYTES,
     STARTTLS_BYTES,
     STARTTLS_REPLY_BYTES,
     TLS_DOWN_BYTES,
@@ -27,11 +25,13 @@ if TYPE_CHECKING:
     from relaynode.policy.line_model import Security, Steps
     from relaynode.simulate.mail import Incoming
 
-CAPABILITY_BYTES = 180
+CAPABILITY_BYTES = 240
 """What a server answers when it is asked what it can do."""
-LISTING_BYTES = 28
+LOGIN_UP_BYTES, LOGIN_DOWN_BYTES = 180, 130
+"""Of each round trip of SCRAM-SHA-256 (RFC 7677), which is chosen where it is offered."""
+LISTING_BYTES = 50
 """Of each message: its size and its unique-id."""
-FETCH_UP_BYTES, FETCH_DOWN_BYTES = 16, 60
+FETCH_UP_BYTES, FETCH_DOWN_BYTES = 16, 66
 """Around each message: RETR and DELE, and what is answered."""
 
 
