@@ -6,6 +6,7 @@ looked at.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from relaynode.links import hours
@@ -13,6 +14,7 @@ from relaynode.links.ways import Ways
 from relaynode.mail.envelope import Recipient
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
+from relaynode.policy.budget import MEGABYTE, Budget, Limit, Period, Tariff
 from relaynode.policy.expand import final_route
 from relaynode.policy.line_model import Server
 from relaynode.queue.retry import RetryPolicy
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from relaynode.config.schema import AccountSection, LinkSection
     from relaynode.links.ways import Way
     from relaynode.simulate.events import MailOut
-
-DIALLED_SECONDS = 30.0
-"""What modems take to agree, and PPP: nobody wrote down what it was here."""
 
 LOGIN_ROUND_TRIPS = 1
 """PLAIN, and what comes with it."""
@@ -57,8 +56,42 @@ def _link(name: str, section: LinkSection) -> LinkPlan:
     if section.bits_per_second:
         line = LineState(float(section.bits_per_second))
     return LinkPlan(
-        name, section.kind, line=line, timetable=section.timetable, window=section.window
+        name,
+        section.kind,
+        line,
+        section.timetable,
+        section.window,
+        _budget(section),
+        redial_attempts=getattr(section, "redial_attempts", 0),
+        redial_seconds=getattr(section, "redial_wait_seconds", 30),
+        dials_per_day=getattr(section, "dials_per_day", 0),
+        idle_seconds=getattr(section, "idle_seconds", 0),
+        dial_grade=getattr(section, "dial_grade", None) or "",
     )
+
+
+def _budget(section: LinkSection) -> Budget:
+    """What a link may cost, where it says so."""
+    session, day, month = (
+        Limit(
+            _said(section, f"budget_minutes_per_{period}", 60),
+            _said(section, f"budget_megabytes_per_{period}", MEGABYTE),
+            _said(section, f"budget_money_per_{period}", 1),
+        )
+        for period in (Period.SESSION, Period.DAY, Period.MONTH)
+    )
+    tariff = Tariff(
+        getattr(section, "cost_per_minute", 0),
+        getattr(section, "cost_per_megabyte", 0),
+        getattr(section, "cost_per_call", 0),
+        getattr(section, "billing_seconds", 1),
+    )
+    return Budget(session, day, month, tariff)
+
+
+def _said(section: LinkSection, key: str, unit: float) -> float:
+    value = getattr(section, key, None)
+    return math.inf if value is None else value * unit
 
 
 def _account(name: str, section: AccountSection, link: str) -> AccountPlan:

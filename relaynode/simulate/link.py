@@ -8,54 +8,29 @@ a turn take all that waits and poll, a line that goes down cuts what is under wa
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from relaynode.policy.budget import OPENING_BYTES, Left, Room, Use, day_of
-from relaynode.policy.line_model import Call, SmtpConnection
+from relaynode.policy.budget import Room, Use, day_of
+from relaynode.simulate.conductor import Conductor
 from relaynode.simulate.line import Wire
-from relaynode.simulate.mail import Outgoing
 from relaynode.simulate.outcome import RunRecord
 from relaynode.simulate.run import Run
-from relaynode.simulate.supply import Box, Supply
-from relaynode.simulate.visit import VisitScript
 from relaynode.timetable import Moment, Turns, opens_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from relaynode.policy.line_model import Letter, Script, Server
-    from relaynode.simulate.clock import Clock
     from relaynode.simulate.events import LineChange
-    from relaynode.simulate.mail import Incoming
-    from relaynode.simulate.outcome import Outcome
-    from relaynode.simulate.plan import Hop, LinkPlan, Plan
-    from relaynode.simulate.run import Strand
+    from relaynode.simulate.mail import Outgoing
+    from relaynode.simulate.plan import Hop, LinkPlan
+    from relaynode.simulate.world import World
     from relaynode.timetable import Turn
 
 BUSY_SECONDS = 30.0
 """A turn waits so long for a run that is under way, and looks again (daemon/timekeeper.py)."""
 
-
-class World(Protocol):
-    """What a link knows of all else."""
-
-    plan: Plan
-    clock: Clock
-    outcome: Outcome
-    boxes: dict[str, list[Incoming]]
-
-    def waiting(self, link: str) -> list[tuple[Hop, Outgoing]]:
-        """What waits for this link and is not under way, those first that go first."""
-        ...
-
-    def next_due(self, link: str) -> float | None:
-        """When something that waits for it is to be tried, without a link-up."""
-        ...
-
-    def delivered(self, mail: Outgoing, link: str) -> None:
-        """It has arrived."""
-        ...
+URGENT_PAUSE_SECONDS = 900.0
+"""Urgent mail has nothing dialled so soon after a dial that came to nothing."""
 
 
 class SimulatedLink:
@@ -69,15 +44,14 @@ class SimulatedLink:
         self._world = world
         self._clock = world.clock
         self._state = plan.line
-        self._run: Run | None = None
-        self._in_hand: dict[Outgoing, bool] = {}
-        """What is under way; has all of it gone?"""
+        self._conductor: Conductor | None = None
         self._wakes_at = math.inf
         self._held_until: float | None = None
         self._known: set[str] = set()
         self._uses: list[Use] = []
         self._dials: list[float] = []
         self._is_dialling = False
+        self._rested_at = 0.0
         self._idle_since: float | None = None
         self._after: list[Callable[[], None]] = []
         self._turns = self._make_turns()
@@ -87,8 +61,8 @@ class SimulatedLink:
     def change(self, change: LineChange) -> None:
         """What the trace says of it."""
         self._state = self._state.changed(change)
-        if self._run is not None:
-            self._run.change(self._state)
+        if self._conductor is not None:
+            self._conductor.run.change(self._state)
         if change.is_up is not None and self.plan.kind == "dial":
             self._is_reachable = change.is_up
             if change.is_up:
@@ -109,24 +83,24 @@ class SimulatedLink:
 
     def _lose(self) -> None:
         self.is_up = False
-        if self._run is not None:
-            self._cut(self._run, "the line went down")
+        if self._conductor is not None:
+            self._conductor.cut("the line went down")
 
     @property
     def is_busy(self) -> bool:
         """Is anything under way?"""
-        return self._run is not None or self._is_dialling
+        return self._conductor is not None or self._is_dialling
 
     def stop(self) -> None:
         """The trace has ended."""
-        if self._run is not None:
-            self._cut(self._run, "the trace ended")
+        if self._conductor is not None:
+            self._conductor.cut("the trace ended")
 
     # --- what begins a run
 
     def wake(self) -> None:
         """There may be something to do."""
-        if self._run is not None or not (self.is_up or self._is_tried_when_down):
+        if self._conductor is not None or not (self.is_up or self._is_tried_when_down):
             return
         now, due = self._clock.now, self._world.next_due(self.plan.name)
         opens = self._opens_at()
@@ -138,6 +112,8 @@ class SimulatedLink:
             self._begin(is_ordered=False)
         elif self.plan.kind == "always":
             self._put_off(one for _, one in self._due())
+        elif self._rested_at > now:
+            self._wake_at(self._rested_at)
         elif self.plan.kind == "dial" and self._is_urgent():
             self._dial(self.plan.redial_attempts)
 
@@ -192,7 +168,7 @@ class SimulatedLink:
         turn = self._turns.due(began)
         if turn is None:
             self._next_turn()
-        elif self._run is not None or self._is_dialling:
+        elif self._conductor is not None or self._is_dialling:
             self._clock.at(began.wall + BUSY_SECONDS, self._turn)
         else:
             self._after.append(lambda: self._given(turn, began))
@@ -221,11 +197,11 @@ class SimulatedLink:
         if self._is_dialling and not wait_seconds:
             return
         now = self._clock.now
-        begins, _ = day_of(now, self._world.plan.zone)
+        begins, ends = day_of(now, self._world.plan.zone)
         today = [one for one in self._dials if one >= begins]
         is_spent = 0 < self.plan.dials_per_day <= len(today)
         if is_spent or self._room().is_too_small:
-            self._refuse()
+            self._refuse(ends if is_spent else None)
             return
         self._is_dialling = True
         self._dials.append(now)
@@ -247,7 +223,9 @@ class SimulatedLink:
             )
         else:
             self._is_dialling = False
+            self._rested_at = self._clock.now + URGENT_PAUSE_SECONDS
             self._over()
+            self.wake()
 
     def _rest(self) -> None:
         """Nothing is left to do: hang up, at once or later."""
@@ -260,7 +238,7 @@ class SimulatedLink:
             self._hang_up(since)
 
     def _hang_up(self, since: float) -> None:
-        if self._run is None and self._idle_since == since:
+        if self._conductor is None and self._idle_since == since:
             self.is_up = False
 
     # --- a run
@@ -269,11 +247,11 @@ class SimulatedLink:
         budget = self.plan.budget
         return budget.room(budget.left(self._uses, self._clock.now, self._world.plan.zone))
 
-    def _refuse(self, bound: Left | None = None) -> None:
-        """No run may begin; one may when the day or month is over."""
+    def _refuse(self, until: float | None = None) -> None:
+        """No run may begin; one may when the day or month is over, or `until` is."""
         self._is_dialling = False
-        bound = bound or self._room().binding()
-        until = None if bound is None else bound.until
+        bound = self._room().binding()
+        until = until or (None if bound is None else bound.until)
         if until is None or until != self._held_until:
             _count(self._world.outcome.refused, self.plan.name)
         if until is not None and until != self._held_until:
@@ -288,159 +266,21 @@ class SimulatedLink:
             one()
 
     def _begin(self, *, is_ordered: bool) -> None:
-        if self._run is not None:
+        if self._conductor is not None:
             return
         room = self._room()
         if room.is_too_small:
             self._refuse()
             return
         self._idle_since = None
-        run = self._run = Run(self._clock.now, Wire(self._state), room, is_ordered)
-        self._send()
-        if is_ordered:
-            self._poll()
-        if not run.strands:
-            self._done(run)
-        elif room.left:
-            self._watch(run)
+        run = Run(self._clock.now, Wire(self._state), room, is_ordered)
+        name = self.plan.name
+        self._conductor = Conductor(name, self._world, run, self._known, self._ended)
+        self._conductor.begin()
 
-    def _send(self) -> None:
-        """A session for each hop that something waits for."""
-        for hop in dict.fromkeys(hop for hop, _ in self._untried()):
-            supply = self._supply(hop)
-            if not supply:
-                continue
-            scripts: list[Script] = [Call(supply)]
-            if not hop.is_call:
-                server = self._server(hop)
-                scripts = [
-                    SmtpConnection(server, supply, place)
-                    for place in range(server.connections or 1)
-                ]
-            for script in scripts:
-                self._add(script)
-
-    def _server(self, hop: Hop) -> Server:
-        is_known = hop.server.is_known or hop.name in self._known
-        self._known.add(hop.name)
-        return replace(hop.server, is_known=is_known)
-
-    def _untried(self) -> list[tuple[Hop, Outgoing]]:
-        assert self._run is not None
-        waiting = self._world.waiting(self.plan.name) if self._run.is_ordered else self._due()
-        return [(hop, one) for hop, one in waiting if one.number not in self._run.tried]
-
-    def _supply(self, hop: Hop) -> Supply:
-        run = self._run
-        assert run is not None
-
-        def more() -> list[Outgoing]:
-            found = [one for its, one in self._untried() if its.name == hop.name]
-            run.tried.update(one.number for one in found)
-            return found
-
-        def fits(mail: Outgoing) -> bool:
-            opening = 0 if run.sent or self._in_hand else OPENING_BYTES
-            return run.takes(mail.event.size_bytes, self._clock.now, opening)
-
-        def begins(mail: Outgoing) -> None:
-            mail.is_under_way = True
-            mail.tries += 1
-            self._in_hand[mail] = False
-
-        return Supply(more, fits, begins)
-
-    def _poll(self) -> None:
-        run = self._run
-        assert run is not None
-        for account in self._world.plan.accounts.values():
-            if account.link != self.plan.name:
-                continue
-            box = Box(
-                self._world.boxes[account.name],
-                lambda one: run.takes(one.size_bytes - one.done_bytes, self._clock.now),
-                self._fetched,
-            )
-            name = f"account {account.name}"
-            self._add(
-                VisitScript(
-                    box,
-                    account.security,
-                    account.login_round_trips,
-                    is_known=name in self._known,
-                    goes_on=account.goes_on,
-                )
-            )
-            self._known.add(name)
-
-    def _add(self, script: Script) -> None:
-        assert self._run is not None
-        strand = self._run.add(script, self._clock.now, self._marked)
-        self._advance(self._run, strand)
-
-    def _advance(self, run: Run, strand: Strand) -> None:
-        """Go on with a script, and come back when it can go on again."""
-        if run.is_over:
-            return
-        goes_on = run.advance(strand)
-        if run.room.left and run.must_end_at(self._clock.now) <= self._clock.now:
-            self._cut(run, "its budget is spent")
-        elif goes_on:
-            self._clock.at(strand.ready, lambda: self._advance(run, strand))
-        else:
-            self._send()  # what has come meanwhile
-            if not run.strands:
-                self._clock.at(run.answered_at, lambda: self._done(run))
-
-    def _watch(self, run: Run) -> None:
-        """End it when the time of its budget does."""
-        if run.is_over:
-            return
-        ends = run.must_end_at(self._clock.now)
-        if ends <= self._clock.now:
-            self._cut(run, "its budget is spent")
-        elif ends < math.inf:
-            self._clock.at(ends, lambda: self._watch(run))
-
-    # --- what it did
-
-    def _marked(self, letter: Letter, ends: float) -> None:
-        mail, run = letter.key, self._run
-        assert isinstance(mail, Outgoing) and run is not None
-        self._in_hand[mail] = True
-        run.answered_at = max(run.answered_at, ends)
-        self._clock.at(ends, lambda: self._answered(run, mail))
-
-    def _answered(self, run: Run, mail: Outgoing) -> None:
-        if run.is_over:
-            return
-        del self._in_hand[mail]
-        mail.is_under_way = False
-        run.sent += 1
-        self._world.delivered(mail, self.plan.name)
-
-    def _fetched(self, message: Incoming, at: float) -> None:
-        assert self._run is not None
-        message.fetched_at = at
-        message.link = self.plan.name
-        self._run.received += 1
-
-    def _done(self, run: Run) -> None:
-        if not run.is_over and not run.strands:
-            run.end(self._clock.now, "done")
-            self._end(run)
-
-    def _cut(self, run: Run, why: str) -> None:
-        run.cut(self._clock.now, why)
-        self._end(run)
-
-    def _end(self, run: Run) -> None:
-        """The run is over: what it did not deliver waits again."""
-        self._run = None
-        for mail, has_gone in self._in_hand.items():
-            mail.is_under_way = False
-            mail.in_doubt += has_gone
-        self._in_hand.clear()
+    def _ended(self, run: Run) -> None:
+        """What it did not deliver waits again."""
+        self._conductor = None
         self._record(run)
         self._later(run)
         self._rest()

@@ -33,8 +33,8 @@ class LinkPlan:
     timetable: Timetable | None = None
     window: Window | None = None
     budget: Budget = field(default_factory=Budget)
-    dial_seconds: float = 30.0
-    redial_attempts: int = 3
+    dial_seconds: float = 30.0  # modems that agree, and PPP
+    redial_attempts: int = 0
     redial_seconds: float = 30.0
     dials_per_day: int = 0
     idle_seconds: float = 0.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from relaynode.simulate.line import LineState, Piece, Wire
 
-MOST_PIECES = 64
+MOST_PIECES = 256
 """A long message is sent in so many pieces: that keeps the simulation's own time short."""
 
 
@@ -38,6 +38,7 @@ class Strand:
     """A script under way. `ready`: when its step is done as far as it has been put on the line."""
 
     script: Script
+    hop: str
     course: Course
     steps: Iterator[tuple[Do, float]]
     ready: float
@@ -68,10 +69,12 @@ class Run:
         """Has it ended?"""
         return self.ended_at is not None
 
-    def add(self, script: Script, now: float, on_mark: Callable[[Letter, float], None]) -> Strand:
-        """Another session begins."""
+    def add(
+        self, script: Script, hop: str, now: float, on_mark: Callable[[Letter, float], None]
+    ) -> Strand:
+        """Another session begins, with that next hop."""
         course = _Course(self.wire.state.line, Played(), now, on_mark)
-        strand = Strand(script, course, script.steps(course), now)
+        strand = Strand(script, hop, course, script.steps(course), now)
         self.strands.append(strand)
         return strand
 
