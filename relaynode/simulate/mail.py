@@ -32,6 +32,11 @@ class Outgoing:
     link: str = ""
 
     @property
+    def is_free(self) -> bool:
+        """Does it wait for somebody to take it?"""
+        return self.delivered_at is None and not self.is_under_way
+
+    @property
     def letter(self) -> Letter:
         """For the line's model."""
         return Letter(self, self.event.size_bytes + GROWTH_BYTES)

@@ -34,7 +34,7 @@ class Supply(deque[Letter]):
         self._next: Outgoing | None = None
 
     def __len__(self) -> int:
-        if self._next is None:
+        if self._next is None or not self._next.is_free:
             self._next = self._find()
         return self._next is not None
 
@@ -52,14 +52,15 @@ class Supply(deque[Letter]):
         return mail.letter
 
     def _find(self) -> Outgoing | None:
-        """What does not fit is passed over: something smaller may."""
+        """What does not fit is passed over: something smaller may. What another link has taken
+        meanwhile is not ours, as with claims."""
         while True:
             if not self._chosen:
                 self._chosen.extend(self._more())
             if not self._chosen:
                 return None
             mail = self._chosen.popleft()
-            if self._fits(mail):
+            if mail.is_free and self._fits(mail):
                 return mail
 
 

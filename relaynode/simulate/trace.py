@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
     from relaynode.timetable.local_time import Zone
 
-MOST_EVENTS = 1_000_000
-"""More are not one month of anybody's mail, and would fill the memory."""
+MOST_EVENTS = 250_000
+"""More are not one month of anybody's mail, and would take its time."""
+
+MOST_AT_ONCE = 10_000
 
 WHEN = '"2026-11-01 06:10", "06:10", "+35m", or "every 3h"'
 WHAT = (
@@ -34,6 +36,7 @@ WHAT = (
     ' "loss LINK 5%", "mail SIZE [xCOUNT] [from ADDRESS] [to ADDRESS] [grade G]",'
     ' "fetch ACCOUNT SIZE [xCOUNT]", "seed NUMBER", "end"'
 )
+_TOO_MANY = (f"makes more than {MOST_EVENTS:,} events", "end the trace earlier, or write fewer")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _COUNT = re.compile(r"x([0-9]{1,6})")
 _GRADE = re.compile(r"[0-9A-Za-z]?")
@@ -196,11 +199,11 @@ class Reader:
             found = f'"{words[0]}" is no event' if words else "says nothing"
             raise _WrongError(found, f"write one of {WHAT}")
         chance = Random(0) if is_tried else self._chance
+        if len(self._events) > MOST_EVENTS:
+            raise _WrongError(*_TOO_MANY)
         events = read(self, at, words[1:], within_seconds, chance)
         if not is_tried:
             self._events += events
-        if len(self._events) > MOST_EVENTS:
-            raise _WrongError(f"makes more than {MOST_EVENTS:,} events", "end the trace earlier")
 
     def _up(self, at: float, words: list[str], _: float, __: Random) -> list[Event]:
         link, words = self._link(words)
@@ -331,6 +334,8 @@ def _sizes(words: list[str]) -> tuple[Sizes, int, list[str]]:
     count = _COUNT.fullmatch(words[1]) if len(words) > 1 else None
     if count is None:
         return sizes, 1, words[1:]
+    if int(count[1]) > MOST_AT_ONCE:
+        raise _WrongError(*_TOO_MANY)
     return sizes, int(count[1]), words[2:]
 
 

@@ -110,7 +110,10 @@ async def _fill(play, number, out, inward):
     for place, size in enumerate(out):
         await _submit(play.home, "user", "friend@example.net", f"{number} {place}", size)
     queued = await play.home.store.messages()
-    lines = [f"2026-11-{number + 1:02} 06:00 mail {one.size_bytes} to friend@example.net" for one in queued]
+    lines = [
+        f"2026-11-{number + 1:02} 06:00 mail {one.size_bytes} to friend@example.net"
+        for one in queued
+    ]
     for place, size in enumerate(inward):
         await _submit(play.isp.node, "friend", "user@example.net", f"{number} {place}", size)
     run = QueueRun(play.isp.node.parts, ByteCount(), takes_way=lambda way: way.kind == "local")
