@@ -64,6 +64,14 @@ class Supply(deque[Letter]):
                 return mail
 
 
+ALIKE_BYTES = 16 * 1024
+
+
+def _size_class(size_bytes: int) -> int:
+    """As polls/choice.py has them: up to this size all are alike, and then twice as large each."""
+    return (size_bytes // ALIKE_BYTES).bit_length()
+
+
 @dataclass(slots=True)
 class Box:
     """An account as a visit finds it. `fits`, `fetched_one`: see Supply; a mail is here."""
@@ -75,7 +83,8 @@ class Box:
 
     def listed(self) -> int:
         """See Mailbox."""
-        self._chosen = deque(self.waiting)
+        small_first = sorted(self.waiting, key=lambda one: _size_class(one.size_bytes))
+        self._chosen = deque(small_first)
         return len(self._chosen)
 
     def next(self) -> Incoming | None:

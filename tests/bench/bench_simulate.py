@@ -21,6 +21,7 @@ from relaynode.cli.demo import _free_ports, _settled
 from relaynode.config.loader import load
 from relaynode.demo import plays, stage
 from relaynode.demo.letters import letter
+from relaynode.errors import CalledOff
 from relaynode.links import hours
 from relaynode.links.queuerun import QueueRun
 from relaynode.links.simulation import plan_of
@@ -47,10 +48,11 @@ every 6h fetch isp 1k..60k x25
 """
 
 LINK_UPS = (
-    ((2000, 3000, 2500, 9000, 24_000, 1500, 4000), (3000, 12_000, 2000)),
-    ((2000, 30_000, 6000, 2500), (20_000, 2500, 5000, 3000, 1500, 9000)),
+    ((2000, 3000, 2500, 9000, 24_000, 1500, 4000), (3000, 12_000, 2000), None),
+    ((2000, 30_000, 6000, 2500), (20_000, 2500, 5000, 3000, 1500, 9000), 7),
+    ((8000,), (4000,), None),
 )
-"""Sizes of the letters out and in before each link-up."""
+"""Sizes of the letters out and in before each link-up, and seconds after which the line is cut."""
 
 
 def month():
@@ -91,13 +93,12 @@ async def real():
         folder = Path(name)
         play = await stage.set_up(folder, _free_ports(2))
         try:
-            lines, ran = [], []
-            for number, (out, inward) in enumerate(LINK_UPS):
-                lines += await _fill(play, number, out, inward)
-                lines.append(
-                    f"+1h up isp {BITS_PER_SECOND} {ROUND_TRIP_SECONDS * 1000:g}ms for 30m"
-                )
-                ran.append(await _link_up(play))
+            lines, ran, known = [], [], set()
+            for number, (out, inward, cut_seconds) in enumerate(LINK_UPS):
+                lines += await _fill(play, number, out, inward, known)
+                rate = f"{BITS_PER_SECOND} {ROUND_TRIP_SECONDS * 1000:g}ms"
+                lines.append(f"+1h up isp {rate} for {cut_seconds or 1800}s")
+                ran.append(await _link_up(play, cut_seconds))
         finally:
             await play.close()
         outcome, _ = _simulated("\n".join(lines), load(folder / "home" / "relaynode.toml"))
@@ -105,15 +106,18 @@ async def real():
     return [_row(number, *one) for number, one in enumerate(zip(outcome.runs, ran, strict=True), 1)]
 
 
-async def _fill(play, number, out, inward):
-    """Letters on both sides; the trace's lines for them."""
+async def _fill(play, number, out, inward, known):
+    """Letters on both sides; the trace's lines for them. `known`: those that have theirs."""
     for place, size in enumerate(out):
         await _submit(play.home, "user", "friend@example.net", f"{number} {place}", size)
-    queued = await play.home.store.messages()
-    lines = [
-        f"2026-11-{number + 1:02} 06:00 mail {one.size_bytes} to friend@example.net"
-        for one in queued
+    queued = [
+        one
+        for one in await play.home.store.messages()
+        if one.queue_id not in known and "friend@example.net" in map(_address, one.recipients)
     ]
+    known.update(one.queue_id for one in queued)
+    when = f"2026-11-{number + 1:02} 06:00"
+    lines = [f"{when} mail {one.size_bytes} to friend@example.net" for one in queued]
     for place, size in enumerate(inward):
         await _submit(play.isp.node, "friend", "user@example.net", f"{number} {place}", size)
     run = QueueRun(play.isp.node.parts, ByteCount(), takes_way=lambda way: way.kind == "local")
@@ -122,9 +126,16 @@ async def _fill(play, number, out, inward):
     mailbox = Maildir(play.folder / "isp" / "mail" / "user", os.geteuid())
     for message in mailbox.messages():
         content = b"".join(mailbox.pieces(message))
+        if content in known:
+            continue
+        known.add(content)
         size = len(content) + content.count(b"\n") - content.count(b"\r\n")
         lines.append(f"+1s fetch isp {size}")
     return lines
+
+
+def _address(recipient):
+    return recipient.forward_path.address
 
 
 async def _submit(node, sender, recipient, seed, size):
@@ -138,19 +149,27 @@ async def _submit(node, sender, recipient, seed, size):
     assert ended.exit_code == 0, ended.complaint
 
 
-async def _link_up(play):
+async def _link_up(play, cut_seconds):
+    """Seconds until the last byte has crossed the line, or until the cut; bytes up and down."""
     before = play.line.up.bytes_carried, play.line.down.bytes_carried
     carried_at = []
     play.line.on_carried = lambda: carried_at.append(time.perf_counter())
     await play.line.restore()
     began = time.perf_counter()
-    summary = await play.home.links.run("isp")
+    running = asyncio.ensure_future(play.home.links.run("isp"))
+    await asyncio.wait((running,), timeout=cut_seconds)
+    ended = time.perf_counter() if cut_seconds else carried_at[-1]
     await play.line.cut()
-    assert not summary.problems, summary.problems
+    play.home.links.call_off("isp")
+    (summary,) = await asyncio.gather(running, return_exceptions=True)
     await _settled(play)
-    assert not await play.home.store.messages(), "something is left"
+    if cut_seconds:
+        assert isinstance(summary, CalledOff), summary
+    else:
+        assert not summary.problems, summary.problems
+        assert not await play.home.store.messages(), "something is left"
     return (
-        carried_at[-1] - began,
+        ended - began,
         play.line.up.bytes_carried - before[0],
         play.line.down.bytes_carried - before[1],
     )

@@ -108,6 +108,13 @@ def test_both_directions_are_used_at_once():
     assert max(one, other) <= both < 1.1 * max(one, other)
 
 
+def test_small_mail_is_fetched_before_large():
+    text = START + "fetch box 50k\n+0s fetch box 9k\n+0s fetch box 2k\n+1h up isp"
+    outcome = play(text, accounts=[("box", False)])
+    large, nine, two = (one.fetched_at for one in outcome.incoming)
+    assert nine < two < large
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_fetch_that_was_cut_begins_anew_over_pop3_and_goes_on_over_imap(goes_on):
     text = START + "fetch box 60000\n+1h up isp 33.6k 200ms for 10s\n+1h up isp"
