@@ -5,6 +5,7 @@ Whoever plays it asks for `advance` at the moments that it names.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -130,10 +131,12 @@ class Run:
 
     def must_end_at(self, now: float) -> float:
         """When its budget ends, if it carries no more than so far: `now`, if that is over."""
-        carried = self.wire.bytes_carried
-        if carried > self.room.bytes_within(now - self.began_at):
+        room, carried = self.room, self.wire.bytes_carried
+        if carried > room.bytes_within(now - self.began_at):
             return now
-        return max(self.began_at + self.room.seconds_with(carried) - HARD_SECONDS, now)
+        # What a minute costs ends nothing where money has no limit.
+        seconds = room.seconds if room.money == math.inf else room.seconds_with(carried)
+        return max(self.began_at + seconds - HARD_SECONDS, now)
 
     # --- its end
 

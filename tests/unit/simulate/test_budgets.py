@@ -65,3 +65,9 @@ def test_a_tariff_says_what_runs_cost():
     (run,) = outcome.runs
     megabytes = (run.bytes_out + run.bytes_in) / 1e6
     assert run.cost == pytest.approx(0.1 + 0.5 + 2 * megabytes, abs=1e-3)
+
+
+def test_a_price_alone_limits_nothing():
+    tariff = Tariff(per_minute=0.5)
+    outcome = play(START + "mail 100k\n+1h up isp", link(day=Limit(size_bytes=1e6), tariff=tariff))
+    assert [run.ended for run in outcome.runs] == ["done"]
