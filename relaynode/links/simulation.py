@@ -6,15 +6,14 @@ looked at.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from relaynode.links import hours
+from relaynode.links.budgets import budget_of
 from relaynode.links.ways import Ways
 from relaynode.mail.envelope import Recipient
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
-from relaynode.policy.budget import MEGABYTE, Budget, Limit, Period, Tariff
 from relaynode.policy.expand import final_route
 from relaynode.policy.line_model import Server
 from relaynode.queue.retry import RetryPolicy
@@ -61,37 +60,13 @@ def _link(name: str, section: LinkSection) -> LinkPlan:
         line,
         section.timetable,
         section.window,
-        _budget(section),
-        redial_attempts=getattr(section, "redial_attempts", 0),
-        redial_seconds=getattr(section, "redial_wait_seconds", 30),
-        dials_per_day=getattr(section, "dials_per_day", 0),
-        idle_seconds=getattr(section, "idle_seconds", 0),
-        dial_grade=getattr(section, "dial_grade", None) or "",
+        budget_of(section),
+        redial_attempts=section.redial_attempts,
+        redial_seconds=section.redial_wait_seconds,
+        dials_per_day=section.dials_per_day,
+        idle_seconds=section.idle_seconds,
+        dial_grade=section.dial_grade or "",
     )
-
-
-def _budget(section: LinkSection) -> Budget:
-    """What a link may cost, where it says so."""
-    session, day, month = (
-        Limit(
-            _said(section, f"budget_minutes_per_{period}", 60),
-            _said(section, f"budget_megabytes_per_{period}", MEGABYTE),
-            _said(section, f"budget_money_per_{period}", 1),
-        )
-        for period in (Period.SESSION, Period.DAY, Period.MONTH)
-    )
-    tariff = Tariff(
-        getattr(section, "cost_per_minute", 0),
-        getattr(section, "cost_per_megabyte", 0),
-        getattr(section, "cost_per_call", 0),
-        getattr(section, "billing_seconds", 1),
-    )
-    return Budget(session, day, month, tariff)
-
-
-def _said(section: LinkSection, key: str, unit: float) -> float:
-    value = getattr(section, key, None)
-    return math.inf if value is None else value * unit
 
 
 def _account(name: str, section: AccountSection, link: str) -> AccountPlan:

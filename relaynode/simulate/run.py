@@ -5,7 +5,6 @@ Whoever plays it asks for `advance` at the moments that it names.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -134,8 +133,7 @@ class Run:
         room, carried = self.room, self.wire.bytes_carried
         if carried > room.bytes_within(now - self.began_at):
             return now
-        # What a minute costs ends nothing where money has no limit.
-        seconds = room.seconds if room.money == math.inf else room.seconds_with(carried)
+        seconds = room.seconds_with(carried)
         return max(self.began_at + seconds - HARD_SECONDS, now)
 
     # --- its end
