@@ -122,18 +122,22 @@ class LinkRun:
         Raises: BusyError, CalledOff, BudgetSpent, and what the work raises.
         """
         link = summary.link
-        locked = self._locked(summary, work, is_ordered=is_ordered, over_budget=over_budget)
-        task = asyncio.ensure_future(locked)
-        self._tasks[task] = link
         with contextlib.closing(work):
-            try:
-                await asyncio.wait((task,))
-            finally:
-                del self._tasks[task]
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+            locked = self._locked(summary, work, is_ordered=is_ordered, over_budget=over_budget)
+            return await self._may_end(link, locked, f"the run over link {link}")
+
+    async def _may_end(self, link: str, work: Coroutine[Any, Any, T], what: str) -> T:
+        """Do it so that `call_off` can end it. Raises: CalledOff, and what the work raises."""
+        task = asyncio.ensure_future(work)
+        self._tasks[task] = link
+        try:
+            await asyncio.wait((task,))
+        finally:
+            del self._tasks[task]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if task.cancelled():
-            raise CalledOff(f"the run over link {link} was called off")
+            raise CalledOff(f"{what} was called off")
         return task.result()
 
     async def _locked(
@@ -352,17 +356,8 @@ class LinkRun:
         if neighbour is None:
             return Summary("")
         summary = self._summary(neighbour.link)
-        task = asyncio.ensure_future(self._call(neighbour, summary))
-        self._tasks[task] = neighbour.link
-        try:
-            await asyncio.wait((task,))
-        finally:
-            del self._tasks[task]
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        if task.cancelled():
-            raise CalledOff(f"the call to {name} was called off")
-        task.result()
+        work = self._call(neighbour, summary)
+        await self._may_end(neighbour.link, work, f"the call to {name}")
         return summary
 
     async def _call(self, neighbour: Neighbour, summary: Summary) -> None:
