@@ -20,6 +20,7 @@ from peers.found import leave_out, require
 from peers.processes import wait_until
 from relaynode.sources.sendmail_options import SendmailOptions
 from relaynode.sources.submit import Submitter, submit
+from uucp_node import python_for_all
 
 US = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
 LETTER = b"From: Bob <bob@far.example>\nTo: %s\nSubject: %s\n\n.\nFrom here\n\xe4\xff\nbody\n"
@@ -114,7 +115,7 @@ SENDMAIL = """\
 #!/bin/sh
 unset LD_PRELOAD NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
 export RELAYNODE_CONFIG={config} PYTHONPATH={path}
-exec {launcher} "$@"
+exec {python} -IS {launcher} "$@"
 """
 
 
@@ -153,7 +154,8 @@ def test_vacation_behind_an_alias_answers_once_and_the_mail_is_kept(tmp_path, ho
     )
     path = f"{SOURCE}:{sysconfig.get_path('purelib')}"
     launcher = node.launcher()
-    text = SENDMAIL.format(config=node.path, path=path, launcher=launcher)
+    python = python_for_all()  # vacation's user runs it
+    text = SENDMAIL.format(config=node.path, path=path, python=python, launcher=launcher)
     folders.write(home / "sendmail", text, 0o755)
     folders.make_folder(node.folder / "mail", 0o755, US.pw_uid)
     with node.daemon():
