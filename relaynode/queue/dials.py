@@ -4,11 +4,12 @@ was killed has left up."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from relaynode.queue.store_part import StorePart
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable
+    pass
 
 HUNG_UP = "hung up"
 """How a dial ends that came to something."""
@@ -83,16 +84,8 @@ class MemoryDials:
         return len(old)
 
 
-class SqlDials:
+class SqlDials(StorePart):
     """The memory in a database, whose reading and writing the store does."""
-
-    def __init__(
-        self,
-        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-    ) -> None:
-        self._read = read
-        self._write = write
 
     async def begin(self, link: str, now: float) -> int:
         """See Dials."""

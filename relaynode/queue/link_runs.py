@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from relaynode.queue.store_part import StorePart
+
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +116,8 @@ _COLUMNS = (
 _PROBLEMS = _COLUMNS.split(", ").index("problems")
 
 
-class SqlLinkRuns:
+class SqlLinkRuns(StorePart):
     """The record in a database, whose reading and writing the store does."""
-
-    def __init__(
-        self,
-        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-    ) -> None:
-        self._read = read
-        self._write = write
 
     async def begin(self, run: LinkRunRecord) -> int:
         """See LinkRuns."""

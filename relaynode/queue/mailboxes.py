@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from relaynode.queue.model import Offer, SeenMark
+from relaynode.queue.store_part import StorePart
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Collection, Iterable
+    from collections.abc import Collection, Iterable
 
     from relaynode.queue.model import Mark
 
@@ -95,16 +96,8 @@ def forget(db: sqlite3.Connection, account: str, uids: Collection[str]) -> None:
     db.executemany("DELETE FROM offer WHERE account = ? AND uid = ?", pairs)
 
 
-class Mailboxes:
+class Mailboxes(StorePart):
     """The memory, in a database whose reading and writing the store does. Raises: StoreError."""
-
-    def __init__(
-        self,
-        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-    ) -> None:
-        self._read = read
-        self._write = write
 
     async def marks(self, account: str) -> dict[str, SeenMark]:
         """An account's marks by unique-id, those that are gone too."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from relaynode.queue.store_part import StorePart
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +91,8 @@ class MemoryServers:
         self._known[name] = known
 
 
-class SqlServers:
+class SqlServers(StorePart):
     """The memory in a database, whose reading and writing the store does."""
-
-    def __init__(
-        self,
-        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-    ) -> None:
-        self._read = read
-        self._write = write
 
     async def recall(self, name: str) -> KnownServer | None:
         """See Servers."""

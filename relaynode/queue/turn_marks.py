@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from relaynode.queue.store_part import StorePart
 from relaynode.timetable.turns import Mark
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Awaitable, Callable
+    pass
 
 _MINUTE = "%Y-%m-%d %H:%M"
 
@@ -41,16 +41,8 @@ class MemoryTurnMarks:
         self._marks[link] = mark
 
 
-class SqlTurnMarks:
+class SqlTurnMarks(StorePart):
     """The memory in a database, whose reading and writing the store does."""
-
-    def __init__(
-        self,
-        read: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-        write: Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]],
-    ) -> None:
-        self._read = read
-        self._write = write
 
     async def recall(self, link: str) -> Mark | None:
         """See TurnMarks."""
