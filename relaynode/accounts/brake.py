@@ -10,6 +10,8 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from relaynode.mail.ip_address import client_key
+
 WINDOW_SECONDS = 600.0
 """Failures are forgotten when none has come for so long."""
 
@@ -21,8 +23,6 @@ MAX_FAILURES = 30
 
 MAX_CLIENTS = 10_000
 """Clients whose failures are remembered; the oldest are forgotten first."""
-
-_PREFIX_BITS = 64
 
 
 @dataclass(slots=True)
@@ -66,11 +66,4 @@ class Brake:
 
 
 def _key(address: str) -> str:
-    if not address:
-        return ""
-    where = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(where, ipaddress.IPv6Address):
-        if where.ipv4_mapped is not None:
-            return str(where.ipv4_mapped)
-        return str(ipaddress.ip_network((int(where), _PREFIX_BITS), strict=False))
-    return str(where)
+    return client_key(address) if address else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any
+
+from relaynode.mail.ip_address import parsed_address
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -12,7 +13,5 @@ if TYPE_CHECKING:
 def may_log_in_plainly(address: str, networks: Sequence[Container[Any]]) -> bool:
     """May a client at this IP address log in without TLS? This machine may, and who is in one of
     the networks that were named for it."""
-    where = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(where, ipaddress.IPv6Address) and where.ipv4_mapped is not None:
-        where = where.ipv4_mapped
+    where = parsed_address(address)
     return where.is_loopback or any(where in network for network in networks)

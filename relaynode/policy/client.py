@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+
+from relaynode.mail.ip_address import parsed_address
 
 
 class NameState(Enum):
@@ -60,12 +61,3 @@ class Client:
     def verified_name(self) -> str:
         """Its name if that leads back to it, else its address in brackets."""
         return self.name if self.name_state is NameState.VERIFIED else self.literal
-
-
-@lru_cache(maxsize=1024)
-def parsed_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """An IPv4 address in IPv6 clothes (::ffff:192.0.2.1) without them."""
-    where = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(where, ipaddress.IPv6Address) and where.ipv4_mapped is not None:
-        return where.ipv4_mapped
-    return where

@@ -6,11 +6,11 @@ the /64 of its IPv6 address, out of which one machine can take any.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from relaynode.mail.ip_address import client_key
 from relaynode.mail.status import Status
 
 if TYPE_CHECKING:
@@ -128,13 +128,3 @@ class Crowd:
             if now - first.began < MINUTE:
                 return
             self._minutes.popitem(last=False)
-
-
-def client_key(address: str) -> str:
-    """What counts as one client."""
-    where = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(where, ipaddress.IPv6Address):
-        if where.ipv4_mapped is not None:
-            return str(where.ipv4_mapped)
-        return str(ipaddress.ip_network((int(where) >> 64 << 64, 64)))
-    return str(where)

@@ -6,10 +6,11 @@ address, for some minutes. In memory: after a restart they fetch once more.
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from relaynode.mail.ip_address import parsed_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ class RecentLogins:
         """Somebody has logged in from there."""
         if not self.seconds:
             return
-        key = _key(address)
+        key = str(parsed_address(address))
         self._seen.pop(key, None)
         if len(self._seen) >= MAX_ADDRESSES:
             self._seen.popitem(last=False)
@@ -38,7 +39,7 @@ class RecentLogins:
 
     def __contains__(self, address: object) -> bool:
         """Was that lately?"""
-        key = _key(str(address))
+        key = str(parsed_address(str(address)))
         seen = self._seen.get(key)
         if seen is None:
             return False
@@ -46,9 +47,3 @@ class RecentLogins:
             del self._seen[key]
             return False
         return True
-
-
-def _key(address: str) -> str:
-    where = ipaddress.ip_address(address.partition("%")[0])
-    mapped = where.ipv4_mapped if isinstance(where, ipaddress.IPv6Address) else None
-    return str(mapped or where)

@@ -9,9 +9,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import TableError
+from relaynode.mail.ip_address import parsed_address
 from relaynode.mail.status import Status, ok, temporary
 from relaynode.policy.always import is_our_postmaster
-from relaynode.policy.client import parsed_address
 from relaynode.policy.expand import known_route
 from relaynode.policy.verdict import refusal_of
 from relaynode.queue.ids import new_queue_id

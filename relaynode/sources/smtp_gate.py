@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relaynode.errors import ConnectFailed, TableError
+from relaynode.mail.ip_address import parsed_address
 from relaynode.policy.access import Gate
 from relaynode.policy.access_rules import Existence
-from relaynode.policy.client import Client, NameState, parsed_address
+from relaynode.policy.client import Client, NameState
 from relaynode.policy.verdict import ACCEPTED, Verdict, refused
 from relaynode.wire.dns import Dns
 

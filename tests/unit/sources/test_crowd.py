@@ -2,8 +2,9 @@
 
 import pytest
 
+from relaynode.mail.ip_address import client_key
 from relaynode.sources import crowd
-from relaynode.sources.crowd import Crowd, CrowdLimits, client_key
+from relaynode.sources.crowd import Crowd, CrowdLimits
 
 
 class Clock:
