@@ -19,6 +19,7 @@ All of it is without what TCP and IP add, like the counts of the record. Not her
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -146,20 +147,20 @@ class Course:
 Steps: TypeAlias = "Iterator[tuple[Do, float]]"
 
 
-class Session:
+class Session(ABC):
     """Something that uses the line: one script for each connection."""
 
+    @abstractmethod
     def scripts(self, line: Line) -> list[Script]:
         """Its connections."""
-        raise NotImplementedError
 
 
-class Script:
+class Script(ABC):
     """One connection."""
 
+    @abstractmethod
     def steps(self, course: Course) -> Steps:
         """What it does, one step after another; after each, `course.now` is when it was done."""
-        raise NotImplementedError
 
 
 def play(line: Line, sessions: Sequence[Session]) -> Played:
