@@ -90,8 +90,8 @@ def program(
         text = f"[account.{account}] has no drop_off and no mda any more"
         return SameForAll(temporary(text, "4.3.5"))
     return MdaMailer(
-        section.mda.words,
         users,
+        command=section.mda.words,
         masquerade=masquerade,
         timeout_seconds=local.program_timeout_seconds,
         default_user=local.default_user or "",

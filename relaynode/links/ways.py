@@ -222,8 +222,8 @@ class Ways:
         default_user = local.default_user or ""
         if way.kind == "local" and local.command is not None:
             return CommandMailer(
-                local.command.words,
                 self._users,
+                command=local.command.words,
                 masquerade=masquerade,
                 timeout_seconds=local.program_timeout_seconds,
                 default_user=default_user,

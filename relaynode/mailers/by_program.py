@@ -13,7 +13,7 @@ from relaynode.mailers.outgoing import compose
 from relaynode.mailers.stored import from_line, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from relaynode.mailers.mailer import Consignment, Report
     from relaynode.mailers.process import Ended
@@ -27,7 +27,8 @@ class ByProgram(InThreads):
 
     `default_user`: who runs it where nobody else should, or "" for the usual one.
     `timeout_seconds`: for one program and one message. `has_from_line`: does a "From " line go
-    before the message, as in an mbox?
+    before the message, as in an mbox? `command`: the program and its arguments, where it is the
+    same for all.
     """
 
     _mailer: ClassVar[str]
@@ -44,12 +45,14 @@ class ByProgram(InThreads):
         timeout_seconds: float,
         default_user: str = "",
         has_from_line: bool = True,
+        command: Sequence[str] = (),
     ) -> None:
         self._users = users
         self._masquerade = masquerade
         self._timeout_seconds = timeout_seconds
         self._default_user = default_user
         self._has_from_line = has_from_line
+        self._command = command
 
     async def _deliver_all(self, consignment: Consignment, report: Report) -> None:
         delivery = consignment.delivery

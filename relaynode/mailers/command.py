@@ -23,8 +23,6 @@ from relaynode.policy.route import unquote
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relaynode.mailers.users import Users
-    from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery, QueuedRecipient
 
 _NAMES = re.compile(r"\{user\}|\{detail\}|\{sender\}")
@@ -41,25 +39,6 @@ class CommandMailer(ByProgram):
 
     _mailer = "local"
     _has_return_path = True
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        users: Users,
-        *,
-        masquerade: Masquerade,
-        timeout_seconds: float,
-        default_user: str = "",
-        has_from_line: bool = True,
-    ) -> None:
-        super().__init__(
-            users,
-            masquerade=masquerade,
-            timeout_seconds=timeout_seconds,
-            default_user=default_user,
-            has_from_line=has_from_line,
-        )
-        self._command = command
 
     def _run(self, delivery: Delivery, recipient: QueuedRecipient, address: str) -> Ended:
         name = unquote(address)

@@ -22,8 +22,6 @@ from relaynode.mailers.run_as import deliverer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from relaynode.mailers.users import Users
-    from relaynode.policy.masquerade import Masquerade
     from relaynode.queue.model import Delivery, QueuedRecipient
 
 NOBODY = "MAILER-DAEMON"
@@ -38,23 +36,6 @@ class MdaMailer(ByProgram):
 
     _mailer = "local"
     _has_return_path = True
-
-    def __init__(
-        self,
-        command: Sequence[str],
-        users: Users,
-        *,
-        masquerade: Masquerade,
-        timeout_seconds: float,
-        default_user: str = "",
-    ) -> None:
-        super().__init__(
-            users,
-            masquerade=masquerade,
-            timeout_seconds=timeout_seconds,
-            default_user=default_user,
-        )
-        self._command = command
 
     def _run(self, delivery: Delivery, recipient: QueuedRecipient, address: str) -> Ended:
         name = self._to_become(address)

@@ -39,7 +39,9 @@ def run(name, *command, sender="joe@far.example", **more):
 
     users = Users(Mailbox.parse("/nowhere/{user}/"), frozenset({"ann"}))
     masquerade = Masquerade(names=Names(hostname="bsd.home"))
-    mailer = CommandMailer(command, users, masquerade=masquerade, timeout_seconds=20, **more)
+    mailer = CommandMailer(
+        users, command=command, masquerade=masquerade, timeout_seconds=20, **more
+    )
     asyncio.run(mailer.deliver(consignments(), report))
     (attempt,) = found
     return attempt

@@ -38,7 +38,9 @@ def run(name, *command, sender="joe@far.example"):
 
     users = Users(Mailbox.parse("/nowhere/{user}/"), frozenset({"ann"}))
     masquerade = Masquerade(names=Names(hostname="bsd.home"))
-    mailer = MdaMailer(command, users, masquerade=masquerade, timeout_seconds=20, default_user=US)
+    mailer = MdaMailer(
+        users, command=command, masquerade=masquerade, timeout_seconds=20, default_user=US
+    )
     asyncio.run(mailer.deliver(consignments(), report))
     (attempt,) = found
     return attempt
