@@ -109,6 +109,11 @@ class Mailboxes(StorePart):
         found: dict[str, SeenMark] = await self._read(work)
         return found
 
+    async def seen(self, account: str) -> set[str]:
+        """The unique-ids of an account's messages that were queued and may still be there."""
+        marks = await self.marks(account)
+        return {uid for uid, mark in marks.items() if mark.gone_at is None}
+
     async def forget(self, account: str, uids: Collection[str]) -> None:
         """Take marks and offers away: the messages have been deleted for certain."""
         await self._write(lambda db: forget(db, account, uids))

@@ -441,15 +441,6 @@ class MemoryStore:
             del self._entries[queue_id]
         return len(old)
 
-    async def seen(self, account: str) -> set[str]:
-        """The unique-ids of an account's messages that were queued and may still be there."""
-        marks = await self.mailboxes.marks(account)
-        return {uid for uid, mark in marks.items() if mark.gone_at is None}
-
-    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
-        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
-        await self.mailboxes.forget(account, uids)
-
     async def host_status(self) -> list[HostStatus]:
         """What each next hop last had to say, the latest first."""
         return sorted(self._hosts.values(), key=lambda one: (-one.at, one.host))

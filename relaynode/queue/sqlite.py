@@ -566,23 +566,6 @@ class SqliteStore:
 
         return await self._committer.run(work)
 
-    # --- the seen-lists
-
-    async def seen(self, account: str) -> set[str]:
-        """The unique-ids of an account's messages that were queued and may still be there."""
-
-        def work(db: sqlite3.Connection) -> set[str]:
-            rows = db.execute(
-                "SELECT uid FROM seen WHERE account = ? AND gone_at IS NULL", (account,)
-            )
-            return {uid for (uid,) in rows}
-
-        return await self.read(work)
-
-    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
-        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
-        await self.mailboxes.forget(account, uids)
-
     # --- host status
 
     async def host_status(self) -> list[HostStatus]:

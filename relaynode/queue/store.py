@@ -223,16 +223,6 @@ class Store(Protocol):
         """Forget messages that ended before then. The number of messages forgotten."""
         ...
 
-    # --- the seen-lists
-
-    async def seen(self, account: str) -> set[str]:
-        """The unique-ids of an account's messages that were queued and may still be there."""
-        ...
-
-    async def forget_seen(self, account: str, uids: Collection[str]) -> None:
-        """Take unique-ids off a seen-list: the mailbox does not hold them any more."""
-        ...
-
     # --- host status
 
     async def host_status(self) -> list[HostStatus]:

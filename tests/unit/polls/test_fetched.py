@@ -76,7 +76,9 @@ def take(tmp_path, keys, *contents, **more):
                 (delivery,) = await home.node.store.claim([(queue_id, ids)]) or [None]
                 stored = b"" if delivery is None else b"".join(delivery.content.pieces())
                 found.append((message, notes, stored))
-            assert await home.node.store.seen("isp") == {f"u{n}" for n in range(len(contents))}
+            assert await home.node.store.mailboxes.seen("isp") == {
+                f"u{n}" for n in range(len(contents))
+            }
         finally:
             await home.node.close()
         return found
@@ -286,7 +288,7 @@ def test_a_table_that_cannot_be_read_leaves_the_mail_at_the_server(tmp_path):
             with pytest.raises(TableError):
                 await home.take(letter("X-Envelope-To: bob"))
             assert await home.node.store.messages(finished=True) == []
-            assert await home.node.store.seen("isp") == set()
+            assert await home.node.store.mailboxes.seen("isp") == set()
         finally:
             await home.node.close()
 

@@ -52,9 +52,9 @@ def test_what_is_no_longer_listed_is_remembered_as_gone_and_comes_back_if_it_is_
         await boxes.note_listed("isp", ["u2"], ["u1"], NOW + 1)
         await boxes.note_listed("isp", ["u2"], ["u1"], NOW + 2)
         gone = (await boxes.marks("isp"))["u1"].gone_at
-        listed = await store.seen("isp")
+        listed = await store.mailboxes.seen("isp")
         await boxes.note_listed("isp", ["u1", "u2"], [], NOW + 3)
-        return gone, listed, await store.seen("isp")
+        return gone, listed, await store.mailboxes.seen("isp")
 
     assert run(scenario) == (NOW + 1, {"u2"}, {"u1", "u2"})
 

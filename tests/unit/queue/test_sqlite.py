@@ -186,7 +186,7 @@ def test_a_full_disk_refuses_new_mail_keeps_the_old_and_recovers(tmp_path):
         with pytest.raises(StoreFull):
             await store.add([message("NEW", b"x" * 60_000)], [SeenMark("isp", "u")])
         assert [m.queue_id for m in await store.messages()] == ["OLD"]
-        assert await store.seen("isp") == set()
+        assert await store.mailboxes.seen("isp") == set()
         db.execute("PRAGMA max_page_count = 1000000")
         await store.add([message("NEW", b"x" * 60_000)])
         assert [m.queue_id for m in await store.messages()] == ["OLD", "NEW"]

@@ -197,7 +197,7 @@ def test_a_duplicate_queue_id_adds_nothing_of_its_batch(run):
         with pytest.raises(Exception, match="UNIQUE"):
             await store.add([message("A2"), message("A1")], [SeenMark("isp", "u1")])
         assert [m.queue_id for m in await store.messages()] == ["A1"]
-        assert await store.seen("isp") == set()
+        assert await store.mailboxes.seen("isp") == set()
 
     run(scenario)
 
@@ -270,8 +270,12 @@ def test_the_seen_list_is_kept_by_account(run):
     async def scenario(store):
         await store.add([message("A1")], [SeenMark("isp", "u1")])
         await store.add([], [SeenMark("isp", "u1"), SeenMark("isp", "u2"), SeenMark("job", "u1")])
-        await store.forget_seen("isp", ["u1", "never"])
-        return await store.seen("isp"), await store.seen("job"), await store.seen("none")
+        await store.mailboxes.forget("isp", ["u1", "never"])
+        return (
+            await store.mailboxes.seen("isp"),
+            await store.mailboxes.seen("job"),
+            await store.mailboxes.seen("none"),
+        )
 
     assert run(scenario) == ({"u2"}, {"u1"}, set())
 

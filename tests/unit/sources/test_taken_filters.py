@@ -135,7 +135,7 @@ def fetch(folder, scripted, *, times=1):
         else:
             told = 0
         queued = [entry.message.hold_reason for entry in store._entries.values()]
-        marks = await store.seen("isp")
+        marks = await store.mailboxes.seen("isp")
         await node.close()
         return told, queued, marks
 
