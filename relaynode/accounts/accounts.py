@@ -22,7 +22,10 @@ _SHUT = Later("too many failed logins from your address; try again later")
 
 class Accounts:
     """`checker`: who knows the accounts, None if there are none. `now`: seconds of a clock that
-    only goes on. `wait`: lets seconds go by for one session alone."""
+    only goes on. `wait`: lets seconds go by for one session alone. `on_failed`: told the address
+    that a login has failed from."""
+
+    on_failed: Callable[[str], None] = staticmethod(lambda address: None)
 
     def __init__(
         self,
@@ -58,6 +61,14 @@ class Accounts:
         """Is this client not heard at the moment?"""
         return self._brake.is_shut(visitor.address, self._now())
 
+    def has_failed(self, address: str) -> bool:
+        """Has a login from there failed lately?"""
+        return self._brake.has_failed(address, self._now())
+
+    def note_failure(self, address: str) -> None:
+        """A login has failed at another process of this node."""
+        self._brake.failed(address, self._now())
+
     async def settle(self, answer: Answer, mechanism: str, visitor: Visitor) -> None:
         """Note how a login has ended, and let a failure take its time."""
         where = f"{visitor.service} [{visitor.address}] {mechanism}"
@@ -66,6 +77,7 @@ class Accounts:
             log.info("login: %s: %s", where, answer.user)
         elif isinstance(answer, Denied | Nonsense):
             log.warning("login failed: %s", where)
+            self.on_failed(visitor.address)
             await self._wait(self._brake.failed(visitor.address, self._now()))
 
 

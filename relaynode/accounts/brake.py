@@ -54,6 +54,10 @@ class Brake:
         if found is not None and found.count < MAX_FAILURES // 2:
             del self._clients[_key(address)]
 
+    def has_failed(self, address: str, now: float) -> bool:
+        """Has it failed lately?"""
+        return self._count(_key(address), now) > 0
+
     def is_shut(self, address: str, now: float) -> bool:
         """Has it failed so often that it is not heard? This machine always is."""
         if not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback:

@@ -11,8 +11,6 @@ process id is in `daemon.pid` in the spool, for the script that stops it.
 
 from __future__ import annotations
 
-import logging
-import logging.handlers
 import os
 import subprocess
 import sys
@@ -20,6 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relaynode.cli import log_to
 from relaynode.cli.client import DaemonClient
 from relaynode.config.loader import load
 from relaynode.errors import EX_OK, EX_TEMPFAIL, BusyError, RelaynodeError
@@ -31,8 +30,6 @@ START_SECONDS = 30.0
 """How long the daemon may take until it answers."""
 
 _LOOK_SECONDS = 0.05
-_SYSLOG = ("/var/run/log", "/dev/log")
-"""Where syslogd listens: FreeBSD, Linux."""
 
 
 def start(config: Config, *, is_needed: bool = True) -> int:
@@ -99,8 +96,8 @@ def main() -> int:
     path = Path(sys.argv[1]) if sys.argv[1:] and sys.argv[1] else None
     try:
         config = load(path, with_secrets=False)
-        logging.basicConfig(level=logging.INFO, handlers=[_handler(config)])
-        serve(config)
+        log_to.syslog(config)
+        serve(config, "syslog")
         _pid_file(config).unlink(missing_ok=True)
     except RelaynodeError as error:
         print(f"sendmail: {error}", file=sys.stderr)
@@ -110,21 +107,6 @@ def main() -> int:
 
 def _pid_file(config: Config) -> Path:
     return config.spool / "daemon.pid"
-
-
-def _handler(config: Config) -> logging.Handler:
-    mail = logging.handlers.SysLogHandler.LOG_MAIL
-    for place in _SYSLOG:
-        try:
-            handler = logging.handlers.SysLogHandler(place, mail)
-        except OSError:
-            continue
-        handler.ident = "relaynode: "
-        return handler
-    config.spool.mkdir(mode=0o711, parents=True, exist_ok=True)
-    file = logging.FileHandler(config.spool / "daemon.log")
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    return file
 
 
 if __name__ == "__main__":

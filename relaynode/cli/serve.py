@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
+from relaynode.cli import log_to, receive
 from relaynode.cli.rights import open_ports, step_down
 from relaynode.config.loader import find, load
 from relaynode.daemon.daemon import Daemon
 from relaynode.errors import EX_OK
 from relaynode.mailers.as_others import monitor
 from relaynode.node import make_node
+from relaynode.wire.systemd import notify
 
 if TYPE_CHECKING:
     import argparse
@@ -32,32 +32,26 @@ def in_foreground(config: Config) -> int:
 
     Raises: ConfigError, StoreError, ConnectFailed, BusyError.
     """
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        # The journal and syslog put the time in front themselves.
-        format="%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s",
-    )
-    serve(config)
+    log_to.standard_error(config)
+    serve(config, "stderr")
     return EX_OK
 
 
-def serve(config: Config) -> None:
-    """The daemon itself, as the user that the configuration names.
+def serve(config: Config, log: str) -> None:
+    """The daemon itself, as the user that the configuration names. `log`: see log_to.PLACES.
 
     Raises: ConfigError, StoreError, ConnectFailed, BusyError.
     """
     with open_ports(config) as ports:
         step_down(config, ports)
-        asyncio.run(_serve(load(config.path), ports))
+        asyncio.run(_serve(load(config.path), ports, log))
 
 
-async def _serve(config: Config, ports: Ports) -> None:
+async def _serve(config: Config, ports: Ports, log: str) -> None:
     steward = monitor()
-    if steward is None:
-        await Daemon(make_node(config), ports).run()
-        return
-    daemon = Daemon(make_node(config), ports, steward.tell)
-    # Without its monitor it could deliver nothing any more.
-    asyncio.get_running_loop().add_reader(steward, daemon.stopping.set)
+    tell = notify if steward is None else steward.tell
+    daemon = Daemon(make_node(config), ports, tell, partial(receive.starter, log=log))
+    if steward is not None:
+        # Without its monitor it could deliver nothing any more.
+        asyncio.get_running_loop().add_reader(steward, daemon.stopping.set)
     await daemon.run()

@@ -356,6 +356,7 @@ class LimitsSection(Section, frozen=True, kw_only=True):
     greeting_delay_seconds: NotNegative = 0
     pipelining: Literal["strict", "lenient"] = "strict"
     exempt_networks: bool = True
+    receivers: NotNegative | None = None
 
 
 class QuotaSection(Section, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from relaynode.config.loader import load
 from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.doors import Doors, make_accounts
+from relaynode.daemon.receivers import SMTP, SUBMISSION, SUBMISSIONS, Receivers, usual_number
 from relaynode.daemon.timekeeper import Timekeeper, take_turn
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.visitor import Visitor, visitors_of
@@ -33,11 +34,16 @@ from relaynode.wire.proxied import behind_proxies
 from relaynode.wire.systemd import READY, STOPPING, notify
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from relaynode.accounts.accounts import Accounts
     from relaynode.config.loader import Config
+    from relaynode.config.schema import ListenSection
     from relaynode.config.values import ListenAddress
-    from relaynode.wire.stream import Stream
+    from relaynode.daemon.receivers import Start
+    from relaynode.sources.crowd import Crowd
+    from relaynode.sources.smtp_listener import SmtpSource
+    from relaynode.wire.listener import PassOn, Serve
 
 TABLE_SECONDS = 0.01
 """A table that was changed is in force so much later at most."""
@@ -53,11 +59,14 @@ class Daemon:
     """A running node. `run` returns when it was told to stop.
 
     `ports`: sockets that were opened for it. `tell`: is told, in systemd's words, how far it is.
+    `receivers_of`: what starts receivers for a configuration that has just been read; without it
+    there are none.
     """
 
     node: Node
     ports: Ports = field(default_factory=Ports)
     tell: Callable[[str], None] = notify
+    receivers_of: Callable[[Config], Start] | None = None
     listeners: list[Listener] = field(default_factory=list)
     control: ControlServer | None = None
     workers: list[Worker] = field(default_factory=list)
@@ -65,6 +74,7 @@ class Daemon:
     timekeepers: list[Timekeeper] = field(default_factory=list)
     visitors: list[Visitor] = field(default_factory=list)
     etrn: EtrnServer | None = None
+    receivers: Receivers | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     reloading: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,16 +145,21 @@ class Daemon:
         self.etrn = etrn = EtrnServer(config, self.node.store, self.node.links)
         seconds = float(config.file.limits.command_seconds)
         odmr = OdmrServer(config, self.node.parts, time.monotonic, seconds, self.wake)
+        self.receivers = self._make_receivers(crowd, accounts)
         for name, section in config.file.listen.items():
             guard = guard_of(config, section, crowd, etrn.send_now)
             guard.turn = odmr.turn
             doors = Doors(self.node, name, section, accounts, guard, recent)
             service, proxies = doors.pop3(), section.proxy_hosts
-            submission, submissions = doors.submission(), doors.submission(is_private=True)
+            for kind, source, addresses in (
+                (SMTP, doors.smtp(), section.smtp),
+                (SUBMISSION, doors.submission(), section.submission),
+                (SUBMISSIONS, doors.submission(is_private=True), section.submissions),
+            ):
+                pass_on = self._door(f"{kind} {name}", source, section)
+                for where in addresses:
+                    await self._listen(where, behind_proxies(source.serve, proxies), pass_on)
             for serve, addresses in (
-                (behind_proxies(doors.smtp().serve, proxies), section.smtp),
-                (behind_proxies(submission.serve, proxies), section.submission),
-                (behind_proxies(submissions.serve, proxies), section.submissions),
                 (behind_proxies(doors.odmr().serve, proxies), section.odmr),
                 (service.serve, section.pop3),
                 (service.serve_tls, section.pop3s),
@@ -159,18 +174,40 @@ class Daemon:
         for place in self.ports.close_unused():
             log.warning("%s is open, and no [listen.NAME] has it: closed", place)
 
+    def _make_receivers(self, crowd: Crowd, accounts: Accounts) -> Receivers | None:
+        most = self.node.config.file.limits.receivers
+        most = usual_number() if most is None else most
+        if self.receivers_of is None or not most:
+            return None
+        return Receivers(
+            self.receivers_of(self.node.config),
+            most,
+            crowd,
+            accounts,
+            own=lambda: sum(map(len, self.listeners)),
+            on_queued=self._queued,
+        )
+
+    def _door(self, words: str, source: SmtpSource, section: ListenSection) -> PassOn | None:
+        # For whom a proxy speaks is known only when it has spoken.
+        if self.receivers is None or section.proxy_hosts or section.xclient_hosts:
+            return None
+        return self.receivers.door(words, source.is_near)
+
     async def _listen(
-        self, where: ListenAddress, serve: Callable[[Stream, str], Awaitable[None]]
+        self, where: ListenAddress, serve: Serve, pass_on: PassOn | None = None
     ) -> None:
         opened = self.ports.take(where)
         if opened is not None:
-            self.listeners.append(await Listener.on(opened, serve))
+            self.listeners.append(Listener(opened, serve, pass_on))
         else:
-            self.listeners.append(await Listener.open(where, serve))
+            self.listeners.append(await Listener.open(where, serve, pass_on))
 
     async def _close_listeners(self) -> None:
         listeners, self.listeners = self.listeners, []
-        await asyncio.gather(*(listener.close() for listener in listeners))
+        receivers, self.receivers = self.receivers, None
+        ending = [] if receivers is None else [receivers.close()]
+        await asyncio.gather(*(listener.close() for listener in listeners), *ending)
         if self.etrn is not None:
             await self.etrn.close()
 

@@ -1,8 +1,8 @@
 """Group commit: one thread, one connection, and everybody who waits shares the same fsync.
 
-Work that arrives while a commit runs is gathered and goes into the next one. Each piece of work
-runs inside its own savepoint, so that one that fails does not take the others along; if the
-commit itself fails, all of them fail.
+Work that arrives while a commit runs, this process's or another's, is gathered and goes into the
+next one. Each piece of work runs inside its own savepoint, so that one that fails does not take the
+others along; if the commit itself fails, all of them fail.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from relaynode.errors import StoreError, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 
@@ -45,7 +46,11 @@ class _Work:
 class Committer:
     """Runs pieces of work on one connection, each in a transaction shared with its neighbours."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], turn: AbstractContextManager[None]
+    ) -> None:
+        """`turn`: held while something is written; see turn.py."""
+        self._turn = turn
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._connection = connect()
         self._thread = threading.Thread(target=self._serve, name="committer", daemon=True)
@@ -70,8 +75,9 @@ class Committer:
 
     def _serve(self) -> None:
         while (first := self._queue.get()) is not None:
-            group, is_last = self._gather(first)
-            self._commit(group)
+            with self._turn:
+                group, is_last = self._gather(first)
+                self._commit(group)
             self._answer(group)
             if is_last:
                 return

@@ -45,6 +45,7 @@ from relaynode.queue.texts import (
     BROKE_TEXT,
     OPERATOR_TEXT,
 )
+from relaynode.queue.turn import WriteTurn
 from relaynode.queue.turn_marks import SqlTurnMarks
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
@@ -93,16 +94,17 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC | os.O_RDWR, 0o600))
             self._owner = Owner.register(self._owners)
             self._spool = ContentSpool(spool, self._owner.token)
+            self._turn = WriteTurn(spool / "queue.turn")
         except OSError as error:
             raise store_error(error, str(spool)) from error
         try:
-            self._committer = Committer(self._open)
+            self._committer = Committer(self._open, self._turn)
             self._reader = self._connect()
         except sqlite3.Error as error:
-            self._owner.close()
+            self._let_go()
             raise translate(error) from error
         except StoreVersionError:
-            self._owner.close()
+            self._let_go()
             raise
         # The names of the database's files are as durable as what is in them (fsync(2), NOTES).
         sync_folder(spool)
@@ -170,6 +172,10 @@ class SqliteStore:
         self._committer.close()
         self._reading.shutdown()
         self._reader.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._turn.close()
         self._owner.close()
 
     # --- intake

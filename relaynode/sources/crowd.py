@@ -51,18 +51,18 @@ class Crowd:
     clock: Callable[[], float]
     _present: dict[str, int] = field(default_factory=dict)
     _minutes: OrderedDict[str, _Minute] = field(default_factory=OrderedDict)
-    _total: int = 0
+    total: int = 0
 
     def enter(self, address: str, *, is_exempt: bool = False) -> Status | None:
         """A client has come: why it must go again, or None; then `leave` is owed.
 
         `is_exempt`: only the number of all clients counts.
         """
-        if 0 < self.limits.connections <= self._total:
+        if 0 < self.limits.connections <= self.total:
             return Status(421, "4.3.2", "Too many open connections; try again later")
         if not is_exempt and (refusal := self._judge_arrival(client_key(address))) is not None:
             return refusal
-        self._total += 1
+        self.total += 1
         if not is_exempt:
             key = client_key(address)
             self._present[key] = self._present.get(key, 0) + 1
@@ -81,7 +81,7 @@ class Crowd:
 
     def leave(self, address: str, *, is_exempt: bool = False) -> None:
         """It has gone."""
-        self._total -= 1
+        self.total -= 1
         if is_exempt:
             return
         key = client_key(address)

@@ -254,19 +254,14 @@ async def open_connection(
     return made
 
 
+async def accepted(connected: socket.socket) -> Connection:
+    """The connection of a socket that somebody has connected to."""
+    loop = asyncio.get_running_loop()
+    _, made = await loop.connect_accepted_socket(Connection, connected)
+    return made
+
+
 async def over(connected: socket.socket) -> Connection:
     """The connection that a socket has."""
     _, made = await asyncio.get_running_loop().create_connection(Connection, sock=connected)
     return made
-
-
-async def start_server(
-    on_made: Callable[[Connection], None],
-    host: str | None = None,
-    port: int | None = None,
-    **settings: Any,
-) -> asyncio.Server:
-    """Listen; `on_made` gets each connection. `settings`: see loop.create_server. Raises:
-    OSError."""
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: Connection(on_made), host, port, **settings)

@@ -7,6 +7,7 @@ its own copies, and listens on the same sockets again without any rights.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from typing import TYPE_CHECKING
@@ -44,17 +45,7 @@ class Ports:
         """Open one of our own, unless there is one. Raises: ConnectFailed."""
         if self._find(where) is not None:
             return
-        is_six = where.address.version == 6
-        opened = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if is_six:  # as asyncio does it: IPv4 has a listener of its own
-                opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            opened.bind((str(where.address), where.port))
-            opened.listen(BACKLOG)
-        except OSError as error:
-            opened.close()
-            raise ConnectFailed(f"cannot listen on {where}: {error.strerror}") from error
+        opened = listening_socket(where)
         self._sockets[_place(opened)] = opened
 
     def take(self, where: ListenAddress) -> socket.socket | None:
@@ -78,6 +69,28 @@ class Ports:
     def _find(self, where: ListenAddress) -> tuple[str, int] | None:
         place = str(where.address), where.port
         return place if place in self._sockets else None
+
+
+def listening_socket(where: ListenAddress) -> socket.socket:
+    """A socket that listens there. Raises: ConnectFailed if the address cannot be had."""
+    is_six = where.address.version == 6
+    opened = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_six:  # IPv4 has a listener of its own
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.bind((str(where.address), where.port))
+        opened.listen(BACKLOG)
+    except OSError as error:
+        opened.close()
+        raise ConnectFailed(f"cannot listen on {where}: {_why_not(error)}") from error
+    return opened
+
+
+def _why_not(error: OSError) -> str:
+    if error.errno == errno.EACCES:
+        return f"{error.strerror}: ports below 1024 are root's to open, at a start"
+    return str(error.strerror)
 
 
 def _place(listening: socket.socket) -> tuple[str, int]:

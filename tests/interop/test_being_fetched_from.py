@@ -6,11 +6,11 @@ No free program that Debian has speaks ATRN as a server; tests/peers/odmr.py say
 import asyncio
 import json
 
+from connections import start_server
 from nodes import TestNode
 from peers.odmr import PASSWORD, Mail, OdmrServer
 from peers.postfix import Postfix
 from peers.processes import free_port, wait_until
-from relaynode.wire.connection import start_server
 from relaynode.wire.tcp import TcpStream
 
 SECONDARY = {

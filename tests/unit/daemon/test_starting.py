@@ -26,7 +26,7 @@ def test_a_daemon_answers_on_its_socket_only_when_its_ports_are_open(tmp_path, m
     node = TestNode(tmp_path, PORT.format(free_port())).open()
     seen = []
 
-    async def refuse(where, serve):
+    async def refuse(where, serve, pass_on):
         seen.append(is_served(node.config.control_socket))
         raise ConnectFailed(f"cannot listen on {where}: Address already in use")
 

@@ -1,6 +1,7 @@
 """What the embedded home promises beyond the interface: durability, owners, versions, full disk."""
 
 import asyncio
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -299,7 +300,8 @@ def test_the_committer_finishes_what_was_asked_before_it_closes(tmp_path):
         committer = Committer(
             lambda: sqlite3.connect(
                 tmp_path / "x.db", isolation_level=None, check_same_thread=False
-            )
+            ),
+            contextlib.nullcontext(),
         )
         tasks = [
             asyncio.ensure_future(committer.run(lambda db: db.execute("SELECT 1").fetchone()))

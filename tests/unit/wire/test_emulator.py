@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from connections import start_server
 from relaynode.errors import ConnectFailed, LineLost
 from relaynode.wire import emulator
-from relaynode.wire.connection import Connection, open_connection, over, start_server
+from relaynode.wire.connection import Connection, open_connection, over
 from relaynode.wire.emulator import Line
 from relaynode.wire.tcp import TcpStream, connect
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
+from connections import start_server
 from relaynode.errors import ConnectFailed, LineLost, TimedOut, TlsFailed
 from relaynode.wire import tcp, tls
-from relaynode.wire.connection import Connection, start_server
+from relaynode.wire.connection import Connection
 from relaynode.wire.meter import ByteCount
 from relaynode.wire.stream import READ_BYTES
 from relaynode.wire.tcp import TcpStream, connect

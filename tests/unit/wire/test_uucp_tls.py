@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trustme
 
+from connections import start_server
 from relaynode.config.uucp_values import TcpCall, TlsCall
 from relaynode.errors import ConnectFailed, LineLost, TlsFailed
 from relaynode.neighbours.neighbour import Neighbour, Tls, fingerprint
 from relaynode.wire import tls
 from relaynode.wire.calling import open_call
-from relaynode.wire.connection import start_server
 from relaynode.wire.tcp import TcpStream
 
 

@@ -1,0 +1,51 @@
+"""Where the daemon's log goes, and that of its receivers, which log as it does."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from relaynode.config.loader import Config
+
+_SYSLOG = ("/var/run/log", "/dev/log")
+"""Where syslogd listens: FreeBSD, Linux."""
+
+
+def standard_error(config: Config) -> None:
+    """For a daemon in the foreground, as systemd, rc.d and daemon(8) like it."""
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        # The journal and syslog put the time in front themselves.
+        format="%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s",
+    )
+
+
+def syslog(config: Config) -> None:
+    """For a daemon in the background; a file in the spool where there is no syslogd."""
+    logging.basicConfig(level=logging.INFO, handlers=[_handler(config)])
+
+
+PLACES: dict[str, Callable[[Config], None]] = {"stderr": standard_error, "syslog": syslog}
+"""By the names that a receiver is told."""
+
+
+def _handler(config: Config) -> logging.Handler:
+    mail = logging.handlers.SysLogHandler.LOG_MAIL
+    for place in _SYSLOG:
+        try:
+            handler = logging.handlers.SysLogHandler(place, mail)
+        except OSError:
+            continue
+        handler.ident = "relaynode: "
+        return handler
+    config.spool.mkdir(mode=0o711, parents=True, exist_ok=True)
+    file = logging.FileHandler(config.spool / "daemon.log")
+    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    return file
