@@ -17,9 +17,23 @@ import pytest
 
 from nodes import TestNode
 from peers.processes import free_port, wait_until
+from uucp_node import python_for_all
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root has rights to give up")
 NODE_USER, READER = "daemon", "nobody"
+
+
+class NodeForAll(TestNode):
+    """Its commands run with a Python that the node's user may start again."""
+
+    def command(self, *words):
+        return [python_for_all(), *super().command(*words)[1:]]
+
+    @property
+    def environment(self):
+        found = super().environment
+        packages = [path for path in sys.path if path.endswith("-packages")]
+        return {**found, "PYTHONPATH": os.pathsep.join([found["PYTHONPATH"], *packages])}
 
 
 def site(node_keys=""):
@@ -27,10 +41,11 @@ def site(node_keys=""):
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
     port = free_port()
-    node = TestNode(
+    node = NodeForAll(
         folder,
         f'forward = ["{folder}/forward/{{user}}/.forward"]\n'
-        f'[listen.lan]\nsmtp = ["127.0.0.1:{port}"]\nnetworks = ["127.0.0.0/8"]\n',
+        f'[listen.lan]\nsmtp = ["127.0.0.1:{port}"]\nnetworks = ["127.0.0.0/8"]\n'
+        "[limits]\nreceivers = 1\n",
         users=(),
         node_keys=node_keys,
         tables={"aliases": f'prog: "|id -un >{folder}/mail/ran"\n'},
@@ -116,6 +131,44 @@ def test_a_forward_in_a_home_that_only_its_user_may_enter_counts(node):
     send(node, "games")
     assert wait_until(lambda: len(node.mails(READER)) > before, 20), node.daemon.log()
     assert not (node.folder / "mail" / "games").exists()
+
+
+@needs_root
+def test_a_receiver_has_none_of_roots_rights_and_reads_a_forward_as_its_user(node):
+    with contextlib.ExitStack() as stack:
+
+        def come(count):
+            return [
+                stack.enter_context(smtplib.SMTP("127.0.0.1", node.port, "client.example"))
+                for _ in range(count)
+            ]
+
+        come(6)
+        assert wait_until(lambda: "receiver 1 of 1 is ready" in node.daemon.log(), 20)
+        user = pwd.getpwnam(NODE_USER)
+        receivers = [
+            one
+            for one in processes_below(node.daemon.process.pid)
+            if b"cli.receive" in command(one)
+        ]
+        assert [rights_of(one)["Uid"].split() for one in receivers] == [[str(user.pw_uid)] * 4]
+        before = len(node.mails(READER))
+        for client in come(4):  # which are the receiver's
+            client.sendmail("joe@bsd.home", ["games"], "Subject: x\r\n\r\nhello\r\n")
+        assert wait_until(lambda: len(node.mails(READER)) == before + 4, 20), node.daemon.log()
+
+
+def processes_below(pid):
+    children = [
+        int(child)
+        for one in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in one.read_text().split()
+    ]
+    return [*children, *(one for child in children for one in processes_below(child))]
+
+
+def command(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 @needs_root
