@@ -13,6 +13,8 @@ from relaynode.errors import EX_CONFIG, EX_OK, Problem, TableError, TlsFailed, U
 from relaynode.mail.packing import can_pack
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
+from relaynode.policy.access import Gate
+from relaynode.policy.client import Client
 from relaynode.policy.lint import Finding, Site, lint
 from relaynode.policy.lint.whole import lint_line_ends
 from relaynode.rules import Rules
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.neighbours import Neighbours
+
+_STRANGER = "192.0.2.1"
+"""Anybody on the net (RFC 5737)."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,6 +83,7 @@ def _findings(config: Config) -> Iterator[Finding]:
     for path in rules.tables.files():
         yield from _file(path)
     if site is not None:
+        yield from _unrelayed(config, rules)
         yield from lint(site, str(config.path))
 
 
@@ -163,6 +169,21 @@ def _unheard(config: Config) -> Iterator[Finding]:
             what = f"[etrn.{name}]: its mail comes by SMTP, and nobody else can reach a listener"
             remedy = 'add [listen.NAME] with smtp = ["0.0.0.0:25"], unless another program listens'
             yield Finding(Problem(str(config.path), None, what, remedy))
+
+
+def _unrelayed(config: Config, rules: Rules) -> Iterator[Finding]:
+    """Domains of sites that come for their mail, which nobody could send us. Raises: TableError."""
+    access = rules.access()
+    if access.settings.needs_dns:
+        return
+    gate = Gate(access, Client(address=_STRANGER))
+    for name, site in config.file.odmr.items():
+        for domain in site.domains:
+            refusal = gate.check_rcpt("", f"somebody@{domain}").status
+            if refusal is not None:
+                what = f"[odmr.{name}]: mail for {domain} would be refused: {refusal}"
+                remedy = f"add {domain} to relay-domains"
+                yield Finding(Problem(str(config.path), None, what, remedy))
 
 
 def _site(config: Config, rules: Rules, users: Users, neighbours: Neighbours) -> Site:

@@ -189,3 +189,21 @@ def test_mail_that_a_server_is_asked_to_send_wants_somebody_who_listens(check, l
         told if is_told else []
     )
     assert bool(told) == is_told
+
+
+ODMR = '[odmr.village]\nuser = "village"\ndomains = ["village.example", "school.example"]\n'
+
+
+@pytest.mark.parametrize(
+    ("relayed", "refused"),
+    [
+        ("", ["village.example", "school.example"]),
+        ("village.example\n", ["school.example"]),
+        ("example\n", []),
+    ],
+)
+def test_mail_that_a_site_could_come_for_must_be_taken_first(check, relayed, refused):
+    code, told, _ = check(ODMR, relay_domains=relayed)
+    assert code == EX_OK
+    assert [line.partition("mail for ")[2].partition(" ")[0] for line in told] == refused
+    assert all("[odmr.village]" in line and "would be refused: 550 5.7.1" in line for line in told)
