@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relaynode.config.schema import AccountsSection, File, ListenSection
-    from relaynode.config.values import ListenAddress
+    from relaynode.config.values import ListenAddress, Mailbox
 
 _KEEPERS = ("password_file", "dovecot_socket", "pam_service")
 """Keys of [accounts] that say who may log in."""
@@ -22,13 +22,36 @@ _TLS_FIRST = ("submissions", "pop3s")
 """Keys whose clients speak TLS before anything else."""
 
 
-def check_doors(file: File, absolute: Callable[[Path], Path]) -> Iterator[Wrong]:
-    """All that does not fit."""
+def check_doors(file: File, absolute: Callable[[Path], Path], mailbox: Mailbox) -> Iterator[Wrong]:
+    """All that does not fit. `mailbox`: where mail is delivered."""
     for name, listen in file.listen.items():
+        yield from _reach(("listen", name), listen)
+        yield from _maildirs(("listen", name), listen, mailbox)
         yield from _certificate(("listen", name), listen, absolute)
         yield from _logins(("listen", name), listen, file)
     yield from _accounts(file.accounts, absolute)
     yield from _odmr(file)
+
+
+def _reach(where: tuple[str, ...], listen: ListenSection) -> Iterator[Wrong]:
+    """We serve this machine and the networks that are named, nobody else."""
+    for key in ("smtp", "pop3"):
+        for place in getattr(listen, key):
+            address, networks = place.address, listen.networks
+            if address.is_loopback or any(address in network for network in networks):
+                continue
+            if not (address.is_unspecified and networks):
+                text = f"{place} is neither loopback nor in one of the networks of"
+                remedy = 'name the LAN it serves: networks = ["192.168.1.0/24"]'
+                yield Wrong((*where, key), f"{text} [{'.'.join(where)}]", remedy)
+
+
+def _maildirs(where: tuple[str, ...], listen: ListenSection, mailbox: Mailbox) -> Iterator[Wrong]:
+    key = "pop3" if listen.pop3 else "pop3s"
+    if getattr(listen, key) and not mailbox.is_maildir:
+        text = "POP3 serves Maildirs, and mail is delivered into mbox files"
+        remedy = 'end [local] mailbox with a slash: mailbox = "~/Maildir/"'
+        yield Wrong((*where, key), text, remedy)
 
 
 def _certificate(

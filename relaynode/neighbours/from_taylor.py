@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relaynode.config.loader import DEFAULT_LINK
+from relaynode.config.link_checks import DEFAULT_LINK
 from relaynode.config.taylor_keywords import Problems, chat_of, parameters_of
 from relaynode.config.taylor_logins import unescaped
 from relaynode.config.taylor_ports import DialerEntry, Port, dialer_lines, port_of

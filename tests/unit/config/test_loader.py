@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relaynode.config import schema
-from relaynode.config.loader import DEFAULT_LINK, default_spool, find, load, search_path
+from relaynode.config.link_checks import DEFAULT_LINK
+from relaynode.config.loader import default_spool, find, load, search_path
 from relaynode.config.values import HostPort, HostPorts, ListenAddress, Mailbox, Network
 from relaynode.errors import EX_CONFIG, ConfigError
 
