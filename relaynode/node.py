@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.links.hours import is_open
 from relaynode.links.linkrun import LinkRun
-from relaynode.links.queuerun import RunParts
+from relaynode.links.run_parts import RunParts
 from relaynode.links.ways import SMTP_PORT, Ways
 from relaynode.mailers import as_others
 from relaynode.mailers.users import Users

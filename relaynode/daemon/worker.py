@@ -15,7 +15,7 @@ from relaynode.node import is_up
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relaynode.links.queuerun import RunResult
+    from relaynode.links.run_parts import RunResult
     from relaynode.node import Node
 
 log = logging.getLogger("relaynode")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from relaynode.errors import BudgetSpent, BusyError, ConnectFailed
 from relaynode.links.neighbour_mail import NeighbourMail, defer_all, grade_of, tried_to_call
-from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.queuerun import QueueRun
+from relaynode.links.run_parts import RunResult
 from relaynode.links.verdict import counts
 from relaynode.queue.uucp.model import WorkState
 from relaynode.uucp.call import Record, Status
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from relaynode.config.loader import Config
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.links.verdict import Tried
     from relaynode.links.ways import Way
     from relaynode.neighbours import Neighbour, Neighbours

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import AccountSection, RemoteSection
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.polls.poll import Poll
     from relaynode.sources.intake import Intake
     from relaynode.wire.stream import Stream

@@ -16,8 +16,9 @@ from relaynode.errors import BudgetSpent, BusyError, CalledOff, DialFailed, Rela
 from relaynode.links.budgets import Budgets
 from relaynode.links.hours import is_open
 from relaynode.links.line_lock import line_lock
-from relaynode.links.queuerun import QueueRun, RunResult
+from relaynode.links.queuerun import QueueRun
 from relaynode.links.recorder import Recorder
+from relaynode.links.run_parts import RunResult
 from relaynode.links.summary import Summary
 from relaynode.links.verdict import of_error
 from relaynode.links.wish import ALL, Wish
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from relaynode.links.dialling import DialledLine
     from relaynode.links.etrn import Asked
     from relaynode.links.fetching import Fetching
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.neighbours import Neighbour, Neighbours
     from relaynode.sources.intake import Intake
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import NotClaimed
-from relaynode.links.queuerun import Leg
+from relaynode.links.run_parts import Leg
 from relaynode.links.verdict import Tried
 from relaynode.mail.packing import can_pack
 from relaynode.mail.reason import Reason
@@ -29,7 +29,8 @@ from relaynode.uucp.work import Ending
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from relaynode.links.queuerun import QueueRun, RunParts, Wanted
+    from relaynode.links.queuerun import QueueRun
+    from relaynode.links.run_parts import RunParts, Wanted
     from relaynode.links.ways import Way
     from relaynode.mailers.neighbour_jobs import Load
     from relaynode.neighbours import Neighbour

@@ -21,7 +21,7 @@ from relaynode.sources.dsn import DOUBLE_BOUNCE, Told, is_wanted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from relaynode.links.queuerun import Leg, RunParts, Wanted
+    from relaynode.links.run_parts import Leg, RunParts, Wanted
     from relaynode.mail.dsn import Action
     from relaynode.mailers.mailer import Attempt
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from relaynode.config.loader import Config
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.links.ways import Ways
     from relaynode.mail.status import Status
     from relaynode.mailers.mailer import Attempt, Consignment, Mailer

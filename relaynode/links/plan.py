@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import AccountSection, RemoteSection
-    from relaynode.links.queuerun import RunParts, Wanted
+    from relaynode.links.run_parts import RunParts, Wanted
     from relaynode.policy.line_model import Mode, Security, Session
 
 SMTP_PORT = 25

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict, deque
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from relaynode.errors import (
-    MessageBroke,
     ProtocolError,
     RefusedError,
     RelaynodeError,
@@ -25,6 +23,8 @@ from relaynode.errors import (
     WireError,
 )
 from relaynode.links.notices import Notices
+from relaynode.links.run_parts import Leg, RunParts, RunResult, Wanted
+from relaynode.links.supply import OVER_BUDGET, Supply
 from relaynode.links.verdict import (
     NEVER_AN_ATTEMPT,
     Judge,
@@ -32,8 +32,6 @@ from relaynode.links.verdict import (
     counts,
     of_error,
 )
-from relaynode.mail.reason import Reason
-from relaynode.mail.status import temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.policy.budget import OPENING_BYTES
 from relaynode.policy.expand import final_route
@@ -50,14 +48,10 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from relaynode.links.ways import Way, Ways
+    from relaynode.links.ways import Way
     from relaynode.mailers.mailer import Mailer
     from relaynode.policy.route import Route, Routing
-    from relaynode.queue.retry import RetryPolicy
-    from relaynode.queue.store import Store
     from relaynode.queue.uucp.model import Settled
-    from relaynode.rules import Rules
-    from relaynode.sources.dsn import DsnSource
     from relaynode.wire.meter import ByteCount
 
 log = logging.getLogger("relaynode")
@@ -65,73 +59,9 @@ log = logging.getLogger("relaynode")
 FINAL_KINDS = frozenset(("local", "prog", "*file*"))
 """Kinds of ways that end in a mailbox, or what is as good as one."""
 
-CLAIM_MESSAGES = 32
-"""Messages claimed in one commit: enough to make its fsync cheap, few enough that a session which
-ends early gives little back."""
-
-
 MAX_SESSIONS = 20
 """Sessions at a time in one run. A letter to hundreds of domains has a mail exchanger for each, and
 neither a thin line nor our memory is helped by calling all of them at once."""
-
-
-OVER_BUDGET = Tried(
-    temporary("it does not fit into what is left of the link's budget", "4.4.1"), Reason.BUDGET
-)
-
-
-@dataclass(slots=True)
-class RunResult:
-    """What a run did, in recipients, but `sent_messages`. Kept up to date while it goes on.
-
-    `notices`: DSNs that were queued. `is_unreachable`: some next hop did not answer. `is_heard`:
-    some other did, or the DNS.
-    """
-
-    delivered: int = 0
-    deferred: int = 0
-    failed: int = 0
-    in_doubt: int = 0
-    notices: int = 0
-    is_unreachable: bool = False
-    is_heard: bool = False
-    sent_messages: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Wanted:
-    """One message's recipients on one way, not claimed yet."""
-
-    message: QueuedMessage
-    recipients: list[QueuedRecipient]
-    addresses: dict[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """What the attempts of one session have in common.
-
-    `host`: the next hop, for the host status. `mailer`: as the log calls it. `is_final`: what is
-    taken there has arrived. `began`: when a message's turn came, by queue id, epoch seconds.
-    """
-
-    host: str
-    mailer: str
-    is_final: bool = False
-    began: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RunParts:
-    """What every run of a node shares. `clock`: epoch seconds."""
-
-    store: Store
-    rules: Rules
-    ways: Ways
-    retry: RetryPolicy
-    dsns: DsnSource
-    clock: Callable[[], float]
 
 
 class RunWays(Protocol):
@@ -309,7 +239,7 @@ class QueueRun:
         if not any(self.count.fits(one.message.size_bytes, OPENING_BYTES) for one in wanted):
             await self.over_budget(wanted, self.leg(way))
             return
-        session = _Session(self, self._parts, way, wanted)
+        session = Supply(self, self._parts, way, wanted)
         try:
             mailer = self._ways.mailer(way, self.count)
             async with self._sessions:
@@ -469,188 +399,3 @@ class QueueRun:
         ]
         if attempts:
             await self.record(attempts, leg)
-
-
-class _Session:
-    """The messages of one way on their way through one mailer, which pulls them from here."""
-
-    def __init__(self, run: QueueRun, parts: RunParts, way: Way, wanted: list[Wanted]) -> None:
-        self._run = run
-        self._clock = parts.clock
-        self._way = way
-        self._wanted = wanted
-        self._leg = run.leg(way)
-        self._claimed: dict[int, Consignment] = {}
-        self._unrecorded: set[int] = set()
-        self._group: deque[Consignment] = deque()
-        self._ahead: asyncio.Task[list[Consignment]] | None = None
-        self._latest: Consignment | None = None
-        self._taken: set[str] = set()
-        """What the count was asked for and has not ended: queue ids."""
-        self._passed: list[Consignment] = []
-        """What does not fit into the budget."""
-        self._has_begun = False
-        self._last_before: Consignment | None = None
-        """The latest when it was looked whether what was passed over fits after all."""
-
-    def __aiter__(self) -> _Session:
-        return self
-
-    async def __anext__(self) -> Consignment:
-        while (consignment := self.at_hand()) is None:
-            if not await finish(self._stock_up()):
-                raise StopAsyncIteration
-        return consignment
-
-    def at_hand(self) -> Consignment | None:
-        """See Stocked."""
-        while self._group:
-            consignment = self._group.popleft()
-            if self._fits(consignment.delivery.message):
-                self._latest = consignment
-                self._leg.began[consignment.delivery.message.queue_id] = self._clock()
-                return consignment
-            self._passed.append(consignment)
-        return None
-
-    def _fits(self, message: QueuedMessage) -> bool:
-        """May it be begun? It is under way then."""
-        opening_bytes = 0 if self._has_begun else OPENING_BYTES
-        if not self._run.count.takes(message.size_bytes, opening_bytes):
-            return False
-        self._has_begun = True
-        self._taken.add(message.queue_id)
-        return True
-
-    async def _stock_up(self) -> bool:
-        """Claim a group, and another while the mailer sends this; False if there is no more."""
-        if self._ahead is None:
-            self._wanted = self._wanted or await self._run.more(self._way)
-            if not self._wanted:
-                return self._looks_again()
-            if self._run.count.is_closing:
-                wanted, self._wanted = self._wanted, []
-                await self._run.over_budget(wanted, self._leg)
-                return False
-            self._ahead = asyncio.create_task(self._claim_group())
-        self._group.extend(await self._claimed_ahead())
-        self._ahead = asyncio.create_task(self._claim_group()) if self._wanted else None
-        return True
-
-    async def _claimed_ahead(self) -> list[Consignment]:
-        ahead, self._ahead = self._ahead, None
-        return [] if ahead is None else await ahead
-
-    async def _claim_group(self) -> list[Consignment]:
-        group = self._wanted[:CLAIM_MESSAGES]
-        claimed = await self._run.claim(group)
-        del self._wanted[: len(group)]
-        for consignment in claimed:
-            for recipient in consignment.delivery.recipients:
-                self._claimed[recipient.id] = consignment
-        return claimed
-
-    async def report(self, attempts: Sequence[Attempt]) -> None:
-        """What the mailer reports."""
-        await finish(self._record(attempts))
-
-    async def _record(self, attempts: Sequence[Attempt]) -> None:
-        ended = {attempt.recipient.id for attempt in attempts}
-        self._unrecorded |= ended
-        await self._run.record(attempts, self._leg)
-        self._unrecorded -= ended
-        for recipient_id in ended:
-            self._claimed.pop(recipient_id, None)
-        for attempt in attempts:
-            self._no_longer_taken(attempt.delivery.message.queue_id)
-
-    def _no_longer_taken(self, queue_id: str) -> None:
-        if queue_id in self._taken:
-            self._taken.remove(queue_id)
-            self._run.count.ended()
-
-    def _looks_again(self) -> bool:
-        """There is nothing else: does something fit now that did not before?"""
-        if self._latest is self._last_before or not self._passed:
-            return False  # nothing has gone since
-        self._last_before = self._latest
-        self._group.extend(self._passed)
-        self._passed = []
-        return True
-
-    async def _pass_over(self) -> None:
-        """What did not fit goes on waiting; it was not tried."""
-        passed, self._passed = self._passed, []
-        self._run.count.passed_over(len(passed))
-        attempts = [
-            Attempt(one.delivery, recipient, OVER_BUDGET.status, reason=OVER_BUDGET.reason)
-            for one in passed
-            for recipient in one.delivery.recipients
-        ]
-        if attempts:
-            await self._record(attempts)
-
-    async def failed(self, tried: Tried) -> None:
-        """The session failed: all that it was for has had its try, or was not reached."""
-        await self._claimed_ahead()
-        await self._pass_over()
-        untried = await self._untried()
-        if self._way.is_domain:
-            # One of the many hosts that the DNS names says little of the line, whatever it is.
-            tried = replace(tried, is_stranger=False)
-        if tried.is_unreached:
-            self._run.unreached(self._way, untried, tried)
-            return
-        self._run.result.is_heard |= tried.is_answered
-        self._run.result.is_unreachable |= not tried.is_answered
-        is_attempt = tried.reason not in NEVER_AN_ATTEMPT
-        await self._run.defer(untried, tried, self._leg, is_attempt=is_attempt)
-
-    async def broke(self, error: Exception) -> None:
-        """Something that nobody expected: blamed on the message that was taken last."""
-        tried = of_error(error)
-        if self._latest is not None:
-            delivery = self._latest.delivery
-            status = temporary(tried.status.text, "4.3.0")
-            await self._record(
-                [
-                    Attempt(delivery, one, status, reason=MessageBroke.reason)
-                    for one in delivery.recipients
-                    if one.id in self._claimed
-                ]
-            )
-        await self._run.defer(await self._untried(), tried, self._leg)
-
-    async def _untried(self) -> list[Wanted]:
-        """What the session was for and did not come to, its claims given back: what a DSN is due
-        for is claimed again, with its content."""
-        untried = list(self._wanted)
-        for consignment in {id(one): one for one in self._claimed.values()}.values():
-            delivery = consignment.delivery
-            recipients = [one for one in delivery.recipients if one.id in self._claimed]
-            untried.append(Wanted(delivery.message, recipients, {}))
-        self._wanted = []
-        await self.give_back()
-        return untried
-
-    async def end(self) -> None:
-        """Nothing more is pulled; what was claimed and came to nothing is given back."""
-        try:
-            await self._claimed_ahead()
-            await self._pass_over()
-        finally:
-            for queue_id in list(self._taken):
-                self._no_longer_taken(queue_id)
-            await self.give_back()
-
-    async def give_back(self) -> None:
-        """Claims that came to nothing; where they came to something that could not be recorded, as
-        when the disk is full, it must not be forgotten that they did."""
-        if self._unrecorded:
-            for recipient_id in self._unrecorded:
-                self._claimed.pop(recipient_id, None)
-            doubted, self._unrecorded = self._unrecorded, set()
-            await self._run.doubt(doubted)
-        if self._claimed:
-            await self._run.unclaim(self._claimed)
-            self._claimed.clear()

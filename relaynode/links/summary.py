@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from relaynode.links.queuerun import RunResult
+from relaynode.links.run_parts import RunResult
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.config.loader import Config
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.mailers.users import User, Users
     from relaynode.neighbours import Neighbours, Terms
     from relaynode.sources.intake import Intake

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from relaynode.config.loader import Config
     from relaynode.links.plan import Plan
-    from relaynode.links.queuerun import RunParts
+    from relaynode.links.run_parts import RunParts
     from relaynode.links.ways import Way
     from relaynode.policy.budget import Left
     from relaynode.policy.route import Decision

@@ -7,7 +7,7 @@ import pytest
 from nodes import TestNode
 from relaynode.errors import ConnectFailed
 from relaynode.links.calling import CallRun
-from relaynode.links.queuerun import RunResult
+from relaynode.links.run_parts import RunResult
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.queue.content import Content
 from relaynode.queue.memory import MemoryStore

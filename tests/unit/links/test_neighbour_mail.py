@@ -15,7 +15,7 @@ from relaynode.links.neighbour_mail import (
     tried_to_call,
 )
 from relaynode.links.purse import Purse
-from relaynode.links.queuerun import RunResult
+from relaynode.links.run_parts import RunResult
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mailers import uucp_form
 from relaynode.policy import rewrite

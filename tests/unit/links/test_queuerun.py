@@ -12,7 +12,8 @@ from relaynode.errors import (
     RefusedError,
     StoreError,
 )
-from relaynode.links.queuerun import CLAIM_MESSAGES, MAX_SESSIONS, QueueRun
+from relaynode.links.queuerun import MAX_SESSIONS, QueueRun
+from relaynode.links.supply import CLAIM_MESSAGES
 from relaynode.links.ways import Way
 from relaynode.mail.status import Status, ok, permanent, temporary
 from relaynode.mailers.mailer import Attempt
