@@ -24,7 +24,6 @@ The core keeps the list of replies that are owed, in order: that list is the who
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import deque
 from enum import Enum, auto
@@ -49,6 +48,7 @@ from relaynode.smtp.client_events import (
     State,
     TlsAccepted,
 )
+from relaynode.smtp.client_login import Login
 from relaynode.smtp.presumption import Watch
 from relaynode.smtp.reply import Reply, ReplyParser
 
@@ -89,10 +89,6 @@ class _Expected(NamedTuple):
 LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
 
 
-MAX_AUTH_COMMAND_BYTES = 512
-"""RFC 4954 section 4: AUTH is a command line like others (RFC 5321 4.5.3.1.4), line end included;
-a longer initial response is given when the server asks for it."""
-
 # Neither control characters nor bytes that were no UTF-8 (lone surrogates).
 _SAFE_WORD = re.compile("[!-~\u00a0-\ud7ff\ue000-\U0010ffff]+\\Z")
 _SAFE_PATH = re.compile("[ !-~\u00a0-\ud7ff\ue000-\U0010ffff]*\\Z")
@@ -128,9 +124,7 @@ class Client:
         self._is_misled = False
         self._relied_on: set[str] = set()
         self._watch = Watch()
-        self._mechanism: Mechanism | None = None
-        self._login_failure: RemoteProtocolError | None = None
-        self._secrets: set[str] = set()
+        self._login: Login | None = None
         self._violation: RemoteProtocolError | None = None
 
     # --- bytes
@@ -250,16 +244,8 @@ class Client:
         """Log in (RFC 4954): Ready, or Refused for "AUTH"."""
         self._want(State.READY)
         self.state = State.AUTH
-        self._mechanism = mechanism
-        initial = mechanism.initial()
-        command = f"AUTH {mechanism.name}"
-        if initial is not None:
-            # RFC 4954 section 4: "=" is an empty one.
-            with_initial = f"{command} {base64.b64encode(initial).decode() or '='}"
-            if len(with_initial) <= MAX_AUTH_COMMAND_BYTES - len("\r\n"):
-                command = with_initial
-        self._remember_secret(initial or b"")
-        self._command(command, _Owed.AUTH)
+        self._login = Login(mechanism)
+        self._command(self._login.command(), _Owed.AUTH)
 
     def ask(self, command: str) -> None:
         """Send a command that stands alone (ETRN, ATRN); its reply is given as Answered."""
@@ -434,8 +420,8 @@ class Client:
             raise RemoteProtocolError(f"a reply that nobody asked for: {reply.status}")
         expected = self._owed.popleft()
         is_challenge = expected.owed is _Owed.AUTH and reply.code == 334
-        if expected.owed is _Owed.AUTH and not is_challenge:
-            reply = self._without_secrets(reply)
+        if expected.owed is _Owed.AUTH and not is_challenge and self._login is not None:
+            reply = self._login.hidden(reply)
         if reply.code // 100 == 3 and expected.owed is not _Owed.DATA and not is_challenge:
             raise RemoteProtocolError(f"unexpected reply to {expected.owed.name}: {reply.status}")
         if reply.code == 221 and expected.owed is not _Owed.QUIT:
@@ -480,19 +466,11 @@ class Client:
                 self.extensions = {}
                 self._awaits_tls = True
                 return [TlsAccepted()]
-            case _Owed.AUTH if reply.code == 334:
-                self._answer_challenge(reply)
-                return []
-            case _Owed.AUTH if self._login_failure is not None:
-                raise self._login_failure
-            case _Owed.AUTH if is_good:
-                assert self._mechanism is not None
-                self._mechanism.succeeded()
-                self.state = State.READY
-                return [Ready()]
+            case _Owed.AUTH:
+                return self._login_reply(reply)
             case _Owed.ASKED:
                 return [Answered(reply)]
-            case _Owed.STARTTLS | _Owed.AUTH:
+            case _Owed.STARTTLS:
                 self.state = State.READY
                 return [Refused(owed.name, reply.status)]
             case _Owed.QUIT:
@@ -524,39 +502,18 @@ class Client:
         is_ours = name == self.hostname.lower() and name != "localhost"
         return is_ours and not self._is_lmtp  # which delivers, perhaps on this very machine
 
-    def _answer_challenge(self, reply: Reply) -> None:
-        """Go on with the login, or call it off (RFC 4954 section 4) and raise when that is seen."""
-        if self._login_failure is not None:
-            raise self._login_failure
-        try:
-            answer = self._answer_to(reply)
-        except RemoteProtocolError as error:
-            self._login_failure = error
-            answer = "*"
-        self._command(answer, _Owed.AUTH)
-
-    def _answer_to(self, reply: Reply) -> str:
-        assert self._mechanism is not None
-        try:
-            challenge = base64.b64decode(reply.lines[0].strip(), validate=True)
-        except ValueError:  # binascii.Error is one; so is what lies outside ASCII
-            raise RemoteProtocolError("AUTH: the challenge is not base64") from None
-        answer = self._mechanism.respond(challenge)
-        self._remember_secret(answer)
-        return base64.b64encode(answer).decode()
-
-    def _remember_secret(self, response: bytes) -> None:
-        """Servers quote the command they did not like, and what they say is written down."""
-        words = [base64.b64encode(response), response, *re.split(rb"[\0\1 ]|Bearer ", response)]
-        self._secrets |= {word.decode("utf-8", "replace") for word in words if len(word) > 3}
-
-    def _without_secrets(self, reply: Reply) -> Reply:
-        lines = reply.lines
-        # The longest first, so that a short one does not break it up and leave the rest.
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            hide = re.compile(re.escape(secret), re.IGNORECASE)
-            lines = tuple(hide.sub("***", line) for line in lines)
-        return Reply(reply.code, lines)
+    def _login_reply(self, reply: Reply) -> list[Event]:
+        assert self._login is not None
+        if reply.code == 334:
+            self._command(self._login.answer(reply), _Owed.AUTH)
+            return []
+        self._login.insist()
+        if reply.code >= 300:
+            self.state = State.READY
+            return [Refused("AUTH", reply.status)]
+        self._login.succeeded()
+        self.state = State.READY
+        return [Ready()]
 
     def _transaction_reply(
         self, expected: _Expected, transaction: Transaction, reply: Reply
