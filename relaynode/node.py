@@ -172,6 +172,7 @@ def make_node(
             clock,
             lambda envelope: ways.links_of(envelope, rules.routing),
         ),
+        stays_here=lambda envelope: ways.stays_here(envelope, rules.routing),
     )
     dsns = DsnSource(
         rules,

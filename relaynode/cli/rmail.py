@@ -55,7 +55,7 @@ async def _run_ourselves(config: Config, words: list[str], machine: str) -> tupl
 
     queued: list[str] = []
     node = make_node(config)
-    node.intake.on_queued = queued.append
+    node.intake.on_queued = lambda queue_id, _: queued.append(queue_id)
     try:
         user = local_submitter(caller_uid()).name
         ended = await node.uucp_mail.run(words, user, machine, _stdin())

@@ -148,7 +148,7 @@ async def _execute(node: Node) -> None:
     from relaynode.cli.deliver import start_in_background
 
     queued: list[str] = []
-    node.intake.on_queued = queued.append
+    node.intake.on_queued = lambda queue_id, _: queued.append(queue_id)
     await node.executor.run_due()
     if queued:
         start_in_background(node.config)

@@ -47,7 +47,7 @@ def _run(words: Sequence[str], program: str) -> int:
             return is_its and command in ("", new.command[0])
 
         queued: list[str] = []
-        node.intake.on_queued = queued.append
+        node.intake.on_queued = lambda queue_id, _: queued.append(queue_id)
         count = await node.executor.run_due(is_wanted)
         if queued:
             start_in_background(node.config)

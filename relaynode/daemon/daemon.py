@@ -263,9 +263,10 @@ class Daemon:
         finally:
             self.wake()
 
-    def _queued(self, queue_id: str) -> None:
+    def _queued(self, queue_id: str, stays_here: bool) -> None:
         for worker in self.workers:
-            worker.queued(queue_id)
+            if stays_here or not worker.is_home:
+                worker.queued(queue_id)
         self._wake_calls()
 
     def wake(self) -> None:

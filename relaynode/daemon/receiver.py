@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from relaynode.daemon.doors import Doors, make_accounts
 from relaynode.daemon.receivers import (
+    AWAY,
     FAILED,
     LEFT,
     QUEUED,
@@ -51,7 +52,9 @@ class Receiver:
     _channel: Channel = field(init=False)
     _sources: dict[str, SmtpSource] = field(init=False, default_factory=dict)
     reception: Reception = field(init=False)
-    _queued: list[str] = field(init=False, default_factory=list)
+    _queued: dict[str, list[str]] = field(
+        init=False, default_factory=lambda: {QUEUED: [], AWAY: []}
+    )
     _left: int = field(init=False, default=0)
     _is_told_soon: bool = field(init=False, default=False)
 
@@ -109,8 +112,8 @@ class Receiver:
 
     # --- what the daemon is told, once for all that has happened in a turn of the loop
 
-    def _note_queued(self, queue_id: str) -> None:
-        self._queued.append(queue_id)
+    def _note_queued(self, queue_id: str, stays_here: bool) -> None:
+        self._queued[QUEUED if stays_here else AWAY].append(queue_id)
         self._tell_soon()
 
     def _note_left(self) -> None:
@@ -125,9 +128,10 @@ class Receiver:
     def _tell(self) -> None:
         self._is_told_soon = False
         most = MAX_BYTES // _QUEUE_ID_BYTES - 1
-        while self._queued:
-            some, self._queued = self._queued[:most], self._queued[most:]
-            self._channel.say(f"{QUEUED} {' '.join(some)}")
+        for kind, queue_ids in self._queued.items():
+            while queue_ids:
+                self._channel.say(f"{kind} {' '.join(queue_ids[:most])}")
+                del queue_ids[:most]
         if self._left:
             self._channel.say(f"{LEFT} {self._left}")
             self._left = 0

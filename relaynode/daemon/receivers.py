@@ -49,9 +49,10 @@ SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 READY = "ready"
 LEFT = "left"
 QUEUED = "queued"
+AWAY = "away"
 FAILED = "failed"
-"""What receivers say: READY; LEFT and how many of their connections are over; QUEUED and queue ids;
-FAILED and the address that a login has failed from."""
+"""What receivers say: READY; LEFT and how many of their connections are over; QUEUED and queue ids,
+AWAY and those of which nothing stays on this machine; FAILED and from where a login has failed."""
 
 log = logging.getLogger("relaynode")
 
@@ -95,14 +96,14 @@ def _processors() -> int:
 class Receivers:
     """Those of one daemon. `most`: how many there may be. `crowd`, `accounts`: what the daemon
     remembers of its clients. `own`: how many connections the daemon serves itself. `on_queued`:
-    told of each queue id. `clock`: monotonic seconds."""
+    see Intake. `clock`: monotonic seconds."""
 
     start: Start
     most: int
     crowd: Crowd
     accounts: Accounts
     own: Callable[[], int]
-    on_queued: Callable[[str], None]
+    on_queued: Callable[[str, bool], None]
     clock: Callable[[], float] = time.monotonic
     there: list[_Receiver] = field(default_factory=list)
     _not_before: float = 0.0
@@ -168,9 +169,9 @@ class Receivers:
             self._look_later()
         elif kind == LEFT and rest.isdigit():
             self._leave(one, int(rest))
-        elif kind == QUEUED:
+        elif kind in (QUEUED, AWAY):
             for queue_id in rest.split():
-                self.on_queued(queue_id)
+                self.on_queued(queue_id, kind == QUEUED)
         elif kind == FAILED:
             self.accounts.note_failure(rest)
 

@@ -46,6 +46,11 @@ class Worker:
         self._task = asyncio.ensure_future(self._run())
         self.wake()
 
+    @property
+    def is_home(self) -> bool:
+        """Is it the one for what needs no link?"""
+        return self._link is None
+
     def queued(self, queue_id: str) -> None:
         """This message has just come. While the link is down it waits for that in the queue."""
         if not self._is_down:

@@ -185,6 +185,11 @@ class Ways:
         links = (self.link_of(self.way_of(one, envelope.reverse_path)) for one in routes)
         return frozenset(link for link in links if link is not None)
 
+    def stays_here(self, envelope: Envelope, routing: Routing) -> bool:
+        """Is there a recipient whose mail needs no link? Raises: TableError."""
+        routes = (final_route(routing, one) for one in envelope.recipients)
+        return any(self.link_of(self.way_of(one, envelope.reverse_path)) is None for one in routes)
+
     def told(self, way: Way) -> str:
         """Where mail on a way goes, for people; nothing is asked for it."""
         if way.kind == DROP_OFF:

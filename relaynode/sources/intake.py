@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode import __version__
-from relaynode.errors import AddressError, RelaynodeError
+from relaynode.errors import AddressError, RelaynodeError, TableError
 from relaynode.mail import logline, trace
 from relaynode.mail.address import parse_path, split
 from relaynode.mail.envelope import Envelope, Recipient
@@ -140,9 +140,11 @@ class Parcel:
 
 
 class Intake:
-    """The way into one queue. `on_queued` is called with the queue id after each commit.
+    """The way into one queue. `on_queued` is called after each commit, with the queue id and with
+    whether something of the message stays on this machine.
 
-    `quota`: what those whom we serve may send; None for any.
+    `quota`: what those whom we serve may send; None for any. `stays_here`: tells that of an
+    envelope; raises TableError.
     """
 
     def __init__(
@@ -155,6 +157,7 @@ class Intake:
         clock: Callable[[], float],
         utc_offset_minutes: Callable[[float], int],
         quota: Quota | None = None,
+        stays_here: Callable[[Envelope], bool] = lambda envelope: True,
     ) -> None:
         self._store = store
         self._rules = rules
@@ -162,7 +165,8 @@ class Intake:
         self._max_hops = max_hops
         self._clock = clock
         self._utc_offset_minutes = utc_offset_minutes
-        self.on_queued: Callable[[str], None] = lambda queue_id: None
+        self._stays_here = stays_here
+        self.on_queued: Callable[[str, bool], None] = lambda queue_id, stays_here: None
         self.quota = quota or Quota(store, Limits(), clock)
 
     @property
@@ -279,9 +283,18 @@ class Intake:
         queue_ids = [message.queue_id for message in messages]
         for message in messages:
             self._log(message, parcels)
-        for queue_id in queue_ids:
-            (announce or self.on_queued)(queue_id)
+        for message in messages:
+            if announce is not None:
+                announce(message.queue_id)
+            else:
+                self.on_queued(message.queue_id, self._is_for_here(message.envelope))
         return queue_ids
+
+    def _is_for_here(self, envelope: Envelope) -> bool:
+        try:
+            return self._stays_here(envelope)
+        except TableError:
+            return True  # whoever tries it will say what is wrong
 
     def _log(self, message: NewMessage, parcels: Sequence[Parcel]) -> None:
         """One line for each message that is queued."""

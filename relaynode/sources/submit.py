@@ -386,7 +386,7 @@ async def _tried(intake: Intake, queue_id: str, deliver: Deliver) -> QueuedMessa
     except RelaynodeError:
         return None  # it is queued, so it goes on later
     finally:
-        intake.on_queued(queue_id)
+        intake.on_queued(queue_id, True)
 
 
 def _waited(

@@ -16,6 +16,7 @@ from relaynode.daemon.daemon import Daemon
 from relaynode.daemon.receiver import Receiver
 from relaynode.daemon.receivers import (
     AGAIN_SECONDS,
+    AWAY,
     CONNECTIONS_EACH,
     IDLE_SECONDS,
     QUEUED,
@@ -86,6 +87,17 @@ class Gateway:
             self.clients.append(client)
             assert (await client.line()).startswith(b"220")
 
+    def told(self):
+        """What the daemon is told of queued mail from now on."""
+        told, tell = [], self.daemon._queued
+
+        def note(queue_id, stays_here):
+            told.append((queue_id, stays_here))
+            tell(queue_id, stays_here)
+
+        self.daemon.receivers.on_queued = self.daemon.node.intake.on_queued = note
+        return told
+
     async def fill(self):
         """As many clients as the daemon serves alone; a receiver is ready then."""
         await self.come(CONNECTIONS_EACH + 1)
@@ -136,6 +148,7 @@ def test_few_clients_are_the_daemons_own(tmp_path):
 def test_many_clients_are_shared_and_all_their_mail_is_delivered_once(tmp_path):
     async def run():
         async with gateway:
+            told = gateway.told()
             await gateway.fill()
             await gateway.come(12)
             assert gateway.received[0] >= 6
@@ -145,6 +158,7 @@ def test_many_clients_are_shared_and_all_their_mail_is_delivered_once(tmp_path):
             assert all(answer.startswith(b"250") for answer in answers)
             while len(gateway.test_node.mails("user")) < len(answers):  # its workers were told
                 await asyncio.sleep(0)
+            assert [stays_here for _, stays_here in told] == [True] * len(answers)
 
     gateway = Gateway(tmp_path)
     asyncio.run(run())
@@ -256,7 +270,7 @@ class Alone:
             self.crowd,
             Accounts(None, now=lambda: self.now),
             own=lambda: own,
-            on_queued=self.queued.append,
+            on_queued=lambda *told: self.queued.append(told),
             clock=lambda: self.now,
         )
         self.pass_on = self.receivers.door("smtp lan", lambda address: True)
@@ -388,9 +402,10 @@ def test_what_a_receiver_says_wrongly_does_no_harm(words):
         if words:
             alone.ends[0].channel.say(words)
         alone.ends[0].channel.say(f"{QUEUED} A B")
-        while not alone.queued:
+        alone.ends[0].channel.say(f"{AWAY} C")
+        while len(alone.queued) < 3:
             await asyncio.sleep(0)
-        assert alone.queued == ["A", "B"]
+        assert alone.queued == [("A", True), ("B", True), ("C", False)]
         assert alone.crowd.total in (0, 1)
         await alone.receivers.close()
         assert alone.crowd.total == 0

@@ -7,6 +7,7 @@ import pytest
 
 from nodes import TestNode
 from relaynode.links.ways import Way
+from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.status import Status
 from relaynode.wire.meter import ByteCount
 
@@ -65,6 +66,21 @@ def test_a_smart_host_behind_a_line_that_is_down_is_passed_over(tmp_path, up, na
     one.parts.ways.note_links(up)
     assert way(one).smart_hosts == names
     assert one.parts.ways.link_of(way(one)) == link
+
+
+@pytest.mark.parametrize(
+    ("recipients", "stays"),
+    [
+        (["x@far.example"], False),
+        (["user@bsd.home"], True),
+        (["x@far.example", "user"], True),
+        (["nobody.here@bsd.home"], True),
+    ],
+)
+def test_what_needs_no_link_stays_here(tmp_path, recipients, stays):
+    one = node(tmp_path)
+    envelope = Envelope("user@bsd.home", tuple(map(Recipient, recipients)))
+    assert one.parts.ways.stays_here(envelope, one.rules.routing) == stays
 
 
 def test_the_links_are_looked_at_as_a_run_begins(tmp_path):

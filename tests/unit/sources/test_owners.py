@@ -62,7 +62,7 @@ def accept(tmp_path, store, size):
     """Queue a message for a recipient of the sender's and one of a list's owner."""
     node = TestNode(tmp_path, users=("joe",)).open(store=store)
     queued = []
-    node.intake.on_queued = queued.append
+    node.intake.on_queued = lambda queue_id, _: queued.append(queue_id)
 
     async def play():
         collector = node.intake.collector()

@@ -27,7 +27,7 @@ class Play:
         self.store = MemoryStore(folder / "scratch")
         self.node = node.open(store=self.store, clock=lambda: NOW)
         self.announced = []
-        self.node.intake.on_queued = self.announced.append
+        self.node.intake.on_queued = lambda queue_id, _: self.announced.append(queue_id)
 
     def submit(self, line, content=LETTER, *, user="alice", name="", deliver=None, step=None):
         """The submission of a command line, content arriving `step` bytes at a time."""
