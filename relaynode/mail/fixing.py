@@ -15,7 +15,7 @@ import re
 from base64 import b64encode
 from datetime import datetime, timedelta, timezone
 
-from relaynode.mail.header import CRLF, fields, first_value, remove
+from relaynode.mail.header import CRLF, fields, first_value, names, remove
 from relaynode.mail.trace import moment, rfc5322_date
 
 SUBMISSION_REMOVED = (b"bcc", b"resent-bcc", b"return-path", b"full-name")
@@ -30,6 +30,9 @@ _DROPPED_IF_EMPTY = frozenset(
     (b"date", b"from", b"message-id", b"resent-date", b"resent-from", b"resent-message-id")
 )
 """An empty one says nothing, and would keep us from adding a good one."""
+
+_USUAL = frozenset((b"date", b"from", b"message-id"))
+"""What every message has to have."""
 
 _MAILER_DAEMON = "Mail Delivery Subsystem <MAILER-DAEMON>"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -64,8 +67,10 @@ def missing_fields(
     ourselves. The name in it is that of a Full-Name field, else `full_name`. `now` and `dated` are
     epoch seconds; `dated` is the date that `eat_unix_from` found.
     """
-    present = {field.name.lower() for field in fields(header)}
+    present = names(header)
     is_resent = any(name.startswith(b"resent-") for name in present)
+    if not is_resent and _USUAL.issubset(present):
+        return b""
     message_id = f"<{moment(now):%Y%m%d%H%M}.{queue_id}@{hostname}>"
     today = rfc5322_date(now, utc_offset_minutes)
     date = today if dated is None else rfc5322_date(dated, utc_offset_minutes)

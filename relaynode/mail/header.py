@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _FIELD = re.compile(
 # What may still become the empty line or a field when more bytes come.
 _UNFINISHED = re.compile(rb"\r|(?!--)[!-9;-~]++[ \t]*+")
 _REMEMBERED_BYTES = 16 * 1024
+_EMPTY_LINE = b"\r\n\r\n"
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
@@ -78,6 +80,18 @@ def _remembered(header: bytes) -> tuple[Field, ...]:
     return tuple(_found(header))
 
 
+@lru_cache(maxsize=8)
+def _remembered_names(header: bytes) -> tuple[bytes, ...]:
+    return tuple(field.name.lower() for field in _remembered(header))
+
+
+def names(header: bytes) -> tuple[bytes, ...]:
+    """The names of all fields in lower case, in order."""
+    if len(header) > _REMEMBERED_BYTES:
+        return tuple(field.name.lower() for field in _found(header))
+    return _remembered_names(header)
+
+
 def _found(header: bytes) -> Iterator[Field]:
     position = 0
     while match := _FIELD.match(header, position):
@@ -97,13 +111,25 @@ def find_header_end(content: bytes) -> int:
     one ends the header as well, as in sendmail, and is itself the first line of the body. So a
     text without any header is all body (0), and a continuation cannot come first.
     """
-    end = _fields_end(content)
-    return end + 2 if content.startswith(CRLF, end) else end
+    return len(header_of(content))
+
+
+def header_of(content: bytes) -> bytes:
+    """The bytes of the header, as `find_header_end` has it."""
+    # Nothing behind the first empty line matters, and the bytes before it are what will be asked
+    # about again: so they are looked through once.
+    empty_line = content.find(_EMPTY_LINE)
+    start = content if empty_line < 0 else content[: empty_line + len(_EMPTY_LINE)]
+    end = _fields_end(start)
+    return start[: end + 2 if start.startswith(CRLF, end) else end]
 
 
 def _fields_end(content: bytes) -> int:
+    if len(content) <= _REMEMBERED_BYTES:
+        found = _remembered(content)
+        return found[-1].end if found else 0
     end = 0
-    for field in fields(content):
+    for field in _found(content):
         end = field.end
     return end
 
@@ -133,10 +159,11 @@ def _last_field_start(header: bytes) -> int:
 
 def first_value(header: bytes, name: bytes) -> bytes | None:
     """The value of the first field `name`, unfolded and stripped; None if there is none."""
-    for field in fields(header):
-        if field.is_named(name):
-            return unfolded(header, field)
-    return None
+    found = names(header)
+    if (name := name.lower()) not in found:
+        return None
+    number = found.index(name)
+    return unfolded(header, next(islice(fields(header), number, None)))
 
 
 def unfolded(header: bytes, field: Field) -> bytes:
@@ -146,12 +173,12 @@ def unfolded(header: bytes, field: Field) -> bytes:
 
 def has(header: bytes, name: bytes) -> bool:
     """Whether there is a field `name`."""
-    return any(field.is_named(name) for field in fields(header))
+    return name.lower() in names(header)
 
 
 def count(header: bytes, name: bytes) -> int:
     """How many fields `name` there are."""
-    return sum(field.is_named(name) for field in fields(header))
+    return names(header).count(name.lower())
 
 
 def remove(header: bytes, names: Iterable[bytes]) -> bytes:

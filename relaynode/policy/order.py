@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from relaynode.mail.header import names
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -121,6 +123,8 @@ class Order:
 
 def _of_header(header: bytes) -> str:
     """The grade that the first field gives that has one: the sender's wish, no more."""
+    if _BY_WORD.keys().isdisjoint(names(header)):
+        return USUAL_GRADE
     said: dict[bytes, bytes] = {}
     for name, word in _FIELD.findall(header):
         said.setdefault(name.lower(), word.lower())

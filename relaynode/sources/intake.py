@@ -17,7 +17,7 @@ from relaynode.mail import logline, trace
 from relaynode.mail.address import parse_path, split
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.fixing import missing_fields
-from relaynode.mail.header import MAX_HEADER_BYTES, find_header_end, first_value
+from relaynode.mail.header import MAX_HEADER_BYTES, first_value, header_of
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import Mark, NewMessage, OnceMark
@@ -96,21 +96,36 @@ class Collector:
 
     def __init__(self, queue_id: str, draft: Draft) -> None:
         self.queue_id = queue_id
-        self.head = b""
         self.is_8bit = False
         self.lines = 0
         self._draft = draft
+        self._head = bytearray()
+        self._header: bytes | None = None
 
     @property
     def size_bytes(self) -> int:
         """What has come so far."""
         return self._draft.size_bytes
 
+    @property
+    def head(self) -> bytes:
+        """The first MAX_HEADER_BYTES of it."""
+        return bytes(self._head)
+
+    @property
+    def header(self) -> bytes:
+        """What of `head` is the header. The same object each time, so that what is found in it
+        is remembered (mail/header.py)."""
+        if self._header is None:
+            self._header = header_of(self.head)
+        return self._header
+
     def write(self, piece: bytes) -> None:
         """The next piece, CRLF wire form. Raises: StoreFull, StoreError."""
         self._draft.write(piece)
-        if len(self.head) < MAX_HEADER_BYTES:
-            self.head += piece[: MAX_HEADER_BYTES - len(self.head)]
+        if len(self._head) < MAX_HEADER_BYTES:
+            self._header = None
+            self._head += piece[: MAX_HEADER_BYTES - len(self._head)]
         self.is_8bit = self.is_8bit or not piece.isascii()
         self.lines += piece.count(b"\n")
 
@@ -307,7 +322,7 @@ class Intake:
             sender=envelope.reverse_path,
             size_bytes=message.content.size_bytes,
             recipients=len(envelope.recipients),
-            message_id=_message_id(message.trace + parcel.collector.head),
+            message_id=_message_id(parcel, message),
             relay=parcel.arrival.via,
             body=envelope.body,
             protocol=parcel.arrival.protocol,
@@ -329,7 +344,7 @@ class Intake:
         """Append a message for each reverse-path to `messages`; they share their content."""
         collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
         now = self._clock()
-        header = collector.head[: find_header_end(collector.head)]
+        header = collector.header
         if not arrival.may_be_in_loop and (refusal := self.too_many_hops(parcel)) is not None:
             raise Rejected(refusal)
         below = arrival.below
@@ -385,12 +400,11 @@ class Intake:
     def lines_below(self, parcel: Parcel) -> bytes:
         """The lines that follow ours of Received, in sendmail's order."""
         collector, envelope, arrival = parcel.collector, parcel.envelope, parcel.arrival
-        header = collector.head[: find_header_end(collector.head)]
         now = self._clock()
         lines = b""
         if arrival.fix_header:
             lines += missing_fields(
-                header,
+                collector.header,
                 now=now,
                 utc_offset_minutes=self._utc_offset_minutes(now),
                 queue_id=collector.queue_id,
@@ -410,8 +424,8 @@ class Intake:
     def too_many_hops(self, parcel: Parcel) -> Status | None:
         """RFC 5321 6.3: why a message must not go on, if it has come round so often that it is in a
         loop. Ours is a hop too; one that only goes back to its sender ends the loop."""
-        header = parcel.collector.head[: find_header_end(parcel.collector.head)]
-        hops = max(trace.count_received(header) + 1, parcel.arrival.hops)
+        hops = trace.count_received(parcel.collector.header) + 1
+        hops = max(hops, parcel.arrival.hops)
         recipients = parcel.envelope.recipients
         if hops <= self._max_hops or all(one.mailer == "error" for one in recipients):
             return None
@@ -424,9 +438,11 @@ class Intake:
         )
 
 
-def _message_id(content: bytes) -> str:
-    header = content[: find_header_end(content)]
-    return (first_value(header, b"message-id") or b"").decode("utf-8", "replace")
+def _message_id(parcel: Parcel, message: NewMessage) -> str:
+    """It came with one, or was given one by a filter or by us."""
+    name = b"message-id"
+    found = first_value(parcel.arrival.above + parcel.collector.header, name)
+    return (found or first_value(message.trace, name) or b"").decode("utf-8", "replace")
 
 
 def by_reverse_path(envelope: Envelope, hostname: str) -> list[Envelope]:

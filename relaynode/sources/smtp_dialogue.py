@@ -328,7 +328,7 @@ class Dialogue:
         if transaction.failure is not None:
             self.reset()
             return transaction.failure
-        if transaction.collector is not None and has_endless_header(transaction.collector.head):
+        if transaction.collector is not None and has_endless_header(transaction.collector.header):
             self.reset()
             return LONG_HEADER
         try:

@@ -81,5 +81,6 @@ class Guard:
 
 
 def has_endless_header(head: bytes) -> bool:
-    """`head`: the first MAX_HEADER_BYTES of a message. Is there no end of the header in them?"""
+    """`head`: the first MAX_HEADER_BYTES of a message, or what of them is the header. Is there no
+    end of the header in them?"""
     return len(head) >= MAX_HEADER_BYTES and find_header_end(head) >= len(head)

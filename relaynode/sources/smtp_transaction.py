@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from relaynode.errors import AddressError
 from relaynode.mail.address import parse_path
 from relaynode.mail.envelope import Envelope, Recipient
-from relaynode.mail.header import find_header_end
 from relaynode.mail.trace import count_received
 from relaynode.milter.replies import AddRecipient, ChangeFrom
 from relaynode.queue.model import OnceMark
@@ -111,8 +110,7 @@ class Transaction:
 
     def _has_trace(self) -> bool:
         """Has a server put its own id and time on this message? Then no other is the same."""
-        head = b"" if self.collector is None else self.collector.head
-        return count_received(head[: find_header_end(head)]) > 0
+        return self.collector is not None and count_received(self.collector.header) > 0
 
     def drop(self, paths: Collection[str]) -> None:
         """Forget forward-paths again."""
