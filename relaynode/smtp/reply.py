@@ -50,8 +50,11 @@ class Reply:
 
 def encode(status: Status, more: tuple[str, ...] = ()) -> bytes:
     """The wire form of a reply: the status's text first, then one line for each of `more`."""
-    texts = (status.text, *more)
     prefix = f"{status.enhanced} " if status.enhanced else ""
+    if not more:
+        line = f"{status.code} {prefix}{_printable(status.text)}\r\n"
+        return line.encode("utf-8", "surrogateescape")
+    texts = (status.text, *more)
     lines = [
         f"{status.code}{'-' if index < len(texts) - 1 else ' '}{prefix}{_printable(text)}\r\n"
         for index, text in enumerate(texts)
@@ -60,7 +63,7 @@ def encode(status: Status, more: tuple[str, ...] = ()) -> bytes:
 
 
 def _printable(text: str) -> str:
-    return _CONTROL.sub("?", text)
+    return text if text.isprintable() else _CONTROL.sub("?", text)
 
 
 class ReplyParser:

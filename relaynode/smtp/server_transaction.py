@@ -8,7 +8,7 @@ command begins.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from relaynode.mail.lines import BareLineEnds, DotDecoder
 from relaynode.mail.status import Status
@@ -31,8 +31,8 @@ class ServerTransaction:
     is_last_chunk: bool = False
     chunk_left: int = 0
     refusal: Status | None = None
-    _dots: DotDecoder = field(default_factory=DotDecoder)
-    _line_ends: BareLineEnds = field(default_factory=BareLineEnds)
+    _dots: DotDecoder | None = None
+    _line_ends: BareLineEnds | None = None
 
     def announce(self, parameters: str) -> bool:
         """BDAT: a chunk will come. False if its size is not clear."""
@@ -46,6 +46,8 @@ class ServerTransaction:
     def take_dotted(self, buffer: bytearray) -> bytes:
         """The content in what came behind DATA. With the lone dot all is there, as at the end of a
         last chunk, and `buffer` keeps what is behind it."""
+        if self._dots is None:
+            self._dots = DotDecoder()
         content = self._dots.feed(bytes(buffer))
         buffer.clear()
         if self._dots.is_complete:
@@ -56,7 +58,7 @@ class ServerTransaction:
     @property
     def has_come(self) -> bool:
         """Has the lone dot come?"""
-        return self._dots.is_complete
+        return self._dots is not None and self._dots.is_complete
 
     def take_chunk(self, buffer: bytearray) -> bytes:
         """What is there of the chunk, taken out of `buffer`."""
@@ -68,6 +70,8 @@ class ServerTransaction:
     def judge(self, content: bytes, max_size_bytes: int) -> bool:
         """A piece of content has come: is it for the driver? What was refused is not."""
         self.size_bytes += len(content)
+        if self._line_ends is None:
+            self._line_ends = BareLineEnds()
         self._line_ends.feed(content)
         if self.size_bytes > max_size_bytes and self.refusal is None:
             self.refusal = too_big(max_size_bytes)
@@ -75,7 +79,7 @@ class ServerTransaction:
 
     def finish(self) -> Status | None:
         """All has come: why it is not taken, None if nothing speaks against it."""
-        if self.refusal is None and self._line_ends.finish():
+        if self.refusal is None and self._line_ends is not None and self._line_ends.finish():
             self.refusal = _BARE_LINE_ENDS
         return self.refusal
 
