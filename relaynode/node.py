@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from relaynode.links.hours import is_open
@@ -44,7 +44,12 @@ KEEP_RUNS_DAYS = 100
 
 def utc_offset_minutes(now: float) -> int:
     """The local time zone's distance from UTC at `now`."""
-    return (time.localtime(now).tm_gmtoff or 0) // 60
+    return _utc_offset_minutes(int(now))
+
+
+@lru_cache(maxsize=4)  # the zone's file is looked at each time; many messages come in one second
+def _utc_offset_minutes(seconds: int) -> int:
+    return (time.localtime(seconds).tm_gmtoff or 0) // 60
 
 
 @dataclass(frozen=True)
