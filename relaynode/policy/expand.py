@@ -96,7 +96,7 @@ class Expander:
         None where more must be looked at."""
         if self.names.subdomains_of:
             return None
-        route = _by_domain(self.routing, address)
+        route = _of_domain(self.routing, address)
         return Recipient(address) if route is not None and route.mailer in _LEAVE_US else None
 
     def expand_lists(self, texts: Iterable[str]) -> Expansion:
@@ -263,6 +263,12 @@ def final_route(routing: Routing, recipient: Recipient) -> Route:
 
 def _by_domain(routing: Routing, address: str) -> Route | None:
     """The route of an ordinary address of another's domain, where only the domain decides."""
+    route = _of_domain(routing, address)
+    return None if route is None else route.for_user(address)
+
+
+def _of_domain(routing: Routing, address: str) -> Route | None:
+    """The same for somebody of that domain."""
     domain = ordinary(address)
     if domain is None or routing.virtusertable.entries or routing.is_local(domain):
         return None
@@ -270,7 +276,7 @@ def _by_domain(routing: Routing, address: str) -> Route | None:
     route = routing.known.get("@" + domain)
     if route is None:
         route = routing.known.note("@" + domain, _for_anybody(routing.route(probe)).route)
-    return route.for_user(address) if route.user == probe else None
+    return route if route.user == probe else None
 
 
 def decide(routing: Routing, recipient: Recipient) -> Decision:

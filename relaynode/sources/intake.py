@@ -215,6 +215,10 @@ class Intake:
 
         Raises: Rejected for the first address that nobody can have; TableError.
         """
+        return list(self.by_identity(addresses).values())
+
+    def by_identity(self, addresses: Iterable[str]) -> dict[tuple[str, ...], Recipient]:
+        """The same, each by what tells a recipient from others, however it is written."""
         found: dict[tuple[str, ...], Recipient] = {}
         expander = self._rules.expander
         for address in addresses:
@@ -226,7 +230,7 @@ class Intake:
                 raise Rejected(expansion.refusal)
             for recipient in expansion.recipients:
                 found.setdefault(expander.identity(recipient), recipient)
-        return list(found.values())
+        return found
 
     def expand_words(self, words: Iterable[str], *, uses_aliases: bool = True) -> Expansion:
         """The same for the words of a command line, with all that is wrong. Raises: TableError."""

@@ -141,7 +141,7 @@ class _LocalFiltering:
         return transaction
 
     def _expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
-        return {self.intake.identity(one): one for one in self.intake.expand([address])}
+        return self.intake.by_identity([address])
 
 
 def _is_refused(recipients: Iterable[Recipient]) -> bool:

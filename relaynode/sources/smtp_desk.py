@@ -146,12 +146,11 @@ class SmtpDesk:
     def expand(self, address: str) -> dict[tuple[str, ...], Recipient]:
         """Whom an address stands for, by identity. Raises: Rejected, TableError."""
         try:
-            found = self._intake.expand([address])
+            return self._intake.by_identity([address])
         except Rejected:
             if not is_our_postmaster(self._rules.routing, address):
                 raise
-            found = self._intake.expand([self._rules.postmaster])
-        return {self._intake.identity(one): one for one in found}
+            return self._intake.by_identity([self._rules.postmaster])
 
     def collector(self, queue_id: str = "") -> Collector:
         """A place for content. `queue_id`: if the message has one already."""

@@ -146,7 +146,7 @@ class Dialogue:
         or the client would send the mail again."""
         assert self.transaction is not None
         refusal = await self.filtering.content(
-            self.transaction, lambda: self._arrival(""), self.source.expand
+            self.transaction, lambda: self._arrival(None), self.source.expand
         )
         if refusal is not None:
             self.reset()
@@ -332,9 +332,7 @@ class Dialogue:
             self.reset()
             return LONG_HEADER
         try:
-            arrival = self._arrival(transaction.quarantine)
-            arrival = replace(arrival, above=transaction.above, below=transaction.below)
-            return await self.source.accept(transaction, arrival)
+            return await self.source.accept(transaction, self._arrival(transaction))
         except Rejected as error:
             return error.status
         except StoreFull:
@@ -345,7 +343,8 @@ class Dialogue:
             self.transaction = None
             self.filtering.end_message()
 
-    def _arrival(self, hold_reason: str) -> Arrival:
+    def _arrival(self, transaction: Transaction | None) -> Arrival:
+        """How the message came. `transaction`: None while filters may still change it."""
         client, hello = self.client, self._hello_name
         warnings: tuple[str, ...] = ()
         if user := self.trusted_user:
@@ -367,7 +366,9 @@ class Dialogue:
             self._protocol,
             source,
             warnings=warnings,
-            hold_reason=hold_reason,
+            hold_reason="" if transaction is None else transaction.quarantine,
+            above=b"" if transaction is None else transaction.above,
+            below=None if transaction is None else transaction.below,
             tls=tls_of(self.stream),
             is_from_us=self._is_ours,
         )

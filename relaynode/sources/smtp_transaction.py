@@ -67,7 +67,7 @@ class Transaction:
     below: bytes | None = None
     ret: str = ""
     envid: str = ""
-    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _digest: hashlib._Hash | None = None
 
     def note(self, verdict: Verdict) -> None:
         """Remember what an accepted client, sender or recipient does to the message."""
@@ -79,6 +79,7 @@ class Transaction:
         if self.collector is not None:
             self.collector.write(data)
             if self.once_id:
+                self._digest = self._digest or hashlib.sha256()
                 self._digest.update(data)
 
     def envelope(self) -> Envelope:
@@ -104,7 +105,7 @@ class Transaction:
         """
         if not self.once_id or (self.has_common_id and not self._has_trace()):
             return None
-        digest = self._digest.copy()
+        digest = hashlib.sha256() if self._digest is None else self._digest.copy()
         digest.update(f"\0{self.reverse_path}\0{self.quarantine}".encode())
         return OnceMark(self.once_id, digest.hexdigest(), tuple(dict.fromkeys(self.given)))
 
