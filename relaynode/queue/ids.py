@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import random
 import time
 
 _DIGITS = "0123456789ABCDEFGHJKLMNPQRSTVWXYZ"  # no I, O, U: read aloud over radio
 _TIME_DIGITS = 11  # 33**11 microseconds are 160,000 years
 _RANDOM_DIGITS = 3  # two ids of one microsecond differ but for one chance in 35,937
-
-
-def _base33(number: int, width: int) -> str:
-    text = ""
-    for _ in range(width):
-        number, digit = divmod(number, len(_DIGITS))
-        text = _DIGITS[digit] + text
-    return text
+_CHANCES = len(_DIGITS) ** _RANDOM_DIGITS
+_PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)
 
 
 def once_id(queue_id: str, hostname: str) -> str:
@@ -29,6 +23,10 @@ def once_id(queue_id: str, hostname: str) -> str:
 
 def new_queue_id() -> str:
     """A new id of 14 upper-case letters and digits."""
-    moment = _base33(time.time_ns() // 1000, _TIME_DIGITS)
-    chance = _base33(int.from_bytes(os.urandom(4), "big"), _RANDOM_DIGITS)
-    return moment + chance
+    # The generator is seeded by the system at the start, and again in each child.
+    number = time.time_ns() // 1000 * _CHANCES + random.getrandbits(32) % _CHANCES
+    pairs = []
+    for _ in range((_TIME_DIGITS + _RANDOM_DIGITS) // 2):
+        number, pair = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[pair])
+    return "".join(reversed(pairs))
