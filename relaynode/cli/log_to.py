@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from relaynode.cli.log_lines import TimedLines, leave_out_unused
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,21 +21,24 @@ _SYSLOG = ("/var/run/log", "/dev/log")
 
 def standard_error(config: Config) -> None:
     """For a daemon in the foreground, as systemd, rc.d and daemon(8) like it."""
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        # The journal and syslog put the time in front themselves.
-        format="%(message)s" if "JOURNAL_STREAM" in os.environ else "%(asctime)s %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" not in os.environ:  # the journal and syslog put the time in front
+        handler.setFormatter(TimedLines())
+    _log_to(handler)
 
 
 def syslog(config: Config) -> None:
     """For a daemon in the background; a file in the spool where there is no syslogd."""
-    logging.basicConfig(level=logging.INFO, handlers=[_handler(config)])
+    _log_to(_handler(config))
 
 
 PLACES: dict[str, Callable[[Config], None]] = {"stderr": standard_error, "syslog": syslog}
 """By the names that a receiver is told."""
+
+
+def _log_to(handler: logging.Handler) -> None:
+    leave_out_unused()
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _handler(config: Config) -> logging.Handler:
@@ -47,5 +52,5 @@ def _handler(config: Config) -> logging.Handler:
         return handler
     config.spool.mkdir(mode=0o711, parents=True, exist_ok=True)
     file = logging.FileHandler(config.spool / "daemon.log")
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    file.setFormatter(TimedLines())
     return file
