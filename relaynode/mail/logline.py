@@ -90,10 +90,14 @@ def span(seconds: float) -> str:
 
 
 def _line(queue_id: str, values: dict[str, str]) -> str:
-    told = ", ".join(f"{key}={clean(value)}" for key, value in values.items() if value)
-    return f"{queue_id}: {told}"
+    told = ", ".join([f"{key}={value[:MAX_VALUE]}" for key, value in values.items() if value])
+    return f"{queue_id}: {_one_line(told)}"
 
 
 def clean(value: str) -> str:
     """One line of bounded length, whatever a stranger put in."""
-    return _UNSAFE.sub("?", value)[:MAX_VALUE]
+    return _one_line(value[:MAX_VALUE])
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else _UNSAFE.sub("?", text)
