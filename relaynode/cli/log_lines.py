@@ -14,7 +14,7 @@ class TimedLines(logging.Formatter):
         self._second = -1
         self._text = ""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
         """See logging.Formatter."""
         second = int(record.created)
         if second != self._second:

@@ -78,6 +78,7 @@ _Question = (
 )
 """Events that wait for an answer."""
 
+_NEED_DATA = NeedData()
 _TOO_LONG = b"\n"  # stands for a line that was not kept: no line holds its own end
 
 
@@ -160,7 +161,14 @@ class Session:
         self._say(status, more)
         if not status.is_success:
             self._count_refusal()
-        if isinstance(pending, ContentEnd):
+        if isinstance(pending, Rcpt):
+            if status.is_success:
+                self._transaction.recipients += 1
+                self.phase = Phase.RCPT
+        elif isinstance(pending, Mail):
+            if status.is_success:
+                self.phase = Phase.MAIL
+        elif isinstance(pending, ContentEnd):
             self._end_transaction()
             self._idle_commands = 0
             self._messages += 1
@@ -168,11 +176,6 @@ class Session:
             self._count_idle()
         elif isinstance(pending, TurnWanted) and status.is_success:
             self.phase = Phase.CLOSED
-        elif isinstance(pending, Mail) and status.is_success:
-            self.phase = Phase.MAIL
-        elif isinstance(pending, Rcpt) and status.is_success:
-            self._transaction.recipients += 1
-            self.phase = Phase.RCPT
         elif isinstance(pending, AuthStart | AuthResponse):
             self._end_login(status)
 
@@ -242,27 +245,28 @@ class Session:
             raise LocalProtocolError("TLS was asked for and has not begun")
         line = self._take_line()
         if line is None:
-            return NeedData()
+            return _NEED_DATA
         return self._response(line) if self.phase is Phase.AUTH else self._command(line)
 
     def _take_line(self) -> bytes | None:
-        end, limit = self._buffer.find(b"\n"), self._max_line_bytes
+        end = self._buffer.find(b"\n")
         if end < 0:
-            if len(self._buffer) >= limit:
+            if self._is_too_much(len(self._buffer)):
                 self._buffer.clear()
                 self._is_skipping_line = True
             return None
-        is_too_long = self._is_skipping_line or end >= limit
+        is_too_long = self._is_skipping_line or self._is_too_much(end)
         self._is_skipping_line = False
         self.commands += 1
         line = _TOO_LONG if is_too_long else bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
 
-    @property
-    def _max_line_bytes(self) -> int:
+    def _is_too_much(self, line_bytes: int) -> bool:
+        if line_bytes < MAX_COMMAND_BYTES:
+            return False
         is_login = self.phase is Phase.AUTH or self._buffer[:5].upper() == b"AUTH "
-        return security.MAX_AUTH_LINE_BYTES if is_login else MAX_COMMAND_BYTES
+        return not is_login or line_bytes >= security.MAX_AUTH_LINE_BYTES
 
     def _command(self, line: bytes) -> Event | None:
         if line == _TOO_LONG:
@@ -410,7 +414,7 @@ class Session:
 
     def _data(self) -> Event | None:
         if not self._buffer:
-            return NeedData()
+            return _NEED_DATA
         content = self._transaction.take_dotted(self._buffer)
         if self._transaction.has_come:
             self.phase = Phase.CHUNK
@@ -420,7 +424,7 @@ class Session:
         transaction = self._transaction
         if transaction.chunk_left:
             return (
-                self._content(transaction.take_chunk(self._buffer)) if self._buffer else NeedData()
+                self._content(transaction.take_chunk(self._buffer)) if self._buffer else _NEED_DATA
             )
         if transaction.is_last_chunk:
             return self._end_content()

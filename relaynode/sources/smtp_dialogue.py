@@ -90,15 +90,6 @@ class Dialogue:
                     if not data:
                         return
                     self.session.receive(data)
-                case events.Verify():
-                    self.session.reply(*self.source.answer(event))
-                case events.SendNow():
-                    self.session.reply(await self._send_now(event))
-                case events.TurnWanted():
-                    if await self._turn(event):
-                        return
-                case events.Introduced():
-                    await self._introduce(event)
                 case events.Mail():
                     await self._mail(event)
                 case events.Rcpt():
@@ -109,6 +100,15 @@ class Dialogue:
                     self._content_data(event.data)
                 case events.ContentEnd():
                     await self._answer_content()
+                case events.Verify():
+                    self.session.reply(*self.source.answer(event))
+                case events.SendNow():
+                    self.session.reply(await self._send_now(event))
+                case events.TurnWanted():
+                    if await self._turn(event):
+                        return
+                case events.Introduced():
+                    await self._introduce(event)
                 case events.Hello():
                     self.reset()
                     await self.filtering.hello(
