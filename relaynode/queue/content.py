@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relaynode.errors import StoreError, StoreFull
+from relaynode.queue.free_room import FreeRoom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,13 +165,13 @@ class ContentSpool:
         self.incoming = spool / "incoming"
         self.folder = spool / "content"
         self.owner_token = owner_token
+        self._room = FreeRoom(self.folder)
         for folder in (self.incoming, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def require_room(self, size_bytes: int) -> None:
         """Raises: StoreFull when the disk has less than that left for us."""
-        found = os.statvfs(self.folder)
-        if found.f_bavail * found.f_frsize < size_bytes:
+        if not self._room.has(size_bytes):
             raise StoreFull(f"{self.folder}: less than {size_bytes} bytes are free")
 
     def path_of(self, name: str) -> Path:

@@ -56,10 +56,11 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
                 message.within_seconds,
             ),
         )
-        db.executemany(
-            "INSERT INTO message_link (queue_id, link) VALUES (?, ?)",
-            [(message.queue_id, link) for link in message.links],
-        )
+        if message.links:
+            db.executemany(
+                "INSERT INTO message_link (queue_id, link) VALUES (?, ?)",
+                [(message.queue_id, link) for link in message.links],
+            )
         db.executemany(
             "INSERT INTO recipient (queue_id, address, notify, orcpt, expanded_from, state,"
             " mailer, host, run_as, attempts, next_attempt_at, in_doubt, relay)"

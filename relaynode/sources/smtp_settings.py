@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from relaynode.queue.free_room import FreeRoom
 from relaynode.smtp.terms import Terms
 from relaynode.sources.crowd import Crowd, CrowdLimits
 from relaynode.sources.smtp_guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from pathlib import Path
 
     from relaynode.config.loader import Config
     from relaynode.config.schema import ListenSection
@@ -53,7 +52,7 @@ def guard_of(
         slowest_bytes_per_second=limits.slowest_bytes_per_second,
         greeting_delay_seconds=float(limits.greeting_delay_seconds),
         xclient_hosts=Hosts(section.xclient_hosts),
-        has_room=Room(config.spool, config.file.queue.min_free_bytes).has,
+        has_room=Room(FreeRoom(config.spool), config.file.queue.min_free_bytes).has,
         send_now=send_now,
     )
 
@@ -87,15 +86,14 @@ class Hosts:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The disk that a spool is on. `kept_free_bytes`: what mail must leave."""
+    """What is free of a disk. `kept_free_bytes`: what mail must leave."""
 
-    spool: Path
+    disk: FreeRoom
     kept_free_bytes: int
 
     def has(self, size_bytes: int) -> bool:
         """Is there room for a message? Where that cannot be told, its content will show it."""
         try:
-            found = os.statvfs(self.spool)
+            return self.disk.has(size_bytes + self.kept_free_bytes)
         except OSError:
             return True
-        return found.f_bavail * found.f_frsize >= size_bytes + self.kept_free_bytes

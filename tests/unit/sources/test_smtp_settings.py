@@ -5,6 +5,7 @@ import pytest
 from nodes import TestNode
 from relaynode.config.loader import load
 from relaynode.errors import ConfigError
+from relaynode.queue.free_room import FreeRoom
 from relaynode.smtp.terms import Terms
 from relaynode.sources.smtp_settings import Room, crowd_of, guard_of
 
@@ -69,7 +70,7 @@ def test_a_wrong_limit_is_named_with_its_line(tmp_path, wrong):
 
 
 def test_room_is_what_the_disk_has_beyond_what_mail_must_leave(tmp_path):
-    assert Room(tmp_path, 0).has(1)
-    assert not Room(tmp_path, 10**18).has(1)
-    assert not Room(tmp_path, 0).has(10**18)
-    assert Room(tmp_path / "absent", 0).has(1)
+    assert Room(FreeRoom(tmp_path), 0).has(1)
+    assert not Room(FreeRoom(tmp_path), 10**18).has(1)
+    assert not Room(FreeRoom(tmp_path), 0).has(10**18)
+    assert Room(FreeRoom(tmp_path / "absent"), 0).has(1)
