@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relaynode.errors import RemoteProtocolError
@@ -50,11 +51,17 @@ class Reply:
 
 def encode(status: Status, more: tuple[str, ...] = ()) -> bytes:
     """The wire form of a reply: the status's text first, then one line for each of `more`."""
+    if more:
+        return _lines(status, more)
     prefix = f"{status.enhanced} " if status.enhanced else ""
-    if not more:
-        line = f"{status.code} {prefix}{_printable(status.text)}\r\n"
-        return line.encode("utf-8", "surrogateescape")
+    line = f"{status.code} {prefix}{_printable(status.text)}\r\n"
+    return line.encode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=32)  # the same client gets the same answer to each of its EHLOs
+def _lines(status: Status, more: tuple[str, ...]) -> bytes:
     texts = (status.text, *more)
+    prefix = f"{status.enhanced} " if status.enhanced else ""
     lines = [
         f"{status.code}{'-' if index < len(texts) - 1 else ' '}{prefix}{_printable(text)}\r\n"
         for index, text in enumerate(texts)
