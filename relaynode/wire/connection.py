@@ -228,6 +228,9 @@ class Connection(asyncio.Protocol):
         if self._is_lost:
             return
         self._closing = self._loop.create_future()
+        if self._is_plain and not self.transport.get_write_buffer_size():
+            await self._closing  # the loop's next turn closes it
+            return
         async with asyncio.timeout(seconds):
             await self._closing
 
