@@ -19,6 +19,12 @@ def parsed_address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Addres
 
 
 @lru_cache(maxsize=1024)
+def plain_address(address: str) -> str:
+    """The same as a text. Raises: ValueError."""
+    return str(parsed_address(address))
+
+
+@lru_cache(maxsize=1024)
 def client_key(address: str) -> str:
     """What counts as one client: an IPv4 address, or a whole /64. Raises: ValueError."""
     where = parsed_address(address)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relaynode.errors import ConnectFailed, TableError
-from relaynode.mail.ip_address import parsed_address
+from relaynode.mail.ip_address import parsed_address, plain_address
 from relaynode.policy.access import Gate
 from relaynode.policy.access_rules import Existence
 from relaynode.policy.client import Client, NameState
@@ -104,15 +104,15 @@ class Gatekeeper:
         """What is known of a client, or of the local user who speaks SMTP on standard input."""
         if trusted_user:
             return Client(address=address, is_local_user=True)
-        where = parsed_address(address)
-        is_trusted = self._is_trusted(str(where))
+        where = plain_address(address)
+        is_trusted = self._is_trusted(where)
         name, state = "", NameState.NOT_ASKED
         if self.looks_up_clients:
             try:
-                name, state = await self._in_thread(lambda: client_name(self.dns, str(where)))
+                name, state = await self._in_thread(lambda: client_name(self.dns, where))
             except TimeoutError:
                 state = NameState.UNRESOLVED
-        return Client(address=str(where), name=name, name_state=state, is_trusted=is_trusted)
+        return Client(address=where, name=name, name_state=state, is_trusted=is_trusted)
 
     def serves(self, address: str) -> bool:
         """Is the client this machine, or in a network that we serve?"""
