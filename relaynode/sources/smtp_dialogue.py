@@ -152,7 +152,7 @@ class Dialogue:
             self.reset()
             self._refuse(refusal)
             return
-        commit = asyncio.ensure_future(self._content_end())
+        commit = asyncio.create_task(self._content_end())
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:
