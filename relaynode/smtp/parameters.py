@@ -33,8 +33,8 @@ class ParameterError(Exception):
         super().__init__(text)
 
 
-# The same clients write to the same people. A line is short, so that all of this is below 1 MiB.
-@lru_cache(maxsize=256)
+# The same clients write to the same people. No line is longer than 2 KiB, so little is remembered.
+@lru_cache(maxsize=128)
 def parse_mail(argument: str) -> Mail:
     """The arguments of MAIL. Raises: ParameterError."""
     path, parameters = _split(_FROM, argument)
@@ -50,7 +50,7 @@ def parse_mail(argument: str) -> Mail:
     return Mail(reverse_path, size, body, smtputf8, path, once_id, auth, ret, envid)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)
 def parse_rcpt(argument: str) -> Rcpt:
     """The arguments of RCPT. Raises: ParameterError."""
     path, parameters = _split(_TO, argument)

@@ -12,7 +12,9 @@ from relaynode.mail.header import (
     find_header_end,
     first_value,
     has,
+    header_of,
     locate,
+    names,
     remove,
 )
 
@@ -141,3 +143,20 @@ def test_what_is_editable_in_a_cut_message_is_editable_in_the_whole(
     assert list(fields(content[: head.end])) == [
         field for field in fields(content) if field.end <= head.end
     ]
+
+
+@given(st.binary(max_size=64) | st.text(alphabet="A: \t\r\n-.", max_size=40).map(str.encode))
+def test_what_stands_behind_the_empty_line_does_not_change_the_header(content):
+    header = header_of(content)
+    found = list(fields(content))
+    end = found[-1].end if found else 0
+    assert header == content[: end + 2 if content.startswith(b"\r\n", end) else end]
+    assert list(fields(header)) == found
+    if header.endswith(b"\r\n\r\n"):
+        assert header_of(header + b"A: b\r\n\r\n") == header
+
+
+def test_the_names_of_a_header_are_in_lower_case_and_in_order():
+    header = b"To: a\r\nSUBJECT: s\r\n more: of it\r\nto : b\r\n\r\nFrom: c\r\n"
+    assert names(header) == (b"to", b"subject", b"to")
+    assert names(header * 1000) == names(header)
