@@ -347,4 +347,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     LINK_DIALS,
     # What an interface's counters have besides the bytes of our streams.
     ("ALTER TABLE link_run ADD COLUMN overhead_bytes INTEGER NOT NULL DEFAULT 0",),
+    # In place of `content`, which older messages have it in. SQLite reaches the columns behind a
+    # long value through all of its pages, so this stays the last one.
+    ("ALTER TABLE message ADD COLUMN inline_content BLOB",),
 )

@@ -324,7 +324,8 @@ class SqliteStore:
 
     def _look(self, db: sqlite3.Connection, queue_id: str) -> tuple[bytes, Content] | None:
         row = db.execute(
-            "SELECT trace, size_bytes, content, content_file FROM message WHERE queue_id = ?",
+            "SELECT trace, size_bytes, coalesce(inline_content, content), content_file"
+            " FROM message WHERE queue_id = ?",
             (queue_id,),
         ).fetchone()
         if row is None:

@@ -33,8 +33,8 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
         envelope, content = message.envelope, message.content
         db.execute(
             "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body,"
-            " smtputf8, ret, envid, trace, size_bytes, content, content_file, lines, body_bytes,"
-            " grade, within_seconds)"
+            " smtputf8, ret, envid, trace, size_bytes, content_file, lines, body_bytes,"
+            " grade, within_seconds, inline_content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message.queue_id,
@@ -48,12 +48,12 @@ def insert_messages(db: sqlite3.Connection, messages: Sequence[NewMessage]) -> N
                 envelope.envid,
                 message.trace,
                 content.size_bytes,
-                content.inline,
                 content.path.name if content.path is not None else None,
                 message.lines,
                 message.body_bytes,
                 message.grade,
                 message.within_seconds,
+                content.inline,
             ),
         )
         if message.links:
@@ -187,7 +187,8 @@ def finish(db: sqlite3.Connection, queue_ids: Iterable[str], now: float) -> list
         file, state = row
         ended = MessageState.REMOVED if state == MessageState.REMOVED else MessageState.DONE
         db.execute(
-            "UPDATE message SET state = ?, finished_at = ?, content = NULL, content_file = NULL"
+            "UPDATE message SET state = ?, finished_at = ?, content = NULL, content_file = NULL,"
+            " inline_content = NULL"
             " WHERE queue_id = ?",
             (ended, now, queue_id),
         )

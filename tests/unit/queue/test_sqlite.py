@@ -27,6 +27,10 @@ def message(queue_id="A1", content=b"x\r\n"):
     return NewMessage(queue_id, envelope, b"", Content.of(content), "test", NOW)
 
 
+CONTENT_BEFORE_OTHERS = 15
+"""The version before `inline_content`."""
+
+
 def in_store(folder, scenario):
     async def play():
         store = SqliteStore(folder, clock=lambda: NOW)
@@ -251,6 +255,25 @@ def test_an_old_store_is_brought_up_version_by_version(tmp_path):
     upgrade(old, str(path), newer)
     assert old.execute("SELECT version FROM schema").fetchall() == [(len(newer),)]
     assert old.execute("SELECT account, uid, note FROM seen").fetchall() == [("isp", "u1", "kept")]
+
+
+def test_content_of_an_older_store_is_found_where_that_kept_it(tmp_path):
+    path = tmp_path / "queue.db"
+    old = sqlite3.connect(path, isolation_level=None)
+    upgrade(old, str(path), schema.MIGRATIONS[:CONTENT_BEFORE_OTHERS])
+    old.execute(
+        "INSERT INTO message (queue_id, state, arrived_at, source, reverse_path, body, smtputf8,"
+        " ret, envid, trace, size_bytes, content)"
+        " VALUES ('OLD', 'queued', 1.0, '', '', '', 0, '', '', x'', 4, CAST('body' AS BLOB))"
+    )
+    old.close()
+
+    async def scenario(store):
+        await store.add([message("NEW", b"text")])
+        found = [await store.look(queue_id) for queue_id in ("OLD", "NEW")]
+        assert [content.inline for _, content in found] == [b"body", b"text"]
+
+    in_store(tmp_path, scenario)
 
 
 def test_an_upgrade_that_fails_leaves_the_version_before_it(tmp_path):
