@@ -11,6 +11,7 @@ or goes on elsewhere.
 i_packet    a packet's bytes
 i_pace      what the line is like
 i_queue     how much of what we send stands in queues
+i_duplex    what others than ours need when both send
 i_sender    our window: what is on its way, what to send again
 i_receiver  the peer's window: order, what to ask for again, when to acknowledge
 i_incoming  what the peer's packets mean
@@ -35,6 +36,7 @@ from relaynode.uucp.line import (
     MAX_COMMAND_BYTES,
     Channel,
     Closed,
+    Command,
     Counts,
     Data,
     Event,
@@ -43,6 +45,7 @@ from relaynode.uucp.line import (
     Started,
 )
 from relaynode.uucp.lines.i_bundle import BUNDLE_CHANNELS
+from relaynode.uucp.lines.i_duplex import held_packets
 from relaynode.uucp.lines.i_incoming import Incoming
 from relaynode.uucp.lines.i_outgoing import Outgoing
 from relaynode.uucp.lines.i_pace import Pace
@@ -208,6 +211,8 @@ class LineI:
         if self.is_closed:
             return self._take_events()
         self._sender.heard(len(data), now)
+        if data and not self.is_waiting:
+            self._sender.duplex.arrivals.came(len(data), now)
         for found in self._scanner.feed(data, now):
             if isinstance(found, Damaged):
                 self._damaged(found)
@@ -280,7 +285,7 @@ class LineI:
             self._peer_closed(now)
             return
         events = self._incoming.take(packet)
-        if any(isinstance(event, Data) for event in events):
+        if any(isinstance(event, Data) or _offers_file(event) for event in events):
             self._sender.peer_sends_until = now + PEER_SENDS_SECONDS
         self._events += events
 
@@ -299,10 +304,19 @@ class LineI:
         written meanwhile that carries it."""
         if self._is_to_be_filled:
             self._fill(self._now)
+        self._receiver.hold_back(self._held_packets, self._now)
         if not self.is_closed and self._receiver.is_ack_due(self._now):
             self._write(Kind.ACK)
         packets, self._packets = self._packets, []
         return packets
+
+    @property
+    def _held_packets(self) -> int:
+        """How many of the peer's packets it is told of late. With nothing of ours to send it would
+        take our silence for a loss."""
+        if not self._outgoing.has_files or not self._sender.shares_slow_line(self._now):
+            return 0
+        return held_packets(self._parameters.window)
 
     def _write(
         self,
@@ -314,7 +328,7 @@ class LineI:
     ) -> None:
         if self._sender.is_paced and kind in (Kind.ACK, Kind.NAK, Kind.BUNDLE):
             local, remote = self._delay.code >> 3, self._delay.code & 7
-        last = self._receiver.last_in_order
+        last = self._receiver.number_to_tell
         packet = Packet(kind, number, local, last, remote, self._is_caller, content)
         self._packets.append(encode(packet))
         self._receiver.acknowledged()
@@ -500,3 +514,7 @@ class LineI:
             self._idle_at,
         )
         return min((at for at in times if at is not None), default=None)
+
+
+def _offers_file(event: Event) -> bool:
+    return isinstance(event, Command) and event.text.startswith((b"S ", b"E "))

@@ -37,11 +37,13 @@ class Receiver:
         self._unacknowledged = 0
         self._unacknowledged_bytes = 0
         self._ack_at: float | None = None
+        self._untold = 0
+        self._held = 0
 
     @property
-    def last_in_order(self) -> int:
-        """The number to acknowledge."""
-        return (self._expected - 1) % NUMBERS
+    def number_to_tell(self) -> int:
+        """The number to acknowledge: the last in order, but for those that are held back."""
+        return (self._expected - 1 - min(self._untold, self._held)) % NUMBERS
 
     def take(self, packet: Packet, now: float) -> list[Packet]:
         """A numbered packet came: all that are in order now."""
@@ -79,6 +81,7 @@ class Receiver:
             self._unacknowledged_bytes += len(ready[-1].content)
             self._expected = (self._expected + 1) % NUMBERS
         self._unacknowledged += len(ready)
+        self._untold += len(ready)
         if ready and self._ack_at is None:
             self._ack_at = now + ACK_DELAY_SECONDS * self._ack_frequency
         if self._is_much():
@@ -94,6 +97,7 @@ class Receiver:
         """The peer knows less of us than it should: say it again."""
         self._counts.out_of_order += 1
         self._ack_at = now
+        self._untold = 0
         self._asked_for.clear()
         if self._early:
             self._ask_before(max(self._distance(number) for number in self._early))
@@ -114,13 +118,21 @@ class Receiver:
     @property
     def ack_at(self) -> float | None:
         """When an acknowledgement must go, if nothing else carries it before."""
-        return self._ack_at
+        return None if 0 < self._untold <= self._held else self._ack_at
 
     def is_ack_due(self, now: float) -> bool:
         """Whether that is now."""
-        return self._ack_at is not None and self._ack_at <= now
+        return self.ack_at is not None and self.ack_at <= now
+
+    def hold_back(self, packets: int, now: float) -> None:
+        """So many of the last packets are not acknowledged yet (i_duplex); what was held back and
+        is not any more is acknowledged at once."""
+        if packets < self._held and self._untold > packets:
+            self._ack_at = now
+        self._held = packets
 
     def acknowledged(self) -> None:
-        """A packet with `last_in_order` in it has been written."""
+        """A packet with `number_to_tell` in it has been written."""
         self._unacknowledged = self._unacknowledged_bytes = 0
+        self._untold = min(self._untold, self._held)
         self._ack_at = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost
+from relaynode.uucp.lines.i_duplex import FIRST_BYTES, SLACK_PACKETS, Duplex
 from relaynode.uucp.lines.i_packet import MAX_CONTENT_BYTES, NUMBERS, Kind, packet_bytes
 from relaynode.uucp.lines.i_parameters import MAX_WINDOW, Parameters, Wishes
 from relaynode.uucp.lines.i_queue import Flight
@@ -34,8 +35,8 @@ Without the pace an acknowledgement of many packets makes a burst, the burst del
 acknowledgements, and the two sides end up sending in turns."""
 
 DUPLEX_SLACK_SECONDS = 0.5
-"""The same toward a peer that is not ours and sends files as well: it begins none of them before
-our answer has come, and a window of data on a slow line would keep that waiting for seconds."""
+"""The same toward a peer that is not ours and sends files as well, unless the line is slow
+(i_duplex): a window of data would keep our answers to it waiting."""
 
 PEER_SENDS_SECONDS = 10.0
 """After the last piece of a file a peer counts as sending for so long: its next one may wait for
@@ -78,6 +79,7 @@ class Sender:
         self._pace = pace
         self._wishes = Wishes(packet_size=1, window=1)
         self._flight = Flight()
+        self.duplex = Duplex()
         self.peer_sends_until = 0.0
         """Until when the peer is taken to be sending files."""
         self.peers_queue_seconds = 0.0
@@ -91,6 +93,7 @@ class Sender:
         self._calm_packets = 0
         self._shortened_at = 0.0
         self._starved = False
+        self._has_been_answered = False
         self._timeouts = 0
         self._timed_out_at = 0.0
         self._progress_at = 0.0
@@ -116,6 +119,8 @@ class Sender:
         forced = self._parameters.remote_packet_size
         allowed = min(forced or self._wishes.allowed_size, self._parameters.largest_packet)
         wanted = forced or self._pace.packet_bytes
+        if not self.is_paced:
+            wanted = max(wanted, self.duplex.packet_bytes)
         return min(allowed, wanted, self._bearable_bytes)
 
     @property
@@ -126,6 +131,12 @@ class Sender:
             return window_bytes
         arrived_bytes = int(self._pace.bytes_per_second * self.peers_queue_seconds)
         return min(window_bytes, self._flight.limit_bytes + arrived_bytes)
+
+    def shares_slow_line(self, now: float) -> bool:
+        """Whether a peer that is not ours sends files too, over a slow line."""
+        window_bytes = self._parameters.window * self._parameters.packet_size
+        is_shared = not self.is_paced and now < self.peer_sends_until
+        return is_shared and self.duplex.is_slow(window_bytes)
 
     @property
     def is_all_acknowledged(self) -> bool:
@@ -145,12 +156,17 @@ class Sender:
             return True
         if self.paced_until(now) is not None:
             return False
+        if not self.is_paced and not self._has_been_answered:
+            return self._flight_bytes < FIRST_BYTES
         return self._on_line_bytes(now) < self.flight_limit_bytes
 
     def paced_until(self, now: float) -> float | None:
         """Until when the line is taken up by what was sent; None if it is free."""
         if self.is_paced:
             free_at = self._taken_at - PACE_SLACK_SECONDS
+        elif self.shares_slow_line(now):
+            packet = packet_bytes(self.largest_content)
+            free_at = self._taken_at - SLACK_PACKETS * self.duplex.taking_seconds(packet)
         elif now < self.peer_sends_until:
             free_at = self._taken_at - DUPLEX_SLACK_SECONDS
         else:
@@ -171,11 +187,12 @@ class Sender:
     def add(self, kind: Kind, local: int, remote: int, content: bytes, now: float) -> Sent:
         """Number the next packet."""
         if not self._unacknowledged:
-            self._pace.interrupted()
+            self._interrupted()
             self._progress_at = now
         size_bytes = packet_bytes(len(content))
         self._flight_bytes += size_bytes
-        self._taken_at = max(now, self._taken_at) + self._pace.taking_seconds(size_bytes)
+        measure = self.duplex if self.shares_slow_line(now) else self._pace
+        self._taken_at = max(now, self._taken_at) + measure.taking_seconds(size_bytes)
         number, ahead = self._next_number, self._flight_bytes
         sent = Sent(kind, number, local, remote, content, now, ahead, now, ahead)
         self._next_number = (self._next_number + 1) % NUMBERS
@@ -198,6 +215,7 @@ class Sender:
         """There was a packet in them."""
         self._junk_bytes = 0
         self._numbered_received += is_numbered
+        self._has_been_answered |= is_numbered
 
     def acknowledge(self, number: int, queue_code: int, now: float) -> None:
         """The peer has all packets up to this number. Others than those on their way mean nothing:
@@ -207,6 +225,7 @@ class Sender:
         count = (number - self._unacknowledged[0].number + 1) % NUMBERS
         if not 0 < count <= len(self._unacknowledged):
             return
+        self._has_been_answered = True
         gone = [self._unacknowledged.popleft() for _ in range(count)]
         byte_count = sum(sent.size_bytes for sent in gone)
         self._flight_bytes -= byte_count
@@ -221,17 +240,22 @@ class Sender:
         if fresh == len(gone):
             self._pace.acknowledged_fresh(now - newest.sent_at, newest.ahead_bytes)
             self._pace.acknowledged(byte_count, now, self._starved)
+            self.duplex.departures.acknowledged(byte_count, now, self._starved)
             if not self._starved:
                 packet_bytes, rate = self._pace.packet_bytes, self._pace.bytes_per_second
                 self._flight.told(queue_code, byte_count, packet_bytes, rate)
         else:  # among them are some that came before
-            self._pace.interrupted()
+            self._interrupted()
         self._pace.acknowledged_any(now - newest.first_sent_at, newest.first_ahead_bytes)
         self._starved = False
         self._calm_packets += fresh
         if self._calm_packets >= CALM_PACKETS:
             self._calm_packets = 0
             self._bearable_bytes = min(2 * self._bearable_bytes, MAX_CONTENT_BYTES)
+
+    def _interrupted(self) -> None:
+        self._pace.interrupted()
+        self.duplex.departures.interrupted()
 
     def rejected(self, number: int, now: float) -> list[Sent]:
         """The peer asks for a packet: what to send again. Nothing if it is on its way already."""
@@ -323,7 +347,7 @@ class Sender:
         return newest.sent_at + self._pace.patience_seconds(newest.ahead_bytes)
 
     def _again(self, packets: list[Sent], now: float) -> list[Sent]:
-        self._pace.interrupted()
+        self._interrupted()
         for sent in packets:
             if sent.is_fresh:
                 self._shorten(sent, now)

@@ -301,6 +301,7 @@ def test_a_restarted_file_begins_where_the_peer_wants_it():
     one = started()
     one.begin_file(OURS, 0, 100_000)
     one.send_data(OURS, bytes(16_000), 0)
+    acknowledge(one, packets(one.data_to_send())[0].number, 1)
     one.data_to_send()
     one.begin_file(OURS, 50_000, 50_000)
     acknowledge(one, 16, 1)
