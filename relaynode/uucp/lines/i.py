@@ -45,7 +45,6 @@ from relaynode.uucp.line import (
     Started,
 )
 from relaynode.uucp.lines.i_bundle import BUNDLE_CHANNELS
-from relaynode.uucp.lines.i_duplex import held_packets
 from relaynode.uucp.lines.i_incoming import Incoming
 from relaynode.uucp.lines.i_outgoing import Outgoing
 from relaynode.uucp.lines.i_pace import Pace
@@ -314,9 +313,7 @@ class LineI:
     def _held_packets(self) -> int:
         """How many of the peer's packets it is told of late. With nothing of ours to send it would
         take our silence for a loss."""
-        if not self._outgoing.has_files or not self._sender.shares_slow_line(self._now):
-            return 0
-        return held_packets(self._parameters.window)
+        return self._sender.held_packets(self._now) if self._outgoing.has_files else 0
 
     def _write(
         self,

@@ -32,8 +32,10 @@ PACKET_SECONDS = 4.0
 LONG_PACKET_BYTES = 1024
 """A packet is as long as the line carries in that time, up to so many bytes."""
 
-HELD_PARTS = 3, 16
-"""Which part of the window is acknowledged late."""
+HELD_SIXTEENTHS = 3
+VERY_SLOW_SECONDS = 20.0
+VERY_SLOW_HELD_SIXTEENTHS = 4
+"""So much of the window is acknowledged late; more where a window takes so long."""
 
 ARRIVAL_BYTES = 1000
 ARRIVAL_SECONDS = 10.0
@@ -129,8 +131,9 @@ class Duplex:
         rate = max(self.arrivals.bytes_per_second, self.departures.bytes_per_second)
         return byte_count / rate
 
-
-def held_packets(window: int) -> int:
-    """How many packets are acknowledged late if the peer may have `window` on the line."""
-    part, parts = HELD_PARTS
-    return window * part // parts
+    def held_packets(self, window: int, window_bytes: int) -> int:
+        """How many packets are acknowledged late on a line that is_slow, if the peer may have
+        `window` on it."""
+        is_very_slow = self.arrivals.bytes_per_second * VERY_SLOW_SECONDS <= window_bytes
+        sixteenths = VERY_SLOW_HELD_SIXTEENTHS if is_very_slow else HELD_SIXTEENTHS
+        return window * sixteenths // 16

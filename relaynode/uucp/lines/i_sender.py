@@ -134,9 +134,18 @@ class Sender:
 
     def shares_slow_line(self, now: float) -> bool:
         """Whether a peer that is not ours sends files too, over a slow line."""
-        window_bytes = self._parameters.window * self._parameters.packet_size
         is_shared = not self.is_paced and now < self.peer_sends_until
-        return is_shared and self.duplex.is_slow(window_bytes)
+        return is_shared and self.duplex.is_slow(self._peers_window_bytes)
+
+    @property
+    def _peers_window_bytes(self) -> int:
+        return self._parameters.window * self._parameters.packet_size
+
+    def held_packets(self, now: float) -> int:
+        """How many of its packets such a peer is told of late."""
+        if not self.shares_slow_line(now):
+            return 0
+        return self.duplex.held_packets(self._parameters.window, self._peers_window_bytes)
 
     @property
     def is_all_acknowledged(self) -> bool:
