@@ -8,6 +8,7 @@ Standard input is the channel to the daemon. It is for nobody else to start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -44,8 +45,11 @@ def _stamp_of(config: Config) -> str:
 
 
 async def _start(config: Config, stamp: str, log: str, channel: socket.socket) -> Process:
-    monitor = as_others.monitor()
-    kept = () if monitor is None else (monitor.fileno(),)
+    kept: tuple[int, ...] = ()
+    # Where one is expected and missing, the receiver misses it as the daemon does.
+    with contextlib.suppress(as_others.NoMonitor):
+        if (monitor := as_others.monitor()) is not None:
+            kept = (monitor.fileno(),)
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "relaynode.cli.receive"),
         *(_NONE if config.path is None else str(config.path), stamp, log),

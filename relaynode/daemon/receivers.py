@@ -167,7 +167,7 @@ class Receivers:
             one.is_ready = True
             log.info("many clients: receiver %d of %d is ready", len(self.there), self.most)
             self._look_later()
-        elif kind == LEFT and rest.isdigit():
+        elif kind == LEFT and rest.isdecimal():
             self._leave(one, int(rest))
         elif kind in (QUEUED, AWAY):
             for queue_id in rest.split():
