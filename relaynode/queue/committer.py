@@ -49,10 +49,15 @@ class Committer:
     """Runs pieces of work on one connection, each in a transaction shared with its neighbours."""
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], turn: AbstractContextManager[None]
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        turn: AbstractContextManager[None],
+        on_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """`turn`: held while something is written; see turn.py."""
+        """`turn`: held while something is written; see turn.py. `on_commit`: called after each
+        commit, in the thread."""
         self._turn = turn
+        self._on_commit = on_commit
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._connection = connect()
         self._thread = threading.Thread(target=self._serve, name="committer", daemon=True)
@@ -81,6 +86,7 @@ class Committer:
                 group, is_last = self._gather(first)
                 self._commit_all(group)
             self._answer(group)
+            self._on_commit()
             if is_last:
                 return
 

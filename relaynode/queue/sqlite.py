@@ -20,6 +20,7 @@ from relaynode.errors import StoreError, StoreVersionError
 from relaynode.mail.status import Status
 from relaynode.queue import mailboxes, statements
 from relaynode.queue import once as marks
+from relaynode.queue.checkpoints import MOST_FRAMES, Checkpoints
 from relaynode.queue.committer import Committer, translate
 from relaynode.queue.content import Content, ContentSpool, Draft, store_error, sync_folder
 from relaynode.queue.dials import SqlDials
@@ -63,6 +64,8 @@ T = TypeVar("T")
 OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
 
+TURN_FILE = "queue.turn"
+
 BUSY_MILLISECONDS = 60_000
 """How long one process waits for another's commit before it says "try later"."""
 
@@ -94,11 +97,12 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_CREAT | os.O_CLOEXEC | os.O_RDWR, 0o600))
             self._owner = Owner.register(self._owners)
             self._spool = ContentSpool(spool, self._owner.token)
-            self._turn = WriteTurn(spool / "queue.turn")
+            self._turn = WriteTurn(spool / TURN_FILE)
         except OSError as error:
             raise store_error(error, str(spool)) from error
         try:
-            self._committer = Committer(self._open, self._turn)
+            self._checkpoints = Checkpoints(self._path, self._connect, spool / TURN_FILE)
+            self._committer = Committer(self._open, self._turn, self._checkpoints.committed)
             self._reader = self._connect()
         except sqlite3.Error as error:
             self._let_go()
@@ -124,6 +128,7 @@ class SqliteStore:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {MOST_FRAMES}")
         return connection
 
     def _open(self) -> sqlite3.Connection:
@@ -170,6 +175,7 @@ class SqliteStore:
             await self.unclaim(self._doubted, in_doubt=True)
         await self._committer.run(lambda db: statements.free_claims(db, self._owner.token))
         self._committer.close()
+        self._checkpoints.close()
         self._reading.shutdown()
         self._reader.close()
         self._let_go()
