@@ -348,7 +348,8 @@ class LineI:
     def _fill(self, now: float) -> None:
         """Put on the line what it has room for."""
         if self._state in (_State.OPEN, _State.CLOSING):
-            while self._sender.can_take(self._has_urgent, now):
+            self._outgoing.saves_numbers = self._sender.numbers_are_scarce(now)
+            while self._can_take(now):
                 is_full = not self._sender.can_take(is_urgent=False, now=now)
                 packet = self._packing.next_packet(self._sender.largest_content, is_full)
                 if packet is None:
@@ -361,19 +362,22 @@ class LineI:
         is_waiting = self._outgoing.waiting_bytes > 0
         self._paced_until = self._sender.paced_until(now) if is_waiting else None
 
+    def _can_take(self, now: float) -> bool:
+        self._outgoing.has_spare_numbers = self._sender.has_spare_numbers
+        return self._sender.can_take(self._has_urgent, now)
+
     def _fill_later(self, now: float) -> None:
-        """Bundles are made when bytes are taken: more may come now that fits into them."""
+        """Packets are made when bytes are taken: more may come now that fits into them, or goes
+        before what is there."""
         self._now = now
         self._is_to_be_filled = True
-        if not isinstance(self._packing, BundlePacking):
-            self._fill(now)
 
     @property
     def _has_urgent(self) -> bool:
         """Whether a command goes before the line is free. Where data waits that it can go with, it
         must not take the numbers that the data needs."""
         is_affordable = self._sender.has_spare_numbers or not self._outgoing.has_files
-        return self._packing.has_urgent and is_affordable
+        return self._packing.has_urgent and (is_affordable or not self._sender.is_paced)
 
     def send_command(self, channel: Channel, text: bytes, now: float) -> None:
         """Send a command or reply, before file data that waits. Raises: LocalProtocolError."""
@@ -452,6 +456,7 @@ class LineI:
     def _peer_closed(self, now: float) -> None:
         if self._state is not _State.CLOSE_SENT:
             self._outgoing.drop_files()
+            self._fill(now)  # the answers that have not gone yet
             self._send_numbered(Kind.CLOSE, MAIN, b"", now)
         self._closed()
 

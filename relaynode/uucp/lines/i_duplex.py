@@ -10,7 +10,9 @@ So we
   stand behind our data. How fast the line is, its own bytes tell from the first seconds on; the
   acknowledgements come in heaps and tell it late, and only if the line was never empty;
 - begin with little, because of that;
-- tell it of the last few packets late: it has so many fewer on the line, and its acknowledgements
+- save numbers (i_outgoing): requests, answers and positions are packets, too, and the first window
+  must last until the peer's first acknowledgement, which comes behind its own first window;
+- tell it of the last two packets late: it has so many fewer on the line, and its acknowledgements
   arrive before our window is used up.
 
 Faster lines do not need it: there the round trip counts, and a window is short.
@@ -19,7 +21,7 @@ Faster lines do not need it: there the round trip counts, and a window is short.
 from __future__ import annotations
 
 FIRST_BYTES = 4096
-"""How much is put on the line before anything is heard."""
+"""How much is put on the line before it is known how fast it is."""
 
 SLOW_SECONDS = 3.0
 """A line is slow if a window takes so long. It must be more than any round trip, lest fewer packets
@@ -32,10 +34,8 @@ PACKET_SECONDS = 4.0
 LONG_PACKET_BYTES = 1024
 """A packet is as long as the line carries in that time, up to so many bytes."""
 
-HELD_SIXTEENTHS = 3
-VERY_SLOW_SECONDS = 20.0
-VERY_SLOW_HELD_SIXTEENTHS = 4
-"""So much of the window is acknowledged late; more where a window takes so long."""
+HELD_SIXTEENTHS = 2
+"""So much of the window is acknowledged late."""
 
 ARRIVAL_BYTES = 1000
 ARRIVAL_SECONDS = 10.0
@@ -117,6 +117,11 @@ class Duplex:
         self.departures = Departures()
 
     @property
+    def is_known(self) -> bool:
+        """Whether enough has come to tell how fast the line is."""
+        return self.arrivals.bytes_per_second > 0
+
+    @property
     def packet_bytes(self) -> int:
         """How long the content of a packet should be at least, since numbers are scarce."""
         return int(min(self.arrivals.bytes_per_second * PACKET_SECONDS, LONG_PACKET_BYTES))
@@ -130,10 +135,3 @@ class Duplex:
         """How long a line needs for so many bytes that is_slow."""
         rate = max(self.arrivals.bytes_per_second, self.departures.bytes_per_second)
         return byte_count / rate
-
-    def held_packets(self, window: int, window_bytes: int) -> int:
-        """How many packets are acknowledged late on a line that is_slow, if the peer may have
-        `window` on it."""
-        is_very_slow = self.arrivals.bytes_per_second * VERY_SLOW_SECONDS <= window_bytes
-        sixteenths = VERY_SLOW_HELD_SIXTEENTHS if is_very_slow else HELD_SIXTEENTHS
-        return window * sixteenths // 16

@@ -3,6 +3,10 @@
 A command goes before all file data that is not in a packet yet; only a request of ours waits for
 the end of a file that is near. So a channel must not be used again before its file is complete or
 abandoned.
+
+Where numbers are scarce (i_duplex) all commands wait for that, since in the middle of a file they
+cost an SPOS as well. There a request goes when its own file is next, and a reply when there are
+numbers to spare, or too many replies wait.
 """
 
 from __future__ import annotations
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 NEAR_END_BYTES = 8192
 """So little of a file is waited for."""
+
+MAX_WAITING_REPLIES = 3
+"""No more wait for numbers to spare: in the end the peer can do nothing without them."""
+
+_FILE_REQUESTS = (b"S ", b"E ")
 
 
 class Piece(NamedTuple):
@@ -61,6 +70,10 @@ class Outgoing:
         self._parts: deque[_Part] = deque()
         self._files: dict[Channel, _File] = {}
         self.waiting_bytes = 0
+        self.saves_numbers = False
+        """Whether numbers are scarce."""
+        self.has_spare_numbers = True
+        """Whether some are free all the same."""
 
     # --- what is given to us
 
@@ -125,15 +138,35 @@ class Outgoing:
 
     @property
     def has_urgent(self) -> bool:
-        """Whether a command waits, or what is as short."""
+        """Whether a command waits that may go, or what is as short."""
+        if self._is_scarce:
+            return not self._is_near_end and (self._may_reply or self._is_request_due)
         return bool(self._replies or self._requests)
+
+    @property
+    def _is_scarce(self) -> bool:
+        return self.saves_numbers and self.has_files
+
+    @property
+    def _may_reply(self) -> bool:
+        may_go = not self._is_scarce or self.has_spare_numbers
+        return bool(self._replies) and (may_go or len(self._replies) > MAX_WAITING_REPLIES)
+
+    @property
+    def _is_request_due(self) -> bool:
+        """Whether one waits whose file is next, or that has none."""
+        following = self._parts[0].channel
+        return any(
+            piece.channel == following or not piece.content.startswith(_FILE_REQUESTS)
+            for piece in self._requests
+        )
 
     def next_piece(self, longest: int) -> Piece | None:
         """Take what goes next, of at most `longest` bytes; None while nothing can go.
 
         A file is cut evenly: the fewest packets, none much longer than the others.
         """
-        if self._replies or (self._requests and not self._is_near_end):
+        if self._may_go:
             return self._next_urgent(longest)
         while self._parts:
             part = self._parts[0]
@@ -146,13 +179,21 @@ class Outgoing:
         return None
 
     @property
+    def _may_go(self) -> bool:
+        """Whether a command goes before the data that waits."""
+        if self._is_scarce:
+            return self.has_urgent
+        return bool(self._replies or (self._requests and not self._is_near_end))
+
+    @property
     def _is_near_end(self) -> bool:
         """Whether a file has begun and its end is near: a request waits for that, since two more
         packets would tell the peer where the file goes on."""
         if not self._parts or not self._parts[0].is_begun:
             return False
         part = self._parts[0]
-        return part.is_end and len(part.content) <= NEAR_END_BYTES
+        is_waiting = part.is_end or bool(part.content)
+        return is_waiting and part.file_end - part.position <= NEAR_END_BYTES
 
     def is_ready_for_bundle(self, longest: int) -> bool:
         """Whether a bundle would be full, or hold a command, or nothing more is to come for it."""
@@ -179,7 +220,7 @@ class Outgoing:
         return not is_last_piece and len(part.content) >= _even(part, longest)
 
     def _next_urgent(self, longest: int) -> Piece:
-        queue = self._replies or self._requests
+        queue = self._replies if self._may_reply else self._requests
         piece = queue.popleft()
         if len(piece.content) > longest:
             queue.appendleft(piece._replace(content=piece.content[longest:]))

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost
-from relaynode.uucp.lines.i_duplex import FIRST_BYTES, SLACK_PACKETS, Duplex
+from relaynode.uucp.lines.i_duplex import (
+    FIRST_BYTES,
+    HELD_SIXTEENTHS,
+    SLACK_PACKETS,
+    Duplex,
+)
 from relaynode.uucp.lines.i_packet import MAX_CONTENT_BYTES, NUMBERS, Kind, packet_bytes
 from relaynode.uucp.lines.i_parameters import MAX_WINDOW, Parameters, Wishes
 from relaynode.uucp.lines.i_queue import Flight
@@ -137,6 +142,15 @@ class Sender:
         is_shared = not self.is_paced and now < self.peer_sends_until
         return is_shared and self.duplex.is_slow(self._peers_window_bytes)
 
+    def _awaits_speed(self, now: float) -> bool:
+        """Whether such a peer may be sending, and nothing tells yet how fast the line is."""
+        may_send = not self._has_been_answered or now < self.peer_sends_until
+        return not self.is_paced and may_send and not self.duplex.is_known
+
+    def numbers_are_scarce(self, now: float) -> bool:
+        """Whether the window may be used up by many short packets, and the line run empty."""
+        return self.shares_slow_line(now) or self._awaits_speed(now)
+
     @property
     def _peers_window_bytes(self) -> int:
         return self._parameters.window * self._parameters.packet_size
@@ -145,7 +159,7 @@ class Sender:
         """How many of its packets such a peer is told of late."""
         if not self.shares_slow_line(now):
             return 0
-        return self.duplex.held_packets(self._parameters.window, self._peers_window_bytes)
+        return self._parameters.window * HELD_SIXTEENTHS // 16
 
     @property
     def is_all_acknowledged(self) -> bool:
@@ -154,8 +168,8 @@ class Sender:
 
     @property
     def has_spare_numbers(self) -> bool:
-        """Whether a quarter of the window is free, or the peer is not one of ours."""
-        return not self.is_paced or 4 * len(self._unacknowledged) < 3 * self._wishes.window
+        """Whether a quarter of the window is free."""
+        return 4 * len(self._unacknowledged) < 3 * self._wishes.window
 
     def can_take(self, is_urgent: bool, now: float) -> bool:
         """Whether another packet may be sent. What is urgent only needs a number."""
@@ -165,7 +179,7 @@ class Sender:
             return True
         if self.paced_until(now) is not None:
             return False
-        if not self.is_paced and not self._has_been_answered:
+        if self._awaits_speed(now):
             return self._flight_bytes < FIRST_BYTES
         return self._on_line_bytes(now) < self.flight_limit_bytes
 

@@ -131,16 +131,18 @@ def test_the_caller_of_a_recorded_call_is_followed_to_the_byte():
     assert caller.receive(heard[0], 0) == [Started()]
     caller.send_command(OURS, COMMAND, 0)
     send_file(caller, OURS, content)
+    said = caller.data_to_send()
     assert caller.receive(heard[1] + heard[2], 0) == [
         Command(OURS, b"EY 0x48"),
         Command(OURS, b"CY"),
     ]
     caller.send_command(MAIN, b"H", 0)
+    said += caller.data_to_send()
     assert caller.receive(heard[3], 0) == [Command(MAIN, b"HY")]
     caller.send_command(MAIN, b"HY", 0)
     events = caller.receive(b"".join(heard[4:]), 0)
     assert events == [Command(MAIN, b"HY"), Command(MAIN, b"HY"), Closed()]
-    ours, theirs = packets(caller.data_to_send()), packets(says)
+    ours, theirs = packets(said + caller.data_to_send()), packets(says)
     assert [packet._replace(acknowledged=0) for packet in ours] == [
         packet._replace(acknowledged=0) for packet in theirs
     ]
@@ -573,6 +575,7 @@ def test_after_a_silence_the_oldest_and_the_newest_are_sent_again():
 def test_a_silent_peer_is_given_up_after_the_retries():
     one = started(retries=2, timeout=5)
     one.send_command(MAIN, b"H", 0)
+    one.data_to_send()
     with pytest.raises(LineLost, match="no acknowledgement"):
         while True:
             one.tick(one.wake_at)
@@ -663,6 +666,13 @@ def test_an_unexpected_close_is_answered():
     one = started()
     assert one.receive(from_peer(Kind.CLOSE, 1), 1) == [Closed()]
     assert kinds(one.data_to_send()) == [Kind.CLOSE]
+
+
+def test_what_was_said_before_the_peer_closes_still_goes():
+    one = started()
+    one.send_command(MAIN, b"HY", 0)
+    assert one.receive(from_peer(Kind.CLOSE, 1), 1) == [Closed()]
+    assert kinds(one.data_to_send()) == [Kind.DATA, Kind.CLOSE]
 
 
 def test_a_close_that_is_never_answered_ends_all_the_same():

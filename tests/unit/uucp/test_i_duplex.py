@@ -7,6 +7,7 @@ import pytest
 from relaynode.uucp.line import Channel, Settings
 from relaynode.uucp.lines.i import LineI
 from relaynode.uucp.lines.i_duplex import FIRST_BYTES, Arrivals, Departures
+from relaynode.uucp.lines.i_outgoing import MAX_WAITING_REPLIES, Outgoing
 from relaynode.uucp.lines.i_packet import Kind, Packet, Scanner, encode
 from relaynode.uucp.lines.i_parameters import Wishes, encode_wishes
 
@@ -38,10 +39,13 @@ class Call:
     def peer_repeats(self, number):
         self._peer_says(Packet(Kind.DATA, number, 1, content=bytes(PACKET_BYTES)))
 
-    def send_file(self, size):
-        self.line.begin_file(OURS, 0, size)
-        self.line.send_data(OURS, bytes(size), self.now)
-        self.line.end_file(OURS, self.now)
+    def send_file(self, size, channel=OURS):
+        self.line.begin_file(channel, 0, size)
+        self.line.send_data(channel, bytes(size), self.now)
+        self.line.end_file(channel, self.now)
+
+    def say(self, channel, text):
+        self.line.send_command(channel, text, self.now)
 
     def said(self):
         return list(Scanner(is_caller=False).feed(self.line.data_to_send(), 0))
@@ -75,9 +79,20 @@ def test_little_is_sent_before_the_peer_is_heard():
     assert first + sum(len(packet.content) for packet in call.said()) > 14_000
 
 
+def test_little_is_sent_to_a_peer_that_sends_before_the_speed_is_known():
+    call = Call()
+    call.send_file(15_000)
+    call.peer_sends(b"S a\0")
+    assert sum(len(packet.content) for packet in call.said()) <= FIRST_BYTES + PACKET_BYTES
+    call.peer_sends(bytes(900))
+    call.now += 0.1
+    call.peer_sends(bytes(1024))
+    assert len(call.said()) > 5
+
+
 @pytest.mark.parametrize(
     ("rate", "size", "held"),
-    [(VERY_SLOW, 30_000, 4), (SLOW, 30_000, 3), (FAST, 30_000, 0), (SLOW, 100, 0)],
+    [(VERY_SLOW, 30_000, 2), (SLOW, 30_000, 2), (FAST, 30_000, 0), (SLOW, 100, 0)],
 )
 def test_the_last_packets_are_acknowledged_late_if_both_send_over_a_slow_line(rate, size, held):
     call = Call()
@@ -90,8 +105,9 @@ def test_when_our_files_are_gone_all_is_acknowledged():
     call = Call()
     call.send_file(30_000)
     assert call.peer_sends_file(8, VERY_SLOW)[-1].acknowledged < call.number
-    call.peer_sends(b"", acknowledged=24)
-    said = call.pass_time(60)
+    for acknowledged in (16, 24, 30):
+        call.peer_sends(b"", acknowledged=acknowledged)
+        said = call.pass_time(60)
     assert any(packet.kind is Kind.DATA and not packet.content for packet in said)
     assert said[-1].acknowledged == call.number
 
@@ -111,6 +127,78 @@ def test_what_waits_before_a_slow_line_is_little_more_than_a_packet():
     before = call.now
     sent = sum(len(packet.content) for packet in call.pass_time(8))
     assert sent <= VERY_SLOW * (call.now - before) + PACKET_BYTES
+
+
+def test_a_request_waits_until_its_file_is_next():
+    call = Call()
+    for number in (1, 2, 3):
+        call.say(Channel(number), b"S a")
+    for number in (1, 2, 3):
+        call.send_file(500, Channel(number))
+    channels = [packet.local for packet in call.said() if packet.kind is Kind.DATA]
+    assert channels == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+
+
+def scarce(*, spare, files=(2000, 2000)):
+    """What waits where numbers are scarce: files, the first of which has begun."""
+    outgoing = Outgoing()
+    outgoing.saves_numbers = True
+    for number, size in enumerate(files, 1):
+        outgoing.begin(Channel(number), 0, size)
+        outgoing.data(Channel(number), bytes(size))
+        outgoing.end(Channel(number))
+    outgoing.next_piece(PACKET_BYTES)
+    outgoing.has_spare_numbers = spare
+    return outgoing
+
+
+def texts(outgoing):
+    """What goes, file data as nothing."""
+    said = []
+    while piece := outgoing.next_piece(PACKET_BYTES):
+        said.append(piece.content.strip(b"\0").decode())
+    return said
+
+
+@pytest.mark.parametrize(
+    ("spare", "replies", "said"),
+    [
+        (True, 1, ["", "SY", "", ""]),
+        (False, 1, ["", "", "", "SY"]),
+        (False, MAX_WAITING_REPLIES + 2, ["", "SY", "SY", "", "", *["SY"] * MAX_WAITING_REPLIES]),
+    ],
+)
+def test_replies_wait_for_the_end_of_a_file_where_numbers_are_scarce(spare, replies, said):
+    outgoing = scarce(spare=spare)
+    for number in range(replies):
+        outgoing.command(Channel(number + 1, is_ours=False), b"SY\0")
+    assert not outgoing.has_urgent
+    assert texts(outgoing) == said
+
+
+def test_in_the_middle_of_a_long_file_replies_go():
+    outgoing = scarce(spare=True, files=(20_000,))
+    outgoing.command(Channel(1, is_ours=False), b"SY\0")
+    assert outgoing.has_urgent
+    assert texts(outgoing)[0] == "SY"
+
+
+def test_a_file_is_near_its_end_before_all_of_it_has_been_read():
+    outgoing = Outgoing()
+    outgoing.begin(OURS, 0, 4096)
+    outgoing.data(OURS, bytes(3000))
+    outgoing.next_piece(PACKET_BYTES)
+    outgoing.command(Channel(2), b"S b\0")
+    assert not outgoing.next_piece(PACKET_BYTES).content.startswith(b"S")
+
+
+def test_requests_without_a_file_do_not_wait_for_other_files():
+    outgoing = scarce(spare=False)
+    outgoing.command(Channel(3), b"S c\0")
+    assert texts(outgoing) == ["", "", "", "S c"]
+    outgoing = scarce(spare=False)
+    outgoing.command(Channel(3), b"R c\0")
+    assert texts(outgoing) == ["", "R c", "", ""]
 
 
 def test_the_speed_of_what_comes_is_that_without_pauses():
