@@ -42,6 +42,11 @@ ARRIVAL_SECONDS = 10.0
 """The speed of what comes is taken over so many bytes, if they took no longer than that: what is
 slower was not sent without a break."""
 
+STEADY_BYTES = 4096
+STEADY_SECONDS = 3.0
+"""Once it is known, it is taken over so many bytes or so long a time: a machine that is busy for a
+moment hands over in a heap what has come, and no line is as fast as that."""
+
 TRAIN_BYTES = 8192
 """The speed of what goes is taken over so many bytes acknowledged."""
 
@@ -63,9 +68,11 @@ class Arrivals:
             self._begin(now)
             return
         self._bytes += byte_count
-        if self._bytes >= ARRIVAL_BYTES and now > self._since:
-            rate = self._bytes / (now - self._since)
-            self.bytes_per_second = max(self.bytes_per_second, rate)
+        elapsed = now - self._since
+        is_steady = self._bytes >= STEADY_BYTES or elapsed >= STEADY_SECONDS
+        is_enough = is_steady or not self.bytes_per_second
+        if self._bytes >= ARRIVAL_BYTES and elapsed > 0 and is_enough:
+            self.bytes_per_second = max(self.bytes_per_second, self._bytes / elapsed)
             self._begin(now)
 
     def _begin(self, now: float) -> None:

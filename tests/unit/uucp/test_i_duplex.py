@@ -208,6 +208,18 @@ def test_the_speed_of_what_comes_is_that_without_pauses():
     assert arrivals.bytes_per_second == 300
 
 
+def test_a_heap_of_what_came_is_not_the_speed():
+    arrivals = Arrivals()
+    for at in range(10):
+        arrivals.came(1000, at)
+    arrivals.came(1000, 9.1)
+    arrivals.came(1000, 9.2)
+    assert arrivals.bytes_per_second == 1000
+    for at in range(12, 20):
+        arrivals.came(4000, at)
+    assert arrivals.bytes_per_second == pytest.approx(4000)
+
+
 def test_the_speed_of_what_goes_is_not_that_within_a_heap():
     departures = Departures()
     for at in (1.0, 1.01, 1.02, 30.0):
