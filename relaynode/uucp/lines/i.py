@@ -364,13 +364,17 @@ class LineI:
 
     def _can_take(self, now: float) -> bool:
         self._outgoing.has_spare_numbers = self._sender.has_spare_numbers
+        self._outgoing.may_interrupt = self._sender.has_been_acknowledged
         return self._sender.can_take(self._has_urgent, now)
 
     def _fill_later(self, now: float) -> None:
-        """Packets are made when bytes are taken: more may come now that fits into them, or goes
-        before what is there."""
+        """Bundles are made when bytes are taken: more may come now that fits into them. So are
+        packets that must be few: what comes now may go before what is there."""
         self._now = now
         self._is_to_be_filled = True
+        is_bundled = isinstance(self._packing, BundlePacking)
+        if not is_bundled and not self._sender.numbers_are_scarce(now):
+            self._fill(now)
 
     @property
     def _has_urgent(self) -> bool:

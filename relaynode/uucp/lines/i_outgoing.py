@@ -74,6 +74,8 @@ class Outgoing:
         """Whether numbers are scarce."""
         self.has_spare_numbers = True
         """Whether some are free all the same."""
+        self.may_interrupt = True
+        """Whether a command may go in the middle of a file then."""
 
     # --- what is given to us
 
@@ -140,7 +142,10 @@ class Outgoing:
     def has_urgent(self) -> bool:
         """Whether a command waits that may go, or what is as short."""
         if self._is_scarce:
-            return not self._is_near_end and (self._may_reply or self._is_request_due)
+            is_waited_for = self._is_near_end or (
+                self._parts[0].is_begun and not self.may_interrupt
+            )
+            return not is_waited_for and (self._may_reply or self._is_request_due)
         return bool(self._replies or self._requests)
 
     @property
@@ -192,8 +197,8 @@ class Outgoing:
         if not self._parts or not self._parts[0].is_begun:
             return False
         part = self._parts[0]
-        is_waiting = part.is_end or bool(part.content)
-        return is_waiting and part.file_end - part.position <= NEAR_END_BYTES
+        is_all_to_come = part.is_end or (self.saves_numbers and bool(part.content))
+        return is_all_to_come and part.file_end - part.position <= NEAR_END_BYTES
 
     def is_ready_for_bundle(self, longest: int) -> bool:
         """Whether a bundle would be full, or hold a command, or nothing more is to come for it."""

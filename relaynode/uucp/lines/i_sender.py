@@ -99,6 +99,8 @@ class Sender:
         self._shortened_at = 0.0
         self._starved = False
         self._has_been_answered = False
+        self.has_been_acknowledged = False
+        """Whether the peer has told of any packet: until then numbers are scarcest."""
         self._timeouts = 0
         self._timed_out_at = 0.0
         self._progress_at = 0.0
@@ -248,7 +250,7 @@ class Sender:
         count = (number - self._unacknowledged[0].number + 1) % NUMBERS
         if not 0 < count <= len(self._unacknowledged):
             return
-        self._has_been_answered = True
+        self._has_been_answered = self.has_been_acknowledged = True
         gone = [self._unacknowledged.popleft() for _ in range(count)]
         byte_count = sum(sent.size_bytes for sent in gone)
         self._flight_bytes -= byte_count

@@ -183,8 +183,16 @@ def test_in_the_middle_of_a_long_file_replies_go():
     assert texts(outgoing)[0] == "SY"
 
 
+def test_before_the_first_acknowledgement_nothing_goes_in_the_middle_of_a_file():
+    outgoing = scarce(spare=True, files=(20_000,))
+    outgoing.command(Channel(1, is_ours=False), b"SY\0")
+    outgoing.may_interrupt = False
+    assert not outgoing.has_urgent
+
+
 def test_a_file_is_near_its_end_before_all_of_it_has_been_read():
     outgoing = Outgoing()
+    outgoing.saves_numbers = True
     outgoing.begin(OURS, 0, 4096)
     outgoing.data(OURS, bytes(3000))
     outgoing.next_piece(PACKET_BYTES)
