@@ -22,6 +22,9 @@ SECONDS = 1.5
 
 MOST, LEAST = 4000, 10
 
+LOOK_SECONDS, STILL_SECONDS, MOST_LOOKS = 0.25, 0.02, 40
+"""A server that used less than that between two looks is idle."""
+
 
 @dataclass(frozen=True)
 class Load:
@@ -76,7 +79,19 @@ def seconds_of(server, load, count):
     return time.perf_counter() - start
 
 
-def measure(server, load, count):
+def settle(servers):
+    """Wait until none of them is busy: what one has accepted it goes on with for a while (Postfix
+    puts each message off), which is not the next one's to wait for."""
+    used = -1.0
+    for _ in range(MOST_LOOKS):
+        used, before = sum(processor_seconds(server.pid) for server in servers.values()), used
+        if used - before < STILL_SECONDS and before >= 0:
+            return
+        time.sleep(LOOK_SECONDS)
+
+
+def measure(server, load, count, servers):
+    settle(servers)
     before = processor_seconds(server.pid)
     seconds = seconds_of(server, load, count)
     used = processor_seconds(server.pid) - before
@@ -93,7 +108,7 @@ def usual_count(server, load):
 def row(load, servers):
     counts = {name: usual_count(server, load) for name, server in servers.items()}
     rounds = [
-        {name: measure(server, load, counts[name]) for name, server in servers.items()}
+        {name: measure(server, load, counts[name], servers) for name, server in servers.items()}
         for _ in range(ROUNDS)
     ]
     return {
