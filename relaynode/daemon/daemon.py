@@ -166,6 +166,8 @@ class Daemon:
             ):
                 for where in addresses:
                     await self._listen(where, serve)
+            if section.uucp or section.uucp_tls:
+                self.node.calls.prepare()
             uucp = UucpService(lambda: self.node)
             for where in section.uucp:
                 await self._listen(where, uucp.serve)

@@ -50,6 +50,9 @@ RETRY_SECONDS = 600.0
 
 LONGEST_RETRY_SECONDS = 86400.0
 
+LIKELY_PROTOCOLS = 2
+"""Of those that we offer, so many of the first are loaded before anybody calls."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -231,6 +234,10 @@ class Calls:
         )
 
     # --- answering
+
+    def prepare(self) -> None:
+        """Have at hand what an answer begins with: the first caller pays for the line meanwhile."""
+        make_ready(usual_protocols(Connection(is_end_to_end=True))[:LIKELY_PROTOCOLS])
 
     async def answer(
         self,

@@ -1,6 +1,8 @@
 """Who starts a daemon hears that it serves, and not a moment too early."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
@@ -50,3 +52,50 @@ def test_a_second_daemon_is_refused_before_it_opens_a_port(tmp_path, monkeypatch
             await daemon.stop()
 
     asyncio.run(run())
+
+
+ANSWERS = """
+[uucp]
+nodename = "beta"
+[neighbour.alpha]
+called_login = "Ualpha"
+called_password_file = "password"
+[listen.lan]
+uucp = ["127.0.0.1:{}"]
+"""
+
+
+def test_the_first_neighbour_that_calls_waits_for_no_module(tmp_path):
+    """In a process of its own: in ours all has been loaded long ago."""
+    port = free_port()
+    node = TestNode(tmp_path, ANSWERS.format(port))
+    node.password("password")
+    ended = subprocess.run(
+        [sys.executable, "-c", FIRST_CALL, str(port)],
+        env=node.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+FIRST_CALL = """
+import asyncio, sys
+from pathlib import Path
+from relaynode.config.loader import find, load
+from relaynode.daemon.daemon import Daemon
+from relaynode.node import make_node
+
+async def run():
+    daemon = Daemon(make_node(load(find())))
+    await daemon.start()
+    before = set(sys.modules)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    await reader.readuntil(b"ogin:")
+    print(sorted(one for one in set(sys.modules) - before if one.startswith("relaynode")))
+    writer.close()
+    await daemon.stop()
+
+asyncio.run(run())
+"""
