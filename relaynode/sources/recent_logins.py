@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode.mail.ip_address import parsed_address
+from relaynode.mail.ip_address import plain_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class RecentLogins:
         """Somebody has logged in from there."""
         if not self.seconds:
             return
-        key = str(parsed_address(address))
+        key = plain_address(address)
         self._seen.pop(key, None)
         if len(self._seen) >= MAX_ADDRESSES:
             self._seen.popitem(last=False)
@@ -39,7 +39,7 @@ class RecentLogins:
 
     def __contains__(self, address: object) -> bool:
         """Was that lately?"""
-        key = str(parsed_address(str(address)))
+        key = plain_address(str(address))
         seen = self._seen.get(key)
         if seen is None:
             return False
