@@ -167,18 +167,14 @@ def test_many_clients_are_shared_and_all_their_mail_is_delivered_once(tmp_path):
     assert sorted(found) == list(range(CONNECTIONS_EACH + 1 + 12))
 
 
-def test_clients_that_are_counted_stay_with_the_daemon(tmp_path):
+@pytest.mark.parametrize(
+    "settings",
+    [{"more": "exempt_networks = false"}, {"listen": 'xclient_hosts = ["127.0.0.1"]'}],
+    ids=["counted one by one", "of a proxy"],
+)
+def test_clients_that_the_daemon_must_know_stay_with_it(tmp_path, settings):
     async def run():
-        async with Gateway(tmp_path, more="exempt_networks = false") as gateway:
-            await gateway.come(3 * CONNECTIONS_EACH)
-            assert not gateway.started
-
-    asyncio.run(run())
-
-
-def test_clients_of_a_proxy_stay_with_the_daemon(tmp_path):
-    async def run():
-        async with Gateway(tmp_path, listen='xclient_hosts = ["127.0.0.1"]') as gateway:
+        async with Gateway(tmp_path, **settings) as gateway:
             await gateway.come(3 * CONNECTIONS_EACH)
             assert not gateway.started
 
