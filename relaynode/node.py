@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from relaynode.uucico.executor import Executor
 
 
+TABLE_SECONDS = 0.01
+"""A table that was changed is in force so much later at most."""
+
 KEEP_RUNS_DAYS = 100
 """How long it is known what runs over links cost: three months, for the bills."""
 
@@ -105,6 +108,10 @@ class Node:
     def uucp_mail(self) -> UucpMail:
         """Mail that neighbours bring."""
         return self._uucp.mail
+
+    def look_seldom(self) -> None:
+        """For a process that stays: tables are not looked at for each question."""
+        self.rules.tables.look_every(TABLE_SECONDS, self.monotonic)
 
     def wake_calls(self) -> None:
         """There may be new work for neighbours who are being talked to."""

@@ -17,7 +17,7 @@ from relaynode.config.loader import load
 from relaynode.daemon.caller import LinkCaller
 from relaynode.daemon.control_server import ControlServer
 from relaynode.daemon.doors import Doors, make_accounts
-from relaynode.daemon.receivers import SMTP, SUBMISSION, SUBMISSIONS, Receivers, usual_number
+from relaynode.daemon.receivers import Receivers, usual_number
 from relaynode.daemon.timekeeper import Timekeeper, take_turn
 from relaynode.daemon.uucp_service import UucpService
 from relaynode.daemon.visitor import Visitor, visitors_of
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from relaynode.sources.crowd import Crowd
     from relaynode.sources.smtp_listener import SmtpSource
     from relaynode.wire.listener import PassOn, Serve
-
-TABLE_SECONDS = 0.01
-"""A table that was changed is in force so much later at most."""
 
 PRUNE_SECONDS = 6 * 3600.0
 """How often a daemon that runs for months forgets what is over."""
@@ -151,13 +148,9 @@ class Daemon:
             guard.turn = odmr.turn
             doors = Doors(self.node, name, section, accounts, guard, recent)
             service, proxies = doors.pop3(), section.proxy_hosts
-            for kind, source, addresses in (
-                (SMTP, doors.smtp(), section.smtp),
-                (SUBMISSION, doors.submission(), section.submission),
-                (SUBMISSIONS, doors.submission(is_private=True), section.submissions),
-            ):
-                pass_on = self._door(f"{kind} {name}", source, section)
-                for where in addresses:
+            for key, source in doors.for_mail().items():
+                pass_on = self._door(f"{key} {name}", source, section)
+                for where in getattr(section, key):
                     await self._listen(where, behind_proxies(source.serve, proxies), pass_on)
             for serve, addresses in (
                 (behind_proxies(doors.odmr().serve, proxies), section.odmr),
@@ -235,7 +228,7 @@ class Daemon:
     # --- working
 
     def _start_workers(self) -> None:
-        self.node.rules.tables.look_every(TABLE_SECONDS, time.monotonic)
+        self.node.look_seldom()
         self.node.intake.on_queued = self._queued
         self.workers = [
             Worker(link, lambda: self.node, self.wake)

@@ -66,6 +66,14 @@ class Doors:
             files = config.absolute(section.certificate), config.absolute(section.key)
             self._certificate = ServerCertificate(*files)
 
+    def for_mail(self) -> dict[str, SmtpSource]:
+        """Those that take mail from whoever comes, by the key that has their addresses."""
+        return {
+            "smtp": self.smtp(),
+            "submission": self.submission(),
+            "submissions": self.submission(is_private=True),
+        }
+
     def smtp(self) -> SmtpSource:
         """For servers and clients of the LAN."""
         return self._smtp(demands_login=False, is_private=False)

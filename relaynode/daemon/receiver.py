@@ -19,9 +19,6 @@ from relaynode.daemon.receivers import (
     LEFT,
     QUEUED,
     READY,
-    SMTP,
-    SUBMISSION,
-    SUBMISSIONS,
 )
 from relaynode.links.etrn_server import EtrnServer
 from relaynode.sources.crowd import Crowd, CrowdLimits
@@ -35,9 +32,6 @@ if TYPE_CHECKING:
 
     from relaynode.node import Node
     from relaynode.sources.smtp_listener import SmtpSource
-
-TABLE_SECONDS = 0.01
-"""A table that was changed is in force so much later at most."""
 
 _QUEUE_ID_BYTES = 16
 
@@ -69,7 +63,7 @@ class Receiver:
     async def serve(self) -> None:
         """The same, whatever signals say. Raises: StoreError."""
         node = self.node
-        node.rules.tables.look_every(TABLE_SECONDS, time.monotonic)
+        node.look_seldom()
         node.intake.on_queued = self._note_queued
         self.reception = Reception(self._note_left)
         etrn = EtrnServer(node.config, node.store, node.links)
@@ -95,9 +89,7 @@ class Receiver:
         for name, section in config.file.listen.items():
             guard = guard_of(config, section, crowd, etrn.send_now)
             doors = Doors(self.node, name, section, accounts, guard, nobody)
-            self._sources[f"{SMTP} {name}"] = doors.smtp()
-            self._sources[f"{SUBMISSION} {name}"] = doors.submission()
-            self._sources[f"{SUBMISSIONS} {name}"] = doors.submission(is_private=True)
+            self._sources |= {f"{key} {name}": one for key, one in doors.for_mail().items()}
 
     def _take(self, words: str, connected: socket.socket | None) -> None:
         if connected is None:
@@ -107,7 +99,6 @@ class Receiver:
             connected.close()
             self._note_left()
             return
-        connected.setblocking(False)
         self.reception.take(connected, source.serve)
 
     # --- what the daemon is told, once for all that has happened in a turn of the loop

@@ -43,9 +43,6 @@ AGAIN_SECONDS = 60.0
 END_SECONDS = 20.0
 """What a receiver that is to end may take to say goodbye to its clients."""
 
-SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
-"""What a client came to, said with the name of the [listen.NAME] behind it."""
-
 READY = "ready"
 LEFT = "left"
 QUEUED = "queued"
@@ -69,14 +66,13 @@ if TYPE_CHECKING:
     """Starts a receiver that has this end of a channel. Raises: OSError."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Receiver:
     """One, from the moment it is wanted. `connections`: those that it has."""
 
     process: asyncio.Task[Process]
     channel: Channel
     is_ready: bool = False
-    is_ending: bool = False
     connections: int = 0
     idle_since: float = 0.0
 
@@ -111,8 +107,8 @@ class Receivers:
     _ending: set[asyncio.Task[None]] = field(default_factory=set)
 
     def door(self, words: str, is_near: Callable[[str], bool]) -> PassOn:
-        """What a listener asks. `words`: tell a receiver what its clients come to. `is_near`: is
-        this an address whose clients are not counted?"""
+        """What a listener asks. `words`: what its clients come to, a key of Doors.for_mail and the
+        name of the [listen.NAME]. `is_near`: is this an address whose clients are not counted?"""
 
         def pass_on(connected: socket.socket, address: str) -> bool:
             # Guesses are counted in one place: who has failed to log in comes to the daemon.
@@ -125,7 +121,7 @@ class Receivers:
     def _pass_on(self, words: str, connected: socket.socket, address: str) -> bool:
         self._start_if_due()
         found = min(
-            (one for one in self.there if one.is_ready and not one.is_ending),
+            (one for one in self.there if one.is_ready),
             key=lambda one: one.connections,
             default=None,
         )
@@ -208,9 +204,6 @@ class Receivers:
                 self._end(one)
 
     def _end(self, one: _Receiver) -> None:
-        if one.is_ending:
-            return
-        one.is_ending = True
         self._leave(one, one.connections)
         self.there.remove(one)
         one.channel.close()  # which it takes for the end

@@ -49,6 +49,7 @@ class Reception:
 
     def take(self, connected: socket.socket, serve: Serve) -> None:
         """Serve one more; the socket is ours to close."""
+        connected.setblocking(False)
         one = _Guest(connected)
         task = asyncio.ensure_future(one.run(serve))
         self._tasks.add(task)
@@ -138,7 +139,6 @@ class Listener:
         if is_served or len(self._reception) >= MAX_CONNECTIONS:
             connected.close()
             return
-        connected.setblocking(False)
         self._reception.take(connected, self._serve)
 
     def _wait_a_little(self, error: OSError) -> None:
