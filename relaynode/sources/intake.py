@@ -18,6 +18,7 @@ from relaynode.mail.address import parse_path, split
 from relaynode.mail.envelope import Envelope, Recipient
 from relaynode.mail.fixing import missing_fields
 from relaynode.mail.header import MAX_HEADER_BYTES, first_value, header_of
+from relaynode.mail.lines import count_lines
 from relaynode.mail.status import Status
 from relaynode.queue.ids import new_queue_id
 from relaynode.queue.model import Mark, NewMessage, OnceMark
@@ -127,7 +128,7 @@ class Collector:
             self._header = None
             self._head += piece[: MAX_HEADER_BYTES - len(self._head)]
         self.is_8bit = self.is_8bit or not piece.isascii()
-        self.lines += piece.count(b"\n")
+        self.lines += count_lines(piece)
 
     def pieces(self, start: int = 0) -> Iterator[bytes]:
         """What has been written, from offset `start` on. Raises: StoreFull, StoreError."""
@@ -356,7 +357,7 @@ class Intake:
         if collector.is_8bit and envelope.body != "8BITMIME":
             envelope = replace(envelope, body="8BITMIME")
         content = await collector.finish()
-        body_bytes = content.size_bytes - collector.lines - (len(header) - header.count(b"\n"))
+        body_bytes = content.size_bytes - collector.lines - (len(header) - count_lines(header))
         parts = by_reverse_path(envelope, self._hostname)
         urgency = self._rules.order.urgency(
             header,
