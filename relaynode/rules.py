@@ -99,9 +99,12 @@ class Rules:
         virtual = self._listed("virtual", routing.virtual_domains)
         masqueraded = self._listed("masqueraded", masquerade.domains)
         generic = self._listed("generic", masquerade.generics_domains)
+        nodes = self._listed(
+            "uucp_nodes", [*routing.uucp_old, *routing.uucp_new, *routing.uucp_uudom]
+        )
         return self._from(
             "names",
-            (local, virtual, masqueraded, generic),
+            (local, virtual, masqueraded, generic, nodes),
             lambda: Names(
                 hostname=self._config.hostname,
                 local=local,
@@ -112,6 +115,7 @@ class Rules:
                 generic=generic,
                 generic_entire_domain=masquerade.generics_entire_domain,
                 bang_paths=routing.bang_paths == "uucp",
+                uucp_nodes=None if routing.uucp_relay else nodes,
             ),
         )
 

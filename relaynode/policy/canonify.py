@@ -212,6 +212,8 @@ def _whole_host(names: Names, host: Tokens) -> Tokens:
         host = (*names.own_tokens, ".")
     if host[:1] == ("[",) and host[-1:] == ("]",) and len(host) > 2:
         return (*names.own_tokens, ".") if names.is_local(host) else host
+    if names.bang_paths and _is_uucp(host) and names.is_uucp_node(host[:-2]):
+        return (*host[:-1], "UUCP", ".")
     bare = host
     while bare[-1:] == (".",):
         bare = bare[:-1]

@@ -202,9 +202,14 @@ def written(address: Focus, place: Place) -> Tokens:
 
 
 def _without_doubled_host(row: Tokens, names: Names) -> Tokens:
-    """`joe%ours@ours` is joe at ours."""
-    if "%" in row[1:] and "@" in row:
-        percent, at = row.index("%", 1), row.index("@")
-        if percent < at and names.is_local(row[percent + 1 : at]) and names.is_local(row[at + 1 :]):
-            return (*row[:percent], *row[at:])
+    """`joe%ours@also-ours` is joe@ours, however often it has been written."""
+    while "@" in row:
+        at = len(row) - 1 - row[::-1].index("@")
+        percents = [place for place in range(1, at) if row[place] == "%"]
+        if not percents or not names.is_local(row[at + 1 :]):
+            break
+        host = row[percents[-1] + 1 : at]
+        if not names.is_local(host):
+            break
+        row = (*row[: percents[-1]], "@", *host)
     return row

@@ -22,6 +22,7 @@ class Names:
     `masqueraded`: domains to hide (MASQUERADE_DOMAIN), with all below if `masqueraded_entire`.
     `generic`: domains that the genericstable is asked about (GENERICS_DOMAIN), likewise.
     `bang_paths`: whether `host!user` means a neighbour (it does unless FEATURE(nouucp)).
+    `uucp_nodes`: whose mail goes by UUCP, in lower case; None if there is a relay for all.
     """
 
     hostname: str
@@ -33,6 +34,7 @@ class Names:
     generic: Set[str] = frozenset()
     generic_entire_domain: bool = False
     bang_paths: bool = True
+    uucp_nodes: Set[str] | None = frozenset()
     own_tokens: Tokens = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,10 @@ class Names:
     def is_local(self, host: Tokens) -> bool:
         """Is this domain, without a final dot, ours?"""
         return join(host).lower() in self.local
+
+    def is_uucp_node(self, node: Tokens) -> bool:
+        """Is it known that `node.UUCP` is reached by UUCP?"""
+        return self.uucp_nodes is None or join(node).lower() in self.uucp_nodes
 
     def is_virtual(self, host: Tokens) -> bool:
         """Is the virtusertable asked about this domain, were it not ours?"""

@@ -69,7 +69,7 @@ class Parsing:
         if host is None:
             self.trail.note("domain", "none")
             return self._local(address)
-        if host[:1] == ("[",) and host[-1:] == ("]",):
+        if host[:1] == ("[",) and host[-1:] == ("]",) and len(host) > 2:
             return self._literal(address, host)
         recurse = self.recurse if self.depth < MAX_DEPTH else None
         found = virtual(names, self.routing.virtusertable, address, self.trail, recurse)
@@ -133,6 +133,7 @@ class Parsing:
 
     def _by_uucp(self, address: Focus) -> Triple | Focus:
         routing, node = self.routing, address.bare_host[:-2]
+        plain, address = address, address.at((*node, ".", "UUCP", "."))
         mailer = routing.neighbours.get(join(node).lower())
         if mailer is not None:
             self.trail.note(f"UUCP neighbour {join(node)}", mailer)
@@ -143,7 +144,7 @@ class Parsing:
         if routing.uucp_mailer and routing.names.bang_paths:
             self.trail.note(f"UUCP node {join(node)}", "called directly")
             return Triple("uucp-old", node, address)
-        return address
+        return plain
 
     def _by_smart_host(self, address: Focus) -> Triple | Focus:
         value, name = self.routing.relays.smart_host, self.routing.smart_host_name

@@ -94,9 +94,10 @@ def _problem(address: Focus) -> BadAddress | None:
         return BadAddress("5.1.3", "553 Hostname required") if not address.rest else None
     if user in ((), ("@",)):
         return BadAddress("5.1.3", "553 User address required")
-    if "@" in user:
+    problem = _host_problem(host)
+    if problem is None and "@" in user:
         return BadAddress("5.1.3", "553 Invalid route address")
-    return _host_problem(host)
+    return problem
 
 
 def _host_problem(host: Tokens) -> BadAddress | None:

@@ -120,7 +120,8 @@ WRITES = {
 USERS = (
     'joe alice a.b u+d u+ +x plus+z one+q "quo_ted" "x@y.example" a!b h!u n.dom!u a%b a%b%c.example'
     " root J.Doe \\alice o'brien info chain x/y nbr!far!u a!b!c!d nbr.example!x!y =x ~x a^b"
-    ' "joe" UPPER gone shut carol+work bob "a"b'
+    ' "joe" UPPER gone shut carol+work bob "a"b joe%gate.example.org joe%localhost%x a%nbr.uucp'
+    ' nbr.example!h!u%localhost "|prog" /file x%y@z joe+ a..b .a a. a@b%c 1.2'
 ).split()
 HOSTS = (
     "@gate.example.org @GATE.example.org @localhost @virt.example @virt2.example @virt3.example"
@@ -130,7 +131,9 @@ HOSTS = (
     " @old.UUCP @other.UUCP @a.b.UUCP @short @x.com @y.net @[10.1.2.3] @[IPv6:2001:db8::1]"
     " @foo.example. @x..y @.x @lan.example.org @pc.lan.example.org @x.lan.example.org @old.example"
     " @sub.old.example @a@b.example @x-y.example @a+b.dom.example @localhost.example.org"
-    " %q.example !tail"
+    " %q.example !tail @NBR.uucp @a.b.Uucp @nbr @localhost.uucp @[192.0.2.1 @[] @a..b.dom.example"
+    " @dom.example @two.example @x.two.example @.net @virt6.example. %gate.example.org"
+    " %x%gate.example.org !gate.example.org @x!y @x%y @Hosted.Example."
 ).split()
 FRAMES = ("{}", "{}", "{}", "{}", "<{}>", "Joe <{}>", "{} (note)", "<@a,@b:{}>", "list: {};")
 
