@@ -1,14 +1,14 @@
 """The store's embedded home: SQLite in WAL mode with synchronous=FULL.
 
-Nothing SQLite-only leaves this file, `statements.py`, `committer.py` and the statements in `uucp/`.
-Writing goes through the committer thread; reading through a second connection on a thread of its
-own, so a listing never waits for a commit and a commit never for a listing.
+Nothing SQLite-only leaves this file, `statements.py`, `readings.py`, `committer.py`, `upgrade.py`
+and the statements in `uucp/`. Writing goes through the committer thread; reading through a second
+connection on a thread of its own, so a listing never waits for a commit and a commit never for a
+listing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sqlite3
 import time
@@ -17,8 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from relaynode.errors import StoreError, StoreVersionError
-from relaynode.mail.status import Status
-from relaynode.queue import mailboxes, statements
+from relaynode.queue import mailboxes, readings, statements
 from relaynode.queue import once as marks
 from relaynode.queue.checkpoints import MOST_FRAMES, Checkpoints
 from relaynode.queue.committer import Committer, translate
@@ -39,8 +38,6 @@ from relaynode.queue.model import (
     Verb,
 )
 from relaynode.queue.owner import Owner, bury_dead_owners, living_owners
-from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
-from relaynode.queue.schema import MIGRATIONS
 from relaynode.queue.servers import SqlServers
 from relaynode.queue.texts import (
     BROKE_TEXT,
@@ -48,6 +45,7 @@ from relaynode.queue.texts import (
 )
 from relaynode.queue.turn import WriteTurn
 from relaynode.queue.turn_marks import SqlTurnMarks
+from relaynode.queue.upgrade import upgrade
 from relaynode.queue.uucp import carrying, jobs
 from relaynode.queue.uucp import tables as uucp_tables
 from relaynode.queue.uucp.model import ClaimedJob
@@ -264,23 +262,7 @@ class SqliteStore:
         """Messages with recipients nobody is delivering, oldest first, those recipients only."""
         if queue_ids is None:
             await self.reap(self._clock())
-        chosen = "" if queue_ids is None else " AND m.queue_id IN (SELECT value FROM json_each(?))"
-
-        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
-            rows = db.execute(
-                f"SELECT {MESSAGE}, {RECIPIENT} FROM recipient r"
-                " JOIN message m ON m.queue_id = r.queue_id"
-                " WHERE r.state = 'waiting' AND r.claim IS NULL AND r.job_id IS NULL"
-                " AND m.state = 'queued'"
-                f" AND r.next_attempt_at <= ?{chosen} ORDER BY m.arrived_at, m.id, r.id",
-                (
-                    float("inf") if now is None else now,
-                    *(() if queue_ids is None else (json.dumps(list(queue_ids)),)),
-                ),
-            )
-            return grouped(rows)
-
-        return await self.read(work)
+        return await self.read(lambda db: readings.waiting(db, now, queue_ids))
 
     async def claim(self, wanted: Sequence[tuple[str, Collection[int]]]) -> list[Delivery]:
         """Claim recipients (by queue id and recipient id) for this owner."""
@@ -307,17 +289,9 @@ class SqliteStore:
         recipient_ids: Collection[int],
         job_id: str | None,
     ) -> Delivery | None:
-        rows = db.execute(
-            f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
-            " JOIN recipient r ON r.queue_id = m.queue_id"
-            " WHERE m.queue_id = ? AND m.state = 'queued'"
-            " AND r.state = 'waiting' AND r.claim IS NULL AND r.job_id IS ? ORDER BY r.id",
-            (queue_id, job_id),
-        )
-        chosen = [row for row in rows if row[MESSAGE_COLUMNS] in recipient_ids]
-        if not chosen:
+        message = readings.free(db, queue_id, recipient_ids, job_id)
+        if message is None:
             return None
-        message = grouped(chosen)[0]
         db.executemany(
             "UPDATE recipient SET claim = ? WHERE id = ?",
             [(self._owner.token, recipient.id) for recipient in message.recipients],
@@ -444,22 +418,13 @@ class SqliteStore:
     async def _known(self, queue_ids: Iterable[str]) -> list[str]:
         """Those that are queue ids of ours."""
         wanted = list(queue_ids)
-
-        def work(db: sqlite3.Connection) -> list[str]:
-            rows = db.execute(
-                "SELECT queue_id FROM message WHERE queue_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(wanted),),
-            )
-            return [queue_id for (queue_id,) in rows]
-
-        return await self.read(work) if wanted else []
+        return await self.read(lambda db: readings.known(db, wanted)) if wanted else []
 
     async def _delete_orphans(self) -> None:
         """Delete content files that no row names and whose writer is dead."""
 
         def needed(db: sqlite3.Connection) -> set[str]:
-            rows = db.execute("SELECT content_file FROM message WHERE content_file IS NOT NULL")
-            return {name for (name,) in rows} | uucp_tables.content_files(db)
+            return readings.content_files(db) | uucp_tables.content_files(db)
 
         # In this order a file whose row is being committed right now is never taken for one.
         files = await asyncio.to_thread(self._spool.files)
@@ -473,17 +438,7 @@ class SqliteStore:
 
     async def poisoned(self) -> list[QueuedMessage]:
         """Messages that were set aside, and nobody has been told."""
-
-        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
-            return grouped(
-                db.execute(
-                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
-                    " JOIN recipient r ON r.queue_id = m.queue_id"
-                    " WHERE m.held_for = 'poison' AND m.told_at = 0 ORDER BY m.id, r.id"
-                )
-            )
-
-        return await self.read(work)
+        return await self.read(readings.poisoned)
 
     async def tell_poison(
         self, queue_ids: Collection[str], new: Sequence[NewMessage], now: float
@@ -507,33 +462,11 @@ class SqliteStore:
 
     async def messages(self, *, finished: bool = False) -> list[QueuedMessage]:
         """All queued and held messages, oldest first; with `finished`, the others too."""
-        states = "" if finished else " WHERE m.state IN ('queued', 'held')"
-
-        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
-            return grouped(
-                db.execute(
-                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
-                    f" JOIN recipient r ON r.queue_id = m.queue_id{states}"
-                    " ORDER BY m.arrived_at, m.id, r.id"
-                )
-            )
-
-        return await self.read(work)
+        return await self.read(lambda db: readings.messages(db, finished=finished))
 
     async def message(self, queue_id: str) -> QueuedMessage | None:
         """One message, in whatever state; None if it is not known."""
-
-        def work(db: sqlite3.Connection) -> list[QueuedMessage]:
-            return grouped(
-                db.execute(
-                    f"SELECT {MESSAGE}, {RECIPIENT} FROM message m"
-                    " JOIN recipient r ON r.queue_id = m.queue_id"
-                    " WHERE m.queue_id = ? ORDER BY r.id",
-                    (queue_id,),
-                )
-            )
-
-        return next(iter(await self.read(work)), None)
+        return await self.read(lambda db: readings.message(db, queue_id))
 
     async def operate(
         self, verb: Verb, queue_ids: Collection[str], now: float, reason: str = OPERATOR_TEXT
@@ -555,19 +488,7 @@ class SqliteStore:
 
     async def history(self, queue_id: str) -> list[Event]:
         """What happened to a message so far, in order."""
-
-        def work(db: sqlite3.Connection) -> list[Event]:
-            # How it came stands in its own row: to write it twice would slow intake down.
-            rows = db.execute(
-                "SELECT queue_id, arrived_at, 'queued', '', source, 0 FROM message"
-                " WHERE queue_id = ? UNION ALL"
-                " SELECT queue_id, at, kind, recipient, text, id FROM event"
-                " WHERE queue_id = ? ORDER BY 6",
-                (queue_id, queue_id),
-            )
-            return [Event(*row[:5]) for row in rows]
-
-        return await self.read(work)
+        return await self.read(lambda db: readings.history(db, queue_id))
 
     async def prune(self, finished_before: float) -> int:
         """Forget messages that ended before then. The number of messages forgotten."""
@@ -583,15 +504,7 @@ class SqliteStore:
 
     async def host_status(self) -> list[HostStatus]:
         """What each next hop last had to say, the latest first."""
-
-        def work(db: sqlite3.Connection) -> list[HostStatus]:
-            rows = db.execute(
-                "SELECT host, at, status_code, status_enhanced, status_text FROM host_status"
-                " ORDER BY at DESC, host"
-            )
-            return [HostStatus(host, at, Status(*status)) for host, at, *status in rows]
-
-        return await self.read(work)
+        return await self.read(readings.host_status)
 
     async def forget_host_status(self, before: float) -> int:
         """Forget what hosts said before then. The number of hosts forgotten."""
@@ -622,40 +535,3 @@ class SqliteStore:
             return {name for (name,) in db.execute("SELECT name FROM link WHERE is_up")}
 
         return await self.read(work)
-
-
-def upgrade(
-    connection: sqlite3.Connection,
-    name: str,
-    migrations: Sequence[Sequence[str]] = MIGRATIONS,
-) -> None:
-    """Bring a database to the newest schema, one transaction a version.
-
-    Raises: StoreVersionError if it is newer than we are; StoreError if it is no queue of ours.
-    """
-    try:
-        connection.execute("CREATE TABLE IF NOT EXISTS schema (version INTEGER NOT NULL)")
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise StoreError(f"{name}: {error}; move it away to start with an empty queue") from error
-    while True:
-        connection.execute("BEGIN IMMEDIATE")  # of several processes, one does the step
-        try:
-            row = connection.execute("SELECT version FROM schema").fetchone()
-            version = 0 if row is None else row[0]
-            if version > len(migrations):
-                raise StoreVersionError(
-                    f"{name}: its schema is version {version}, this relaynode knows versions up to"
-                    f" {len(migrations)}; use the newer relaynode that wrote it"
-                )
-            if version == len(migrations):
-                return
-            for statement in migrations[version]:
-                connection.execute(statement)
-            connection.execute("DELETE FROM schema")
-            connection.execute("INSERT INTO schema (version) VALUES (?)", (version + 1,))
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")

@@ -17,7 +17,8 @@ from relaynode.queue.committer import Committer
 from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.model import NewMessage, SeenMark
 from relaynode.queue.owner import Owner, bury_dead_owners
-from relaynode.queue.sqlite import SqliteStore, upgrade
+from relaynode.queue.sqlite import SqliteStore
+from relaynode.queue.upgrade import upgrade
 
 NOW = 1_800_000_000.0
 
