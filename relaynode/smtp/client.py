@@ -24,7 +24,6 @@ The core keeps the list of replies that are owed, in order: that list is the who
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +31,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from relaynode.errors import LineLost, LocalProtocolError, RemoteProtocolError
 from relaynode.mail.lines import DotEncoder
 from relaynode.mail.status import Status, permanent, temporary
-from relaynode.smtp import once
 from relaynode.smtp.client_events import (
     Answered,
     Bye,
@@ -49,13 +47,13 @@ from relaynode.smtp.client_events import (
     TlsAccepted,
 )
 from relaynode.smtp.client_login import Login
+from relaynode.smtp.offer import Offer
 from relaynode.smtp.presumption import Watch
 from relaynode.smtp.reply import Reply, ReplyParser
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from relaynode.mail.envelope import Recipient
     from relaynode.sasl import Mechanism
     from relaynode.smtp.transaction import Transaction
 
@@ -89,11 +87,6 @@ class _Expected(NamedTuple):
 LOOP = Status(451, "4.3.5", "config error: mail loops back to me (MX problem?)")
 
 
-# Neither control characters nor bytes that were no UTF-8 (lone surrogates).
-_SAFE_WORD = re.compile("[!-~\u00a0-\ud7ff\ue000-\U0010ffff]+\\Z")
-_SAFE_PATH = re.compile("[ !-~\u00a0-\ud7ff\ue000-\U0010ffff]*\\Z")
-
-
 class Client:
     """One connection to a server.
 
@@ -109,7 +102,7 @@ class Client:
         self._without = without
         self._is_lmtp = is_lmtp
         self.state = State.GREETING
-        self.extensions: dict[str, str] = {}
+        self._offer = Offer({})
         self._parser = ReplyParser()
         self._outgoing = bytearray()
         self._owed: deque[_Expected] = deque([_Expected(_Owed.GREETING)])
@@ -122,7 +115,6 @@ class Client:
         self._must_reset = False
         self._is_presumed = False
         self._is_misled = False
-        self._relied_on: set[str] = set()
         self._watch = Watch()
         self._login: Login | None = None
         self._violation: RemoteProtocolError | None = None
@@ -173,31 +165,29 @@ class Client:
     # --- the session
 
     @property
+    def extensions(self) -> dict[str, str]:
+        """What the server offers, or is presumed to offer: see Offer."""
+        return self._offer.extensions
+
+    @property
     def mode(self) -> Mode:
         """How transactions are sent to this server."""
-        if "PIPELINING" not in self.extensions:
-            return Mode.LOCKSTEP
-        return Mode.CHUNKED if "CHUNKING" in self.extensions else Mode.PIPELINED
+        return self._offer.mode
 
     @property
     def mechanisms(self) -> list[str]:
         """The SASL mechanisms the server offers."""
-        return self.extensions.get("AUTH", "").split()
+        return self._offer.mechanisms
 
     @property
     def max_recipients(self) -> int | None:
         """How many recipients a transaction may have (RFC 9422), if the server told."""
-        for limit in self.extensions.get("LIMITS", "").upper().split():
-            name, _, value = limit.partition("=")
-            if name == "RCPTMAX" and value.isdecimal() and value.isascii() and int(value):
-                return int(value)
-        return None
+        return self._offer.max_recipients
 
     @property
     def max_size_bytes(self) -> int | None:
         """The largest message the server takes (RFC 1870), if it told."""
-        size = self.extensions.get("SIZE", "")
-        return int(size) if size.isdecimal() and size.isascii() and int(size) else None
+        return self._offer.max_size_bytes
 
     @property
     def unfinished(self) -> tuple[Transaction, ...]:
@@ -216,7 +206,7 @@ class Client:
         self._command(f"{verb} {self.hostname}", _Owed.EHLO)
         if presumed is not None:
             self._is_presumed = True
-            self.extensions = dict(presumed)
+            self._offer = Offer(presumed)
             self.state = State.READY
 
     @property
@@ -296,8 +286,9 @@ class Client:
         """
         if not self.can_begin:
             raise LocalProtocolError("no transaction may begin now")
-        mail = self._mail_command(transaction)
-        rcpts = [self._rcpt_command(recipient) for recipient in transaction.recipients]
+        offer = self._offer
+        mail = offer.mail(transaction, with_size=not self._is_presumed)
+        rcpts = [offer.rcpt(recipient) for recipient in transaction.recipients]
         if not rcpts:
             raise LocalProtocolError("a transaction without recipients")
         transaction.statuses = [None] * len(rcpts)
@@ -307,9 +298,9 @@ class Client:
             self._must_reset = False
             self._step("RSET", _Expected(_Owed.RSET, transaction))
         if self.mode is not Mode.LOCKSTEP:
-            self._uses("PIPELINING")
+            offer.uses("PIPELINING")
         if self.mode is Mode.CHUNKED:
-            self._uses("CHUNKING")
+            offer.uses("CHUNKING")
         self._unfinished.append(transaction)
         self._step(mail, _Expected(_Owed.MAIL, transaction))
         for index, rcpt in enumerate(rcpts):
@@ -356,35 +347,6 @@ class Client:
         self._content_left = transaction.size_bytes
         self._watch = Watch()
         self._dots = None if self.mode is Mode.CHUNKED else DotEncoder()
-
-    def _mail_command(self, transaction: Transaction) -> str:
-        command = f"MAIL FROM:<{_path(transaction.reverse_path)}>"
-        if not self._is_presumed and self._uses("SIZE"):  # it can be done without
-            command += f" SIZE={transaction.size_bytes}"
-        if transaction.is_8bit and self._uses("8BITMIME"):
-            command += " BODY=8BITMIME"
-        if transaction.smtputf8 and self._uses("SMTPUTF8"):
-            command += " SMTPUTF8"
-        if transaction.once_id and self._uses(once.KEYWORD):
-            command += f" {once.parameter(transaction.once_id)}"
-        if (transaction.ret or transaction.envid) and self._uses("DSN"):
-            command += f" RET={_word(transaction.ret)}" if transaction.ret else ""
-            command += f" ENVID={_word(transaction.envid)}" if transaction.envid else ""
-        return command
-
-    def _rcpt_command(self, recipient: Recipient) -> str:
-        command = f"RCPT TO:<{_path(recipient.address)}>"
-        if (recipient.notify or recipient.orcpt) and self._uses("DSN"):
-            command += f" NOTIFY={_word(recipient.notify)}" if recipient.notify else ""
-            command += f" ORCPT={_word(recipient.orcpt)}" if recipient.orcpt else ""
-        return command
-
-    def _uses(self, extension: str) -> bool:
-        """Is a parameter of an extension sent? Then it is relied on."""
-        if extension not in self.extensions:
-            return False
-        self._relied_on.add(extension)
-        return True
 
     # --- sending
 
@@ -449,21 +411,21 @@ class Client:
                 self.state = State.CLOSED
                 return [Refused("EHLO", LOOP)]
             case _Owed.EHLO if self._is_presumed:
-                return self._compare(self._offered(reply) if is_good else None)
+                return self._compare(Offer.told(reply, self._without) if is_good else None)
             case _Owed.EHLO if is_good:
-                self.extensions = self._offered(reply)
+                self._offer = Offer.told(reply, self._without)
                 self.state = State.READY
                 return [Ready()]
             case _Owed.EHLO if reply.code in (500, 501, 502, 504, 550) and not self._is_lmtp:
                 self._command(f"HELO {self.hostname}", _Owed.HELO)
                 return []
             case _Owed.HELO if is_good:
-                self.extensions = {}
+                self._offer = Offer({})
                 self.state = State.READY
                 return [Ready()]
             case _Owed.STARTTLS if is_good:
                 self.state = State.GREETED
-                self.extensions = {}
+                self._offer = Offer({})
                 self._awaits_tls = True
                 return [TlsAccepted()]
             case _Owed.AUTH:
@@ -479,14 +441,11 @@ class Client:
         what = "greeting" if owed is _Owed.GREETING else "EHLO"
         return [Refused(what, reply.status)]
 
-    def _offered(self, reply: Reply) -> dict[str, str]:
-        return {k: v for k, v in _extensions(reply).items() if k not in self._without}
-
-    def _compare(self, offered: dict[str, str] | None) -> list[Event]:
+    def _compare(self, offered: Offer | None) -> list[Event]:
         """EHLO is answered: is it what was presumed, as far as that was used? None: refused."""
         self._is_presumed = False
-        self.extensions = offered or {}
-        missing = frozenset(self._relied_on - self.extensions.keys())
+        relied_on, self._offer = self._offer.relied_on, offered or Offer({})
+        missing = frozenset(relied_on - self.extensions.keys())
         if offered is not None and not missing:
             return [Ready()]
         self.state = State.CLOSED
@@ -597,28 +556,3 @@ class Client:
 
 def _no_go(status: Status) -> Status:
     return permanent(f"the server answered DATA with {status}", "5.5.0")
-
-
-def _extensions(reply: Reply) -> dict[str, str]:
-    """Keywords in upper case with their arguments (RFC 5321 4.1.1.1); the old AUTH= form too."""
-    found: dict[str, str] = {}
-    for line in reply.lines[1:]:
-        keyword, _, arguments = line.strip().partition(" ")
-        if keyword.upper().startswith("AUTH="):
-            keyword, arguments = "AUTH", f"{keyword[5:]} {arguments}"
-        if keyword.upper() == "AUTH" and "AUTH" in found:
-            arguments = f"{found['AUTH']} {arguments}"
-        found[keyword.upper()] = arguments.strip()
-    return found
-
-
-def _word(text: str) -> str:
-    if not _SAFE_WORD.match(text):
-        raise LocalProtocolError("a parameter holds blanks or control characters")
-    return text
-
-
-def _path(path: str) -> str:
-    if not _SAFE_PATH.match(path):
-        raise LocalProtocolError("a path holds control characters or is not UTF-8")
-    return path
