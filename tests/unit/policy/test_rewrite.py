@@ -64,6 +64,20 @@ def test_a_header_sender_is_masqueraded_if_it_is_ours(address: str, expected: st
     assert result(GATE, address) == expected
 
 
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("a!b%alias.example.org", "a!b@alias.example.org"),
+        ("a!b%alias.example.org%gate.example.org", "a!b@alias.example.org"),
+        ("a!b%x%alias.example.org", "a!b%x@alias.example.org"),
+        ("a!b%far.example", "a!b%far.example@gate.example.org"),
+    ],
+)
+def test_a_host_of_ours_that_is_written_twice_is_once_there(address: str, expected: str) -> None:
+    masq = gate(ours=frozenset({"alias.example.org"}))
+    assert result(masq, address) == expected
+
+
 @pytest.mark.parametrize("masq", [PLAIN, GATE, ALL])
 @pytest.mark.parametrize(
     ("path", "expected"),

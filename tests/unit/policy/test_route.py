@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relaynode.mail.status import Status
+from relaynode.policy.canonify import canonify_text
 from relaynode.policy.names import Names
 from relaynode.policy.route import Relays, Route, Routing, unquote
+from relaynode.policy.trail import Trail
 from relaynode.tables.mailertable import parse_mailertable
 from relaynode.tables.virtusertable import parse_virtusertable
 
@@ -267,6 +269,11 @@ def test_an_entry_that_leads_back_to_itself_keeps_its_mail_waiting():
             "mailer uucp-new, host Nbr, user Nbr!joe",
         ),
         (
+            "joe@pc.Nbr.uucp",
+            {"uucp_mailer": True},
+            "mailer uucp-old, host pc.Nbr, user pc.Nbr.UUCP!joe",
+        ),
+        (
             "nbr!joe",
             {"names": {"bang_paths": False}, "uucp_mailer": True},
             "mailer local, user nbr!joe",
@@ -281,6 +288,33 @@ def test_a_neighbour_is_not_told_its_own_name():
     table = "nbr.UUCP uucp-dom:nbr\n"
     assert route("nbr!far!joe", table).user == "far!joe"
     assert route("nbr!joe", table).user == "nbr!joe"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "last"), [(frozenset(), "Uucp"), (frozenset({"nbr"}), "UUCP"), (None, "UUCP")]
+)
+def test_a_node_that_is_known_to_be_reached_by_uucp_is_written_in_capitals(nodes, last):
+    names = Names(hostname="bsd.home", uucp_nodes=nodes)
+    assert canonify_text(names, "u@Nbr.Uucp", Trail()).host == ("Nbr", ".", last, ".")
+
+
+# ---- addresses that are none
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("joe@far@x..example", "553 5.1.2 Invalid host name"),
+        ("joe@far@x.example", "553 5.1.3 Invalid route address"),
+    ],
+)
+def test_what_is_wrong_with_the_host_is_told_first(address, status):
+    assert str(route(address).status) == status
+
+
+def test_empty_brackets_are_no_address_literal():
+    table = "[] smtp:gw.example\n"
+    assert route("joe@[]", table).host == "gw.example"
 
 
 # ---- names that never leave, and the hub
