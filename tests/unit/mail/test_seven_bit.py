@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import email
+import re
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from relaynode.mail import mime
@@ -241,6 +242,8 @@ def read(message: Message) -> Iterator[object]:
 
 @given(message=MESSAGES)
 def test_what_is_read_out_of_it_is_the_same(message: bytes) -> None:
+    # Python's reader passes over a first line that begins with a blank, where it expects a header.
+    assume(not re.search(rb"\r\n\r\n[ \t]", message))
     sent = recoded(message)
     before, after = email.message_from_bytes(message), email.message_from_bytes(sent)
     assert list(read(after)) == list(read(before))
