@@ -210,7 +210,7 @@ class NeighbourMail:
             chosen.append(one)
         del self._waiting[:looked_at]
         if passed:
-            await self._run.over_budget(passed, self._leg)
+            await self._run.ledger.over_budget(passed, self._leg)
             if not chosen:
                 return await self._choose(worst_grade)
         return chosen
@@ -233,7 +233,7 @@ class NeighbourMail:
     # --- making jobs
 
     async def _loads(self, chosen: Sequence[_Next], max_bytes: int | None) -> list[Load]:
-        consignments = await self._run.claim([one.wanted for one in chosen])
+        consignments = await self._run.ledger.claim([one.wanted for one in chosen])
         if not consignments:
             return []
         way, grade = chosen[0].way, chosen[0].grade
@@ -250,12 +250,12 @@ class NeighbourMail:
         try:
             loads, refused = await asyncio.to_thread(maker.make, consignments)
         except BaseException:
-            await self._run.unclaim(
+            await self._run.ledger.unclaim(
                 recipient.id for one in consignments for recipient in one.delivery.recipients
             )
             raise
         if refused:
-            await self._run.record(refused, self._leg)
+            await self._run.ledger.record(refused, self._leg)
         for load in loads:
             self._carried[load.job.job_id] = _Carried(load.parts, way)
         return loads
@@ -267,7 +267,7 @@ class NeighbourMail:
             for load in loads:
                 if load.job.content is not None:
                     load.job.content.discard()
-                await self._run.unclaim(load.mail_job.recipient_ids)
+                await self._run.ledger.unclaim(load.mail_job.recipient_ids)
                 self._carried.pop(load.job.job_id, None)
             if isinstance(error, NotClaimed):
                 return []  # the operator was quicker: another look finds the others
@@ -296,7 +296,7 @@ class NeighbourMail:
         """It goes on in another session, unless some of its mail is too old for that."""
         now = self._parts.clock()
         is_old = any(
-            self._run.is_last(recipient, now)
+            self._run.ledger.is_last(recipient, now)
             for _, recipients in carried.parts
             for recipient in recipients
         )
@@ -331,7 +331,7 @@ class NeighbourMail:
             for delivery, recipients in carried.parts
             for recipient in recipients
         ]
-        await self._run.record(attempts, self._leg, self._settled(job, state, text))
+        await self._run.ledger.record(attempts, self._leg, self._settled(job, state, text))
 
     async def _settle(self, job: Job, state: WorkState, reason: str) -> None:
         await self._parts.store.record(
@@ -348,7 +348,7 @@ class NeighbourMail:
             await self._parts.store.unbind([job_id])
             return
         await self._parts.store.uucp.jobs.unclaim([job_id])
-        await self._run.unclaim(
+        await self._run.ledger.unclaim(
             recipient.id for _, recipients in carried.parts for recipient in recipients
         )
 
@@ -373,7 +373,7 @@ async def defer_all(run: QueueRun, neighbour: str, tried: Tried, *, is_attempt: 
     wanted: list[Wanted] = []
     for found in (await run.choose()).values():
         wanted += found
-    await run.defer(wanted, tried, Leg(neighbour, "uucp"), is_attempt=is_attempt)
+    await run.ledger.defer(wanted, tried, Leg(neighbour, "uucp"), is_attempt=is_attempt)
 
 
 def suitable_batch_bytes(sessions: Iterable[tuple[int, float]]) -> int:

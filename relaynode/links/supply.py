@@ -5,44 +5,53 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relaynode.errors import MessageBroke
+from relaynode.links.ledger import OVER_BUDGET
 from relaynode.links.run_parts import Wanted
 from relaynode.links.verdict import NEVER_AN_ATTEMPT, Tried, of_error
-from relaynode.mail.reason import Reason
 from relaynode.mail.status import temporary
 from relaynode.mailers.mailer import Attempt, Consignment
 from relaynode.policy.budget import OPENING_BYTES
 from relaynode.queue.finish import finish
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from relaynode.links.queuerun import QueueRun
-    from relaynode.links.run_parts import RunParts
-    from relaynode.links.ways import Way
+    from relaynode.links.ledger import Ledger
+    from relaynode.links.run_parts import Leg
     from relaynode.queue.model import QueuedMessage
+    from relaynode.wire.meter import ByteCount
 
 CLAIM_MESSAGES = 32
 """Messages claimed in one commit: enough to make its fsync cheap, few enough that a session which
 ends early gives little back."""
 
-OVER_BUDGET = Tried(
-    temporary("it does not fit into what is left of the link's budget", "4.4.1"), Reason.BUDGET
-)
-
 
 class Supply:
     """The messages of one way on their way through one mailer, which pulls them from here."""
 
-    def __init__(self, run: QueueRun, parts: RunParts, way: Way, wanted: list[Wanted]) -> None:
-        self._run = run
-        self._clock = parts.clock
-        self._way = way
+    def __init__(
+        self,
+        ledger: Ledger,
+        count: ByteCount,
+        leg: Leg,
+        wanted: list[Wanted],
+        *,
+        clock: Callable[[], float],
+        more: Callable[[], Awaitable[list[Wanted]]],
+        unreached: Callable[[list[Wanted], Tried], None],
+    ) -> None:
+        """`wanted`: what there is to begin with. `clock`: epoch seconds. `more`: what has come
+        since. `unreached`: told of what was left when the next hop did not answer."""
+        self._ledger = ledger
+        self._count = count
+        self._leg = leg
         self._wanted = wanted
-        self._leg = run.leg(way)
+        self._clock = clock
+        self._more = more
+        self._unreached = unreached
         self._claimed: dict[int, Consignment] = {}
         self._unrecorded: set[int] = set()
         self._group: deque[Consignment] = deque()
@@ -79,7 +88,7 @@ class Supply:
     def _fits(self, message: QueuedMessage) -> bool:
         """May it be begun? It is under way then."""
         opening_bytes = 0 if self._has_begun else OPENING_BYTES
-        if not self._run.count.takes(message.size_bytes, opening_bytes):
+        if not self._count.takes(message.size_bytes, opening_bytes):
             return False
         self._has_begun = True
         self._taken.add(message.queue_id)
@@ -88,12 +97,12 @@ class Supply:
     async def _stock_up(self) -> bool:
         """Claim a group, and another while the mailer sends this; False if there is no more."""
         if self._ahead is None:
-            self._wanted = self._wanted or await self._run.more(self._way)
+            self._wanted = self._wanted or await self._more()
             if not self._wanted:
                 return self._looks_again()
-            if self._run.count.is_closing:
+            if self._count.is_closing:
                 wanted, self._wanted = self._wanted, []
-                await self._run.over_budget(wanted, self._leg)
+                await self._ledger.over_budget(wanted, self._leg)
                 return False
             self._ahead = asyncio.create_task(self._claim_group())
         self._group.extend(await self._claimed_ahead())
@@ -106,7 +115,7 @@ class Supply:
 
     async def _claim_group(self) -> list[Consignment]:
         group = self._wanted[:CLAIM_MESSAGES]
-        claimed = await self._run.claim(group)
+        claimed = await self._ledger.claim(group)
         del self._wanted[: len(group)]
         for consignment in claimed:
             for recipient in consignment.delivery.recipients:
@@ -120,7 +129,7 @@ class Supply:
     async def _record(self, attempts: Sequence[Attempt]) -> None:
         ended = {attempt.recipient.id for attempt in attempts}
         self._unrecorded |= ended
-        await self._run.record(attempts, self._leg)
+        await self._ledger.record(attempts, self._leg)
         self._unrecorded -= ended
         for recipient_id in ended:
             self._claimed.pop(recipient_id, None)
@@ -130,7 +139,7 @@ class Supply:
     def _no_longer_taken(self, queue_id: str) -> None:
         if queue_id in self._taken:
             self._taken.remove(queue_id)
-            self._run.count.ended()
+            self._count.ended()
 
     def _looks_again(self) -> bool:
         """There is nothing else: does something fit now that did not before?"""
@@ -144,7 +153,7 @@ class Supply:
     async def _pass_over(self) -> None:
         """What did not fit goes on waiting; it was not tried."""
         passed, self._passed = self._passed, []
-        self._run.count.passed_over(len(passed))
+        self._count.passed_over(len(passed))
         attempts = [
             Attempt(one.delivery, recipient, OVER_BUDGET.status, reason=OVER_BUDGET.reason)
             for one in passed
@@ -158,16 +167,13 @@ class Supply:
         await self._claimed_ahead()
         await self._pass_over()
         untried = await self._untried()
-        if self._way.is_domain:
-            # One of the many hosts that the DNS names says little of the line, whatever it is.
-            tried = replace(tried, is_stranger=False)
         if tried.is_unreached:
-            self._run.unreached(self._way, untried, tried)
+            self._unreached(untried, tried)
             return
-        self._run.result.is_heard |= tried.is_answered
-        self._run.result.is_unreachable |= not tried.is_answered
+        self._ledger.result.is_heard |= tried.is_answered
+        self._ledger.result.is_unreachable |= not tried.is_answered
         is_attempt = tried.reason not in NEVER_AN_ATTEMPT
-        await self._run.defer(untried, tried, self._leg, is_attempt=is_attempt)
+        await self._ledger.defer(untried, tried, self._leg, is_attempt=is_attempt)
 
     async def broke(self, error: Exception) -> None:
         """Something that nobody expected: blamed on the message that was taken last."""
@@ -182,7 +188,7 @@ class Supply:
                     if one.id in self._claimed
                 ]
             )
-        await self._run.defer(await self._untried(), tried, self._leg)
+        await self._ledger.defer(await self._untried(), tried, self._leg)
 
     async def _untried(self) -> list[Wanted]:
         """What the session was for and did not come to, its claims given back: what a DSN is due
@@ -213,7 +219,7 @@ class Supply:
             for recipient_id in self._unrecorded:
                 self._claimed.pop(recipient_id, None)
             doubted, self._unrecorded = self._unrecorded, set()
-            await self._run.doubt(doubted)
+            await self._ledger.doubt(doubted)
         if self._claimed:
-            await self._run.unclaim(self._claimed)
+            await self._ledger.unclaim(self._claimed)
             self._claimed.clear()
