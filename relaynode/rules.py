@@ -15,7 +15,8 @@ from relaynode.policy.expand import Expander, LocalNameRules
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.policy.order import Order, OrderRule
-from relaynode.policy.route import Relays, Routing
+from relaynode.policy.route import Routing
+from relaynode.policy.routing_settings import Relays
 from relaynode.tables.loader import Tables
 from relaynode.tables.relay_domains import RelayDomains
 

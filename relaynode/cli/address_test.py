@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING
 from relaynode.cli.macros import Macros
 from relaynode.errors import RelaynodeError
 from relaynode.mail.address import scan as scan_field
-from relaynode.policy.mailer_forms import KINDS, Family, Role
+from relaynode.policy.mailer_forms import KINDS, Family
+from relaynode.policy.role import Role
 from relaynode.policy.rulesets import OF_FAMILY, Rulesets
 from relaynode.policy.tokens import join, scan, show
 from relaynode.policy.trail import Trail

@@ -17,8 +17,8 @@ from relaynode.links.ways import Ways
 from relaynode.mailers.users import Users
 from relaynode.neighbours import load_neighbours
 from relaynode.policy.expand import decide
-from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
+from relaynode.policy.role import Role
 from relaynode.queue.servers import NoServers
 from relaynode.rules import Rules
 

@@ -40,7 +40,7 @@ from relaynode.config.loader import find, load
 from relaynode.errors import BusyError, ConfigError, RelaynodeError
 
 if TYPE_CHECKING:
-    from relaynode.config.fetchmail_entries import Setup
+    from relaynode.config.fetchmail_setup import Setup
     from relaynode.config.from_fetchmail import FoundAccount
     from relaynode.config.loader import Config
 

@@ -21,7 +21,7 @@ from relaynode.errors import BusyError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relaynode.config.fetchmail_entries import Setup
+    from relaynode.config.fetchmail_setup import Setup
 
 PS_SUCCESS = 0
 PS_EXCLUDE = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relaynode.config.drop_off import check_recipients
 from relaynode.config.folder_checks import check_folders
 from relaynode.config.link_checks import DEFAULT_LINK
-from relaynode.config.uucp_checks import Wrong
+from relaynode.config.recipient_checks import check_recipients
+from relaynode.config.wrong import Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -32,7 +32,7 @@ def check_account(name: str, account: AccountSection, written: Collection[str]) 
     """All that does not fit. `written`: its keys. ODMR brings each message with its own recipients,
     POP3 without any."""
     place = ("account", name)
-    yield from (Wrong(*wrong) for wrong in check_recipients(place, account, written))
+    yield from check_recipients(place, account, written)
     yield from (Wrong(*wrong) for wrong in check_folders(place, account))
     if account.protocol == "odmr":
         for key in ("deliver_to", *_MAILBOX_KEYS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relaynode.config.uucp_checks import Wrong
+from relaynode.config.wrong import Wrong
 from relaynode.errors import AddressError
 from relaynode.mail.address import parse_path
 from relaynode.tables.relay_value import relay_problem

@@ -10,7 +10,7 @@ from relaynode.config.fetchmailrc import FetchmailrcError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relaynode.config.fetchmail_entries import Server, Surroundings, User
+    from relaynode.config.fetchmail_setup import Server, Surroundings, User
 
 KPOP_PORT = 1109
 _TLS_PORTS = {"pop3": (995, "pop3s"), "imap": (993, "imaps")}

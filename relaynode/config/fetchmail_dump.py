@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relaynode.config.fetchmail_entries import Globals, Server, Setup, User
+    from relaynode.config.fetchmail_setup import Globals, Server, Setup, User
 
 _PROTOCOL_NAMES = {"auto": "auto", "pop2": "unknown?!?", "kpop": "POP3", "sdps": "POP3"}
 _NOT_DUMPED = ("esmtppassword", "checkalias", "is_named", "line", "pidfile")

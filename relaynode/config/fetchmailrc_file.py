@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relaynode.config.fetchmail_entries import Overrides, Setup, Surroundings, complete
+from relaynode.config.fetchmail_entries import Overrides, complete
+from relaynode.config.fetchmail_setup import Setup, Surroundings
 from relaynode.config.fetchmailrc import Fetchmailrc, FetchmailrcError, parse
 from relaynode.config.netrc_file import read_netrc
 

@@ -12,12 +12,12 @@ import msgspec
 
 from relaynode.config import schema
 from relaynode.config.fetchmail_checks import port_number
-from relaynode.config.fetchmail_entries import User
+from relaynode.config.fetchmail_setup import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from relaynode.config.fetchmail_entries import Server, Setup
+    from relaynode.config.fetchmail_setup import Server, Setup
 
 _PROTOCOLS = {"auto": "imap", "pop3": "pop3", "apop": "pop3", "sdps": "pop3", "imap": "imap"}
 _POP3_PORTS = (110, 995)

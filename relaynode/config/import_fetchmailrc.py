@@ -12,7 +12,7 @@ from relaynode.config.imported import Gathering, Imported
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from relaynode.config.fetchmail_entries import Setup
+    from relaynode.config.fetchmail_setup import Setup
     from relaynode.config.from_fetchmail import FoundAccount
 
 _NOT_HERE = {

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from relaynode.config.login_checks import remotes
-from relaynode.config.uucp_checks import Wrong
+from relaynode.config.wrong import Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

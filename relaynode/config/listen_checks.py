@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from relaynode.config.uucp_checks import Wrong
+from relaynode.config.wrong import Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 from typing import TYPE_CHECKING
 
-from relaynode.config.uucp_checks import Wrong
+from relaynode.config.wrong import Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relaynode.config.wrong import Wrong
 from relaynode.uucp.chat import ChatError, check, unescape
 from relaynode.uucp.line import Settings
 from relaynode.uucp.protocols import make_line
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
     from relaynode.config.uucp_values import ChatText
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,254}")
-
-
-class Wrong(NamedTuple):
-    """Something wrong, at a key of the file."""
-
-    path: tuple[str, ...]
-    text: str
-    remedy: str = ""
 
 
 def check_uucp(

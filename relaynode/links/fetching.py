@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relaynode.config.drop_off import is_multidrop
+from relaynode.config.recipient_checks import is_multidrop
 from relaynode.errors import LoginRefused
 from relaynode.links import etrn
 from relaynode.links.drop_off import address_maker

@@ -34,8 +34,9 @@ from relaynode.mailers.smtp_hop import NextHop
 from relaynode.mailers.uux import UuxMailer
 from relaynode.policy.by_sender import sender_keys
 from relaynode.policy.expand import final_route
-from relaynode.policy.mailer_forms import KINDS, Role
+from relaynode.policy.mailer_forms import KINDS
 from relaynode.policy.rewrite import rewrite
+from relaynode.policy.role import Role
 from relaynode.wire.client_contexts import ClientContexts
 from relaynode.wire.own_address import is_own_address
 from relaynode.wire.resolver import Resolver, Settings

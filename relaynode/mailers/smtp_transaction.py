@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relaynode.policy import rewrite
-from relaynode.policy.mailer_forms import Role
+from relaynode.policy.role import Role
 from relaynode.queue.ids import once_id
 from relaynode.smtp.transaction import Transaction
 

@@ -23,8 +23,9 @@ from relaynode.mail.rmail import from_line
 from relaynode.mail.status import Status, permanent
 from relaynode.mailers.outgoing import compose
 from relaynode.mailers.stored import stored
-from relaynode.policy.mailer_forms import KINDS, Family, Role
+from relaynode.policy.mailer_forms import KINDS, Family
 from relaynode.policy.rewrite import rewrite
+from relaynode.policy.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,24 +14,13 @@ from relaynode.policy import forms
 from relaynode.policy.canonify import Focus
 from relaynode.policy.forms import NOBODY, Place
 from relaynode.policy.masquerade import hide, hide_in_envelope
+from relaynode.policy.role import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from relaynode.policy.forms import Form
     from relaynode.policy.masquerade import Masquerade
-
-
-class Role(Enum):
-    """What an address is in a message."""
-
-    HEADER_SENDER = "header-sender"
-    HEADER_RECIPIENT = "header-recipient"
-    ENVELOPE_SENDER = "envelope-sender"
-    ENVELOPE_RECIPIENT = "envelope-recipient"
-
-
-SENDERS = frozenset({Role.HEADER_SENDER, Role.ENVELOPE_SENDER})
 
 
 class Family(Enum):

@@ -14,7 +14,7 @@ from relaynode.tables.genericstable import Genericstable
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
 
-    from relaynode.policy.mailer_forms import Role
+    from relaynode.policy.role import Role
     from relaynode.policy.trail import Trail
 
 

@@ -23,7 +23,7 @@ from relaynode.policy.triple import Triple, error, names_mailer, triple
 from relaynode.policy.virtual import virtual
 
 if TYPE_CHECKING:
-    from relaynode.policy.route import Routing
+    from relaynode.policy.routing_settings import RoutingSettings
     from relaynode.policy.trail import Trail
 
 MAX_DEPTH = 12
@@ -34,7 +34,7 @@ MAX_DEPTH = 12
 class Parsing:
     """One address on its way. `depth`: how many led to it."""
 
-    routing: Routing
+    routing: RoutingSettings
     trail: Trail
     depth: int = 0
 

@@ -20,9 +20,10 @@ from relaynode.mail.address import scan
 from relaynode.mail.header import fields
 from relaynode.policy.canonify import canonify
 from relaynode.policy.forms import Place, written
-from relaynode.policy.mailer_forms import SENDERS, Role, form
+from relaynode.policy.mailer_forms import form
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.ordinary import PROBE, ordinary
+from relaynode.policy.role import SENDERS, Role
 from relaynode.policy.tokens import MAX_ADDRESS_CHARS, join, tokenise
 from relaynode.policy.trail import Passage, Step, Trail
 

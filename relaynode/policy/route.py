@@ -1,16 +1,15 @@
 """Where an address goes: mailer, host and user.
 
-`parsing.py` takes the decision; here is what routing knows, how it is asked, and what it answers.
-Aliases are not seen here: they are expanded once, when a message is accepted (`expand.py`). Routes
-are decided again at each attempt, so that a changed table moves queued mail. The names of the
-rulesets in the trail are sendmail's, whose decisions these are.
+`parsing.py` takes the decision, by what is in `routing_settings.py`; here is how it is asked, and
+what it answers. Aliases are not seen here: they are expanded once, when a message is accepted
+(`expand.py`). Routes are decided again at each attempt, so that a changed table moves queued mail.
+The names of the rulesets in the trail are sendmail's, whose decisions these are.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from relaynode.mail.status import Status
 from relaynode.policy.canonify import Focus, canonify, final
@@ -19,16 +18,10 @@ from relaynode.policy.known import Known
 from relaynode.policy.mailer_forms import KINDS
 from relaynode.policy.parsing import Parsing
 from relaynode.policy.refusal import status_of
+from relaynode.policy.routing_settings import RoutingSettings
 from relaynode.policy.tokens import MAX_ADDRESS_CHARS, Tokens, join, tokenise
 from relaynode.policy.trail import Passage, Step, Trail
 from relaynode.policy.triple import Triple, error
-from relaynode.tables.mailertable import Mailertable
-from relaynode.tables.virtusertable import Virtusertable
-
-if TYPE_CHECKING:
-    from collections.abc import Set
-
-    from relaynode.policy.names import Names
 
 _INCLUDE = ":include:"
 
@@ -80,35 +73,9 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relays:
-    """Values of the relay settings, written as in a mailertable; "" for none."""
+class Routing(RoutingSettings):
+    """What routing knows, asked. `known`: routes found lately under these settings."""
 
-    smart_host: str = ""
-    uucp_relay: str = ""
-    mail_hub: str = ""
-    local_relay: str = ""
-    luser_relay: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routing:
-    """What routing knows.
-
-    `smart_host_name`: the [smart_host.NAME] behind the smart host, or "". `neighbours`: the UUCP
-    mailer by node name, in lower case. `uucp_mailer`: UUCP nodes that nobody else takes are called
-    directly. `local_users`: names that never leave this host (LOCAL_USER). `stickyhost`: see
-    sendmail's FEATURE of that name. `known`: routes found lately under these settings.
-    """
-
-    names: Names
-    mailertable: Mailertable = field(default_factory=lambda: Mailertable("mailertable", {}))
-    virtusertable: Virtusertable = field(default_factory=lambda: Virtusertable("virtusertable", {}))
-    relays: Relays = Relays()
-    smart_host_name: str = ""
-    neighbours: dict[str, str] = field(default_factory=dict)
-    uucp_mailer: bool = False
-    local_users: Set[str] = frozenset()
-    stickyhost: bool = False
     known: Known[str, Route] = field(default_factory=lambda: Known(4096), compare=False, repr=False)
 
     def is_local(self, domain: str) -> bool:

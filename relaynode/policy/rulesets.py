@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from relaynode.policy import forms
 from relaynode.policy.canonify import canonify, focus
 from relaynode.policy.forms import Place
-from relaynode.policy.mailer_forms import SENDERS, Family, Role, form
+from relaynode.policy.mailer_forms import Family, form
 from relaynode.policy.masquerade import hide, hide_in_envelope
+from relaynode.policy.role import SENDERS, Role
 from relaynode.policy.syntax import resolve_local
 from relaynode.policy.tokens import Tokens
 

@@ -14,8 +14,8 @@ import pytest
 from oracle.site import Site
 from peers.sendmail import Sendmail
 from relaynode.cli.address_test import passages_of, run
-from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
+from relaynode.policy.role import Role
 
 HOSTNAME = "gate.example.org"
 ADDRESSES = 200

@@ -13,8 +13,9 @@ import pytest
 
 from oracle.conftest import RC_OUTCOME
 from relaynode.config.fetchmail_dump import dump
-from relaynode.config.fetchmail_entries import Surroundings, complete
+from relaynode.config.fetchmail_entries import complete
 from relaynode.config.fetchmail_options import parse_command_line, usage
+from relaynode.config.fetchmail_setup import Surroundings
 from relaynode.config.fetchmailrc import FetchmailrcError, parse
 from relaynode.config.fetchmailrc_file import check_is_private
 from relaynode.config.netrc_file import read_netrc

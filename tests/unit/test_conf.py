@@ -13,8 +13,8 @@ from relaynode.cli.main import main
 from relaynode.config.loader import load
 from relaynode.config.sendmail_mc import import_mc
 from relaynode.mailers.users import User, Users
-from relaynode.policy.mailer_forms import Role
 from relaynode.policy.rewrite import rewrite
+from relaynode.policy.role import Role
 from relaynode.rules import Rules
 
 ROOT = Path(__file__).parents[2]

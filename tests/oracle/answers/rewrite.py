@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relaynode.policy import rewrite
-from relaynode.policy.mailer_forms import Role
+from relaynode.policy.role import Role
 
 _FIELDS = {Role.HEADER_SENDER: b"From: ", Role.HEADER_RECIPIENT: b"To: "}
 

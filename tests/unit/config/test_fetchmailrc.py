@@ -2,12 +2,13 @@
 
 import pytest
 
-from relaynode.config.fetchmail_entries import Overrides, Surroundings, complete
+from relaynode.config.fetchmail_entries import Overrides, complete
 from relaynode.config.fetchmail_options import (
     CommandLineError,
     UnknownOptionError,
     parse_command_line,
 )
+from relaynode.config.fetchmail_setup import Surroundings
 from relaynode.config.fetchmailrc import FetchmailrcError, parse
 from relaynode.config.fetchmailrc_lexer import unescaped
 from relaynode.config.netrc_file import read_netrc

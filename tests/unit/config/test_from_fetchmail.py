@@ -5,7 +5,8 @@ import tomllib
 import pytest
 
 from relaynode.cli.main import main
-from relaynode.config.fetchmail_entries import Surroundings, complete
+from relaynode.config.fetchmail_entries import complete
+from relaynode.config.fetchmail_setup import Surroundings
 from relaynode.config.fetchmailrc import parse
 from relaynode.config.from_fetchmail import accounts_of
 from relaynode.config.loader import load

@@ -13,7 +13,8 @@ from relaynode.policy import expanding
 from relaynode.policy.expand import Expander, LocalNameRules, decide, final_route
 from relaynode.policy.locals import AddressFile, Unopened
 from relaynode.policy.names import Names
-from relaynode.policy.route import Relays, Routing
+from relaynode.policy.route import Routing
+from relaynode.policy.routing_settings import Relays
 from relaynode.tables.aliases import parse_aliases
 from relaynode.tables.mailertable import parse_mailertable
 from relaynode.tables.virtusertable import parse_virtusertable

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from relaynode.mail.envelope import Recipient
 from relaynode.policy.expand import Expander, LocalNameRules, decide, final_route, known_route
-from relaynode.policy.mailer_forms import KINDS, Role
+from relaynode.policy.mailer_forms import KINDS
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.policy.ordinary import PROBE, ordinary
 from relaynode.policy.rewrite import rewrite, rewritten
-from relaynode.policy.route import Relays, Routing
+from relaynode.policy.role import Role
+from relaynode.policy.route import Routing
+from relaynode.policy.routing_settings import Relays
 from relaynode.tables.aliases import parse_aliases
 from relaynode.tables.genericstable import parse_genericstable
 from relaynode.tables.mailertable import Mailertable, parse_mailertable

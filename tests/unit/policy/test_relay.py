@@ -5,7 +5,8 @@ import pytest
 from relaynode.policy.access_rules import RelayFrom
 from relaynode.policy.client import Client, NameState
 from relaynode.policy.names import Names
-from relaynode.policy.route import Relays, Routing
+from relaynode.policy.route import Routing
+from relaynode.policy.routing_settings import Relays
 from relaynode.tables.mailertable import parse_mailertable
 from relaynode.tables.virtusertable import parse_virtusertable
 from unit.policy.gates import NAMES, STRANGER, Zone, gate, named, rcpt

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relaynode.policy.mailer_forms import KINDS, Role
+from relaynode.policy.mailer_forms import KINDS
 from relaynode.policy.masquerade import Masquerade
 from relaynode.policy.names import Names
 from relaynode.policy.rewrite import header, rewrite
+from relaynode.policy.role import Role
 from relaynode.tables.genericstable import parse_genericstable
 
 

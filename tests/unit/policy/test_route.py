@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from relaynode.mail.status import Status
 from relaynode.policy.canonify import canonify_text
 from relaynode.policy.names import Names
-from relaynode.policy.route import Relays, Route, Routing, unquote
+from relaynode.policy.route import Route, Routing, unquote
+from relaynode.policy.routing_settings import Relays
 from relaynode.policy.trail import Trail
 from relaynode.tables.mailertable import parse_mailertable
 from relaynode.tables.virtusertable import parse_virtusertable

@@ -6,7 +6,7 @@ import pytest
 
 from nodes import TestNode
 from relaynode.cli.main import main
-from relaynode.config.drop_off import is_multidrop
+from relaynode.config.recipient_checks import is_multidrop
 from relaynode.errors import TableError
 from relaynode.links.drop_off import address_maker
 from relaynode.links.fetching import edits_of, multidrop_of

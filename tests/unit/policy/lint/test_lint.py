@@ -8,7 +8,8 @@ from relaynode.policy.access_rules import AccessSettings, Delay
 from relaynode.policy.lint import Site, lint
 from relaynode.policy.lint.whole import lint_line_ends
 from relaynode.policy.names import Names
-from relaynode.policy.route import Relays, Routing
+from relaynode.policy.route import Routing
+from relaynode.policy.routing_settings import Relays
 from relaynode.tables.access import parse_access
 from relaynode.tables.aliases import parse_aliases
 from relaynode.tables.genericstable import parse_genericstable
