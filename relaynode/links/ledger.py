@@ -80,21 +80,14 @@ class Ledger:
     # --- tries
 
     async def record(
-        self,
-        attempts: Sequence[Attempt],
-        leg: Leg,
-        settled: Settled | None = None,
-        *,
-        is_attempt: bool = True,
+        self, attempts: Sequence[Attempt], leg: Leg, settled: Settled | None = None
     ) -> None:
         """Write down tries, with the DSNs that they make due, in one commit.
 
-        `settled`: the UUCP jobs that end with them. `is_attempt`: do they count?
+        `settled`: the UUCP jobs that end with them.
         """
         now = self._parts.clock()
-        judged = [
-            (one, self._outcome(one, leg.host, now, is_attempt=is_attempt)) for one in attempts
-        ]
+        judged = [(one, self._outcome(one, leg.host, now)) for one in attempts]
         outcomes = [outcome for _, outcome in judged]
         due = self._notices.due(judged, now, is_final=leg.is_final)
         await self._parts.store.record(outcomes, now, due.new, settled, due.warnings)
@@ -105,7 +98,7 @@ class Ledger:
         self.result.notices += len(due.final) + len(due.warnings)
         self._on_progress(self.result)
 
-    def _outcome(self, attempt: Attempt, host: str, now: float, *, is_attempt: bool) -> Outcome:
+    def _outcome(self, attempt: Attempt, host: str, now: float) -> Outcome:
         tried = Tried(
             attempt.status, attempt.reason, attempt.relay, attempt.in_doubt, host=attempt.host
         )
@@ -116,7 +109,7 @@ class Ledger:
             tried,
             now,
             host=host,
-            is_attempt=is_attempt and tried.reason not in NEVER_AN_ATTEMPT,
+            is_attempt=tried.reason not in NEVER_AN_ATTEMPT,
         )
 
     def _tally(self, outcome: Outcome) -> None:

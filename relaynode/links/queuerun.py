@@ -261,8 +261,6 @@ class QueueRun:
 
     def _note_unreached(self, way: Way, wanted: list[Wanted], tried: Tried) -> None:
         """The next hop did not answer."""
-        self.result.is_unreachable |= not tried.is_answered
-        self.result.is_heard |= tried.is_answered
         self._silent[self._key(way)] = tried
         self._unreached.append((way, wanted, tried))
 

@@ -167,11 +167,11 @@ class Supply:
         await self._claimed_ahead()
         await self._pass_over()
         untried = await self._untried()
+        self._ledger.result.is_heard |= tried.is_answered
+        self._ledger.result.is_unreachable |= not tried.is_answered
         if tried.is_unreached:
             self._unreached(untried, tried)
             return
-        self._ledger.result.is_heard |= tried.is_answered
-        self._ledger.result.is_unreachable |= not tried.is_answered
         is_attempt = tried.reason not in NEVER_AN_ATTEMPT
         await self._ledger.defer(untried, tried, self._leg, is_attempt=is_attempt)
 
