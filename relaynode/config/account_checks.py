@@ -33,7 +33,7 @@ def check_account(name: str, account: AccountSection, written: Collection[str]) 
     POP3 without any."""
     place = ("account", name)
     yield from check_recipients(place, account, written)
-    yield from (Wrong(*wrong) for wrong in check_folders(place, account))
+    yield from check_folders(place, account)
     if account.protocol == "odmr":
         for key in ("deliver_to", *_MAILBOX_KEYS):
             if getattr(account, key):

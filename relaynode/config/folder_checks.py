@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from relaynode.config.wrong import Wrong
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -12,10 +14,8 @@ if TYPE_CHECKING:
 _USUAL = ["INBOX"]
 
 
-def check_folders(
-    place: tuple[str, ...], account: AccountSection
-) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Where something is wrong, what, and what to do."""
+def check_folders(place: tuple[str, ...], account: AccountSection) -> Iterator[Wrong]:
+    """What does not fit about the folders of an account."""
     if account.protocol != "imap":
         for key, is_written in (
             ("folders", account.folders != _USUAL),
@@ -23,19 +23,19 @@ def check_folders(
         ):
             if is_written:
                 text = f'{key} means nothing for protocol = "{account.protocol}"'
-                yield (*place, key), text, "take it away"
+                yield Wrong((*place, key), text, "take it away")
         return
     names = [_plain(name) for name in account.folders]
     if not names:
-        yield (*place, "folders"), "folders names none", 'write ["INBOX"]'
+        yield Wrong((*place, "folders"), "folders names none", 'write ["INBOX"]')
     if len(set(names)) != len(names):
-        yield (*place, "folders"), "folders names one twice", "take one away"
+        yield Wrong((*place, "folders"), "folders names one twice", "take one away")
     if account.move_to and _plain(account.move_to) in names:
         text = "move_to is one of the folders that are fetched"
-        yield (*place, "move_to"), text, "name another one"
+        yield Wrong((*place, "move_to"), text, "name another one")
     if account.move_to and account.keep and not account.delete_after_days:
         text = "move_to means nothing with keep = true"
-        yield (*place, "move_to"), text, "take one of them away"
+        yield Wrong((*place, "move_to"), text, "take one of them away")
 
 
 def _plain(name: str) -> str:

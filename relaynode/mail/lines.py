@@ -53,7 +53,7 @@ class WireSize:
 
     def feed(self, data: bytes) -> None:
         """Count the next piece."""
-        bare = data.count(b"\n")
+        bare = count_lines(data)
         if b"\r" in data:  # to look for one byte is much faster than for two
             bare -= data.count(b"\r\n")
         if self._after_cr and data.startswith(b"\n"):

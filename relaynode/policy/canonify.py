@@ -210,10 +210,10 @@ def _whole_host(names: Names, host: Tokens) -> Tokens:
     lower = tuple(token.lower() for token in host)
     if lower == ("localhost",) or lower in _local_forms(names):
         host = (*names.own_tokens, ".")
-    if host[:1] == ("[",) and host[-1:] == ("]",) and len(host) > 2:
+    if is_literal(host):
         return (*names.own_tokens, ".") if names.is_local(host) else host
     if names.bang_paths and _is_uucp(host) and names.is_uucp_node(host[:-2]):
-        return (*host[:-1], "UUCP", ".")
+        return uucp_host(host[:-2])
     bare = host
     while bare[-1:] == (".",):
         bare = bare[:-1]
@@ -239,6 +239,16 @@ def _is_known(names: Names, host: Tokens) -> bool:
 
 def _is_uucp(host: Tokens) -> bool:
     return len(host) > 2 and host[-2] == "." and host[-1].upper() == "UUCP"
+
+
+def uucp_host(node: Tokens) -> Tokens:
+    """The whole name of a node that is reached by UUCP."""
+    return (*node, *_UUCP, ".")
+
+
+def is_literal(host: Tokens) -> bool:
+    """Is it an address in brackets?"""
+    return host[:1] == ("[",) and host[-1:] == ("]",) and len(host) > 2
 
 
 def is_uucp(address: Focus) -> bool:

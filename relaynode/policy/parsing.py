@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from relaynode.policy.by_mailertable import MailertableSearch
-from relaynode.policy.canonify import NULL, Focus, canonify, is_uucp
+from relaynode.policy.canonify import NULL, Focus, canonify, is_literal, is_uucp, uucp_host
 from relaynode.policy.syntax import BadAddress, resolve_local
 from relaynode.policy.tokens import Tokens, join, tokenise
 from relaynode.policy.triple import Triple, error, names_mailer, triple
@@ -69,7 +69,7 @@ class Parsing:
         if host is None:
             self.trail.note("domain", "none")
             return self._local(address)
-        if host[:1] == ("[",) and host[-1:] == ("]",) and len(host) > 2:
+        if is_literal(host):
             return self._literal(address, host)
         recurse = self.recurse if self.depth < MAX_DEPTH else None
         found = virtual(names, self.routing.virtusertable, address, self.trail, recurse)
@@ -133,7 +133,7 @@ class Parsing:
 
     def _by_uucp(self, address: Focus) -> Triple | Focus:
         routing, node = self.routing, address.bare_host[:-2]
-        plain, address = address, address.at((*node, ".", "UUCP", "."))
+        address = address.at(uucp_host(node))
         mailer = routing.neighbours.get(join(node).lower())
         if mailer is not None:
             self.trail.note(f"UUCP neighbour {join(node)}", mailer)
@@ -144,7 +144,7 @@ class Parsing:
         if routing.uucp_mailer and routing.names.bang_paths:
             self.trail.note(f"UUCP node {join(node)}", "called directly")
             return Triple("uucp-old", node, address)
-        return plain
+        return address
 
     def _by_smart_host(self, address: Focus) -> Triple | Focus:
         value, name = self.routing.relays.smart_host, self.routing.smart_host_name

@@ -11,7 +11,7 @@ from relaynode.queue.rows import MESSAGE, MESSAGE_COLUMNS, RECIPIENT, grouped
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
 _BOTH = f"SELECT {MESSAGE}, {RECIPIENT} FROM message m JOIN recipient r ON r.queue_id = m.queue_id"
 
@@ -80,11 +80,11 @@ def history(db: sqlite3.Connection, queue_id: str) -> list[Event]:
     return [Event(*row[:5]) for row in rows]
 
 
-def known(db: sqlite3.Connection, queue_ids: Iterable[str]) -> list[str]:
+def known(db: sqlite3.Connection, queue_ids: list[str]) -> list[str]:
     """Those that are queue ids of ours."""
     rows = db.execute(
         "SELECT queue_id FROM message WHERE queue_id IN (SELECT value FROM json_each(?))",
-        (json.dumps(list(queue_ids)),),
+        (json.dumps(queue_ids),),
     )
     return [queue_id for (queue_id,) in rows]
 

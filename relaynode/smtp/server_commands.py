@@ -64,8 +64,8 @@ def run(state: ServerState, line: bytes) -> Event | None:
         state.refuse(demand)
         return None
     if verb is None or not _knows(state, name) or not verb.is_offered(state.terms):
-        kind = "not implemented" if name in _NOT_IMPLEMENTED else "unrecognized"
-        code = 502 if kind == "not implemented" else 500
+        is_known = name in _NOT_IMPLEMENTED
+        code, kind = (502, "not implemented") if is_known else (500, "unrecognized")
         state.refuse(Status(code, "5.5.1", f'Command {kind}: "{word[:40]}"'))
         return None
     if state.terms.is_strict and _is_ahead(state, verb):
@@ -274,9 +274,8 @@ def _help(state: ServerState, rest: str) -> Event | None:
 
 
 def _quit(state: ServerState, rest: str) -> Event | None:
-    state.say(Status(221, "2.0.0", f"{state.hostname} closing connection"))
     state.has_quit = True
-    state.phase = Phase.CLOSED
+    state.say_and_close(Status(221, "2.0.0", f"{state.hostname} closing connection"))
     return None
 
 

@@ -22,6 +22,7 @@ from relaynode.mail.address import split
 from relaynode.mail.dsn_words import LANGUAGES
 from relaynode.mail.envelope import NULL_PATH, Envelope, Recipient
 from relaynode.mail.header import find_header_end
+from relaynode.mail.lines import count_lines
 from relaynode.mail.logline import clean
 from relaynode.queue.content import INLINE_BYTES, Content
 from relaynode.queue.ids import new_queue_id
@@ -163,8 +164,8 @@ class DsnSource:
             Content.of(data),
             source,
             now,
-            lines=data.count(b"\n"),
-            body_bytes=len(body) - body.count(b"\n"),
+            lines=count_lines(data),
+            body_bytes=len(body) - count_lines(body),
         )
 
     def _is_double_bounce(
