@@ -17,7 +17,7 @@ from relaynode.links.queuerun import QueueRun
 from relaynode.links.run_parts import RunResult
 from relaynode.links.verdict import counts
 from relaynode.queue.uucp.model import WorkState
-from relaynode.uucp.call import Record, Status
+from relaynode.uucp.record import Record, Status
 from relaynode.wire.meter import ByteCount
 
 if TYPE_CHECKING:

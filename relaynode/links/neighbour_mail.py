@@ -22,8 +22,8 @@ from relaynode.mailers.neighbour_jobs import OWN_COMMAND, JobMaker
 from relaynode.mailers.uucp_form import UucpForm
 from relaynode.policy.order import USUAL_GRADE
 from relaynode.queue.uucp.model import Settled, WorkOutcome, WorkState
-from relaynode.uucp.call import Status as CallStatus
 from relaynode.uucp.commands import Code
+from relaynode.uucp.record import Status as CallStatus
 from relaynode.uucp.work import Ending
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from relaynode.neighbours import Neighbour
     from relaynode.queue.model import Delivery, QueuedMessage, QueuedRecipient
     from relaynode.queue.uucp.model import ClaimedJob, Job
-    from relaynode.uucp.call import Record
+    from relaynode.uucp.record import Record
     from relaynode.uucp.work import Outcome
 
 GROUP_MESSAGES = 8

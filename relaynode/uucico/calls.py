@@ -21,11 +21,14 @@ from relaynode.uucico.journal import FileFigures, Journal
 from relaynode.uucico.mail_feed import NoMail
 from relaynode.uucico.session_work import SessionWork
 from relaynode.uucico.terms import SessionTerms
-from relaynode.uucp.call import Answerer, Caller, Record, Status, Talk
+from relaynode.uucp.answerer import Answerer
+from relaynode.uucp.call import Talk
+from relaynode.uucp.caller import Caller
 from relaynode.uucp.chat import ChatSettings
 from relaynode.uucp.events import FileMoved, LogLine
 from relaynode.uucp.handshake import CalledSettings, CallerSettings
 from relaynode.uucp.protocols import Connection, known, make_ready, usual_protocols
+from relaynode.uucp.record import Record, Status
 from relaynode.uucp.session import SessionSettings
 from relaynode.wire.metered import MeteredStream
 

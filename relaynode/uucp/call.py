@@ -1,7 +1,5 @@
-"""One call from the first byte to the last, as one object for either side.
-
-    Caller     chat script, handshake, conversation, O's
-    Answerer   login prompts (where wanted), handshake, conversation, O's
+"""One call from the first byte to the last, as one object: what its two sides (`caller.py`,
+`answerer.py`) have in common.
 
 A call goes through stages. Each takes bytes and gives bytes; what is left over when one ends
 belongs to the next. No error leaves a call: it ends, and the record says why.
@@ -11,31 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost, RemoteProtocolError
-from relaynode.uucp.chat import Chat
 from relaynode.uucp.events import CallEvent, FileMoved, LogLine
 from relaynode.uucp.features import Features
-from relaynode.uucp.handshake import (
-    Agreement,
-    CalledHandshake,
-    CallerHandshake,
-    Refusal,
-    Verdict,
-)
 from relaynode.uucp.line import Counts, Settings
-from relaynode.uucp.login import LoginPrompt
 from relaynode.uucp.protocols import make_line
+from relaynode.uucp.record import Record, Status
 from relaynode.uucp.session import Session, SessionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from relaynode.uucp.chat import ChatSettings
     from relaynode.uucp.events import SessionEvent
-    from relaynode.uucp.handshake import CalledSettings, CallerSettings, Gate, Handshake
+    from relaynode.uucp.handshake import Agreement
     from relaynode.uucp.line import Line
     from relaynode.uucp.work import Work
 
@@ -46,79 +34,6 @@ CALLER_HANGS_UP = b"\x10OOOOOO\0" * 2
 CALLED_HANGS_UP = b"\x10OOOOOOO\0" * 2
 _HANG_UP = re.compile(rb"\x10O{6,7}[\0\r\n]")
 _TAIL_BYTES = 64
-
-
-class Status(IntEnum):
-    """What became of a call, as Taylor's status files number it."""
-
-    COMPLETE = 0
-    PORT_UNAVAILABLE = 1
-    DIAL_FAILED = 2
-    LOGIN_FAILED = 3
-    HANDSHAKE_FAILED = 4
-    CALL_FAILED = 5
-    TALKING = 6
-    WRONG_TIME = 7
-
-    @property
-    def text(self) -> str:
-        """As Taylor's status files say it."""
-        return _STATUS_TEXTS[self]
-
-
-_STATUS_TEXTS = {
-    Status.COMPLETE: "Conversation complete",
-    Status.PORT_UNAVAILABLE: "Port unavailable",
-    Status.DIAL_FAILED: "Dial failed",
-    Status.LOGIN_FAILED: "Login failed",
-    Status.HANDSHAKE_FAILED: "Handshake failed",
-    Status.CALL_FAILED: "Call failed",
-    Status.TALKING: "Talking",
-    Status.WRONG_TIME: "Wrong time to call",
-}
-
-
-@dataclass(slots=True)
-class Record:
-    """What is remembered of a call.
-
-    `reason`: the code of what kept the line from being opened (`errors.py`), "" if it was.
-    `sent_bytes`, `received_bytes`: all that went over the line. `neighbour` is empty until it is
-    known. `wants_call_back`: the peer will call us (where we called), or is to be called.
-    """
-
-    neighbour: str = ""
-    login: str = ""
-    protocol: str = ""
-    status: Status = Status.TALKING
-    error: str = ""
-    reason: str = ""
-    began_at: float = 0.0
-    ended_at: float = 0.0
-    sent_bytes: int = 0
-    received_bytes: int = 0
-    sent_files: int = 0
-    received_files: int = 0
-    sent_file_bytes: int = 0
-    received_file_bytes: int = 0
-    failed_files: int = 0
-    refusal: Verdict | None = None
-    counts: Counts = field(default_factory=Counts)
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return max(0.0, self.ended_at - self.began_at)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether both sides agreed that there was no more to do."""
-        return self.status is Status.COMPLETE
-
-    @property
-    def wants_call_back(self) -> bool:
-        """Whether the one who was called will call the caller."""
-        return self.refusal is Verdict.CALL_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,210 +307,3 @@ def _counted(counts: Counts) -> str:
             f"remote rejects {counts.rejected}"
         )
     return text
-
-
-# --- the two sides
-
-
-class Caller(Call):
-    """The side that has called. `work` is what there is for the neighbour.
-
-    Without `chat` there is no login: the peer's uucico speaks first.
-    """
-
-    _is_caller = True
-
-    def __init__(
-        self,
-        neighbour: str,
-        handshake: CallerSettings,
-        talk: Talk,
-        work: Work,
-        chat: ChatSettings | None = None,
-    ) -> None:
-        super().__init__()
-        self._talk = talk
-        self.record.neighbour = neighbour
-        self._handshake_settings = handshake
-        self._work = work
-        self._chat_settings = chat
-        self._chat: Chat | None = None
-        self._handshake: Handshake | None = None
-
-    def _begin(self, now: float) -> None:
-        if self._chat_settings is None:
-            self._shake_hands(b"", now)
-        else:
-            self._early_failure = Status.LOGIN_FAILED
-            self._chat = Chat(self._chat_settings, now)
-            self._after_chat(now)
-
-    def _take_early(self, data: bytes, now: float) -> None:
-        if self._handshake is not None:
-            self._handshake.receive(data, now)
-            self._after_handshake(now)
-        elif self._chat is not None:
-            self._events += self._chat.receive(data, now)
-            self._after_chat(now)
-
-    def _tick_early(self, now: float) -> None:
-        if self._handshake is not None:
-            self._handshake.tick(now)
-        elif self._chat is not None:
-            self._events += self._chat.tick(now)
-            self._after_chat(now)
-
-    def _wake_at(self) -> float | None:
-        stage = self._handshake or self._chat
-        return stage.wake_at if stage is not None else None
-
-    def _gather_early(self) -> bytes:
-        data = self._chat.data_to_send() if self._chat is not None else b""
-        return data + (self._handshake.data_to_send() if self._handshake is not None else b"")
-
-    def _after_chat(self, now: float) -> None:
-        assert self._chat is not None
-        result = self._chat.result
-        if result is None:
-            return
-        if not result.is_success:
-            raise LineLost(result.reason)
-        self._log("Login successful")
-        self._shake_hands(self._chat.rest, now)
-
-    def _shake_hands(self, rest: bytes, now: float) -> None:
-        self._early_failure = Status.HANDSHAKE_FAILED
-        self._handshake = CallerHandshake(self._handshake_settings, now)
-        self._take_early(rest, now)
-
-    def _after_handshake(self, now: float) -> None:
-        assert self._handshake is not None
-        match self._handshake.result:
-            case Agreement() as agreement:
-                # What was said so far must be on its way before the line protocol begins.
-                self._outgoing += self._gather_early()
-                self._begin_session(agreement, self._talk, self._work, self._handshake.rest, now)
-            case Refusal() as refusal:
-                self._refused(refusal, now)
-            case None:
-                pass
-
-    def _refused(self, refusal: Refusal, now: float) -> None:
-        self._outgoing += self._gather_early()
-        self.record.refusal = refusal.verdict
-        if refusal.verdict is Verdict.CALL_BACK:
-            self._log("Remote system will call back")
-            self._end(Status.COMPLETE, "", now)
-            return
-        text = {
-            Verdict.WRONG_SYSTEM: f"Called wrong system ({refusal.text})",
-            Verdict.NO_PROTOCOL: f"No common protocol ({refusal.text})",
-        }.get(refusal.verdict, f"Handshake failed ({refusal.text})")
-        self._log(f"ERROR: {text}")
-        self._end(Status.HANDSHAKE_FAILED, text, now)
-
-
-class Answerer(Call):
-    """The side that was called.
-
-    `gate_for` gives the gate for a login. Once it is known who calls, `talk_for` and `work_for`
-    give what holds for that neighbour, and its work. `check` is asked for login and password;
-    without it there are no prompts, and `login` is what the system's own login has established.
-    """
-
-    _is_caller = False
-
-    def __init__(
-        self,
-        handshake: CalledSettings,
-        talk_for: Callable[[str], Talk],
-        gate_for: Callable[[str], Gate],
-        work_for: Callable[[str], Work],
-        *,
-        login: str = "",
-        check: Callable[[str, bytes], bool] | None = None,
-    ) -> None:
-        super().__init__()
-        self.record.login = login
-        self._handshake_settings = handshake
-        self._talk_for = talk_for
-        self._gate_for = gate_for
-        self._work_for = work_for
-        self._check = check
-        self._prompt: LoginPrompt | None = None
-        self._handshake: CalledHandshake | None = None
-
-    def _begin(self, now: float) -> None:
-        if self._check is None:
-            self._shake_hands(b"", now)
-        else:
-            self._early_failure = Status.LOGIN_FAILED
-            self._prompt = LoginPrompt(self._check, now)
-
-    def _take_early(self, data: bytes, now: float) -> None:
-        if self._handshake is not None:
-            self._handshake.receive(data, now)
-            self._after_handshake(now)
-        elif self._prompt is not None:
-            self._prompt.receive(data, now)
-            self._after_prompt(now)
-
-    def _tick_early(self, now: float) -> None:
-        stage = self._handshake or self._prompt
-        if stage is not None:
-            stage.tick(now)
-
-    def _wake_at(self) -> float | None:
-        stage = self._handshake or self._prompt
-        return stage.wake_at if stage is not None else None
-
-    def _gather_early(self) -> bytes:
-        data = self._prompt.data_to_send() if self._prompt is not None else b""
-        return data + (self._handshake.data_to_send() if self._handshake is not None else b"")
-
-    def _after_prompt(self, now: float) -> None:
-        assert self._prompt is not None
-        if self._prompt.is_refused:
-            self._log("ERROR: Bad login")
-            self._end(Status.LOGIN_FAILED, "bad login", now)
-        elif self._prompt.name is not None:
-            self.record.login = self._prompt.name
-            self._shake_hands(self._prompt.rest, now)
-
-    def _shake_hands(self, rest: bytes, now: float) -> None:
-        self._early_failure = Status.HANDSHAKE_FAILED
-        gate = self._gate_for(self.record.login)
-        self._handshake = CalledHandshake(self._handshake_settings, gate, now)
-        self._take_early(rest, now)
-
-    def _after_handshake(self, now: float) -> None:
-        assert self._handshake is not None
-        self.record.neighbour = self._handshake.neighbour
-        match self._handshake.result:
-            case Agreement() as agreement:
-                self._outgoing += self._gather_early()
-                talk = self._talk_for(self._handshake.neighbour)
-                work = self._work_for(self._handshake.neighbour)
-                self._begin_session(agreement, talk, work, self._handshake.rest, now)
-            case Refusal() as refusal:
-                self._refused(refusal, now)
-            case None:
-                pass
-
-    def _refused(self, refusal: Refusal, now: float) -> None:
-        self._outgoing += self._gather_early()
-        self.record.refusal = refusal.verdict
-        name, login = refusal.peer_name, self.record.login
-        text = {
-            Verdict.UNKNOWN: f"Call from unknown system {name}",
-            Verdict.WRONG_LOGIN: f"System {name} used wrong login name {login}",
-            Verdict.LOCKED: "System already locked",
-            Verdict.BAD_SEQUENCE: f"Call rejected: {refusal.text}",
-            Verdict.NO_PROTOCOL: "No common protocol",
-        }.get(refusal.verdict)
-        if text is None:
-            self._log("Will call back")
-            self._end(Status.COMPLETE, "", now)
-            return
-        self._log(f"ERROR: {text}")
-        self._end(Status.HANDSHAKE_FAILED, text, now)

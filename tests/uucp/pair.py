@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from relaynode.uucp.call import Answerer, Caller, Talk
+from relaynode.uucp.answerer import Answerer
+from relaynode.uucp.call import Talk
+from relaynode.uucp.caller import Caller
 from relaynode.uucp.handshake import CalledSettings, CallerSettings
 from relaynode.uucp.session import SessionSettings
 from uucp.memory import MemoryWork, OpenGate

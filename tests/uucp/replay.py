@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from relaynode.uucp.call import Answerer, Caller, Talk
+from relaynode.uucp.answerer import Answerer
+from relaynode.uucp.call import Talk
+from relaynode.uucp.caller import Caller
 from relaynode.uucp.chat import ChatSettings
 from relaynode.uucp.commands import (
     Fetch,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from relaynode.uucp import xfile
-from relaynode.uucp.call import Status
 from relaynode.uucp.commands import (
     Execute,
     Fetch,
@@ -17,6 +16,7 @@ from relaynode.uucp.commands import (
     parse,
 )
 from relaynode.uucp.handshake import frame
+from relaynode.uucp.record import Status
 from uucp.answers import handshake
 from uucp.replay import Replay, as_we_say_it, pieces_of
 from uucp.transcript import CALLED, CALLER, comparable, other, transcript_of

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from peers.folders import leave_home, make_home
-from relaynode.uucp.call import Answerer, Caller, Status, Talk
+from relaynode.uucp.answerer import Answerer
+from relaynode.uucp.call import Talk
+from relaynode.uucp.caller import Caller
 from relaynode.uucp.chat import ChatSettings
 from relaynode.uucp.features import BARE, NONE, OURS, Features
 from relaynode.uucp.handshake import CalledSettings, CallerSettings, Verdict
+from relaynode.uucp.record import Status
 from relaynode.uucp.session import SessionSettings
 from relaynode.uucp.work import Ending
 from uucp.driver import drive, drive_socket

@@ -5,7 +5,7 @@ import json
 from relaynode.cli.progress import Screen
 from relaynode.links.calling import Called
 from relaynode.links.summary import Summary
-from relaynode.uucp.call import Record, Status
+from relaynode.uucp.record import Record, Status
 
 COMPLETE = Record(
     neighbour="horus",

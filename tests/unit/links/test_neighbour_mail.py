@@ -26,8 +26,8 @@ from relaynode.queue.model import NewMessage, RecipientState, Verb
 from relaynode.queue.retry import DAY
 from relaynode.queue.uucp.model import JobKind, WorkState
 from relaynode.sources.dsn import DOUBLE_BOUNCE, DSN
-from relaynode.uucp.call import Record, Status
 from relaynode.uucp.commands import Code
+from relaynode.uucp.record import Record, Status
 from relaynode.uucp.work import Ending, Outcome
 
 NOW = 1_800_000_000.0

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relaynode.uucp.call import HANG_UP_SECONDS, Answerer, Caller, Status, Talk
+from relaynode.uucp.answerer import Answerer
+from relaynode.uucp.call import HANG_UP_SECONDS, Talk
+from relaynode.uucp.caller import Caller
 from relaynode.uucp.chat import ChatSettings
 from relaynode.uucp.events import LogLine
 from relaynode.uucp.features import BARE, NONE, OURS, Features
 from relaynode.uucp.handshake import CalledSettings, CallerSettings, Verdict
 from relaynode.uucp.line import Settings
 from relaynode.uucp.protocols import make_line, usual_protocols
+from relaynode.uucp.record import Status
 from relaynode.uucp.session import SILENCE_SECONDS, SessionSettings
 from relaynode.uucp.work import Ending
 from uucp.memory import MemorySink, MemoryWork, OpenGate, fetch_job, mail_job, send_job
