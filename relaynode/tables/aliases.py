@@ -206,7 +206,7 @@ def _split_name(written: str) -> tuple[str, str | None]:
         at = len(atoms) - 1 - atoms[::-1].index("@")
         atoms, domain = atoms[:at], "".join(atoms[at + 1 :])
     name = _unquoted("".join(atoms)).lower()
-    leads_on = any(atom in "@%!" for atom in atoms) or name.startswith(("|", "/", ":include:"))
+    leads_on = any(atom in "@%!," for atom in atoms) or name.startswith(("|", "/", ":include:"))
     if name and not name.startswith('"') and "@" in name:
         leads_on = True
     return name, None if leads_on else domain.lower().rstrip(".")

@@ -13,12 +13,12 @@ from relaynode.tables.keyed import parse_keyed
 _FILE = "mm"
 _EX_DATAERR = 65
 
-_DUPLICATE = r"key \1: duplicate key"
 _IN_ITS_WORDS = (
-    (re.compile(r"leading space"), "syntax error (leading space)"),
-    (re.compile(r"no value for (.*)"), r"no RHS for LHS \1"),
-    (re.compile(r"(.*) stands in line .* already"), _DUPLICATE),
+    (re.compile(r"(leading space)"), "syntax error ({})"),
+    (re.compile(r"no value for (.*)"), "no RHS for LHS {}"),
+    (re.compile(r"(.*) stands in line .* already"), "key {}: duplicate key"),
 )
+"""With the key as it goes into the map, in lower case; we show it as it was written."""
 
 
 def answer(site: Any, case: dict[str, Any]) -> dict[str, Any]:
@@ -35,13 +35,9 @@ def _complaint(problem: Any) -> str:
     for pattern, words in _IN_ITS_WORDS:
         found = pattern.fullmatch(problem.text)
         if found:
-            return f"makemap: {problem.file}: line {problem.line}: {_said(found, words)}\n"
+            said = words.format(found[1].lower())
+            return f"makemap: {problem.file}: line {problem.line}: {said}\n"
     return f"makemap: {problem}\n"
-
-
-def _said(found: re.Match[str], words: str) -> str:
-    said = found.expand(words)
-    return said.lower() if words == _DUPLICATE else said
 
 
 def expected(case: dict[str, Any]) -> dict[str, Any]:
