@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from relaynode.errors import LineLost, RemoteProtocolError
 from relaynode.uucp.events import CallEvent, FileMoved, LogLine
 from relaynode.uucp.features import Features
+from relaynode.uucp.handshake import Agreement, Refusal, Verdict
 from relaynode.uucp.line import Counts, Settings
 from relaynode.uucp.protocols import make_line
 from relaynode.uucp.record import Record, Status
@@ -22,9 +23,11 @@ from relaynode.uucp.session import Session, SessionSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from relaynode.uucp.chat import Chat
     from relaynode.uucp.events import SessionEvent
-    from relaynode.uucp.handshake import Agreement
+    from relaynode.uucp.handshake import Handshake
     from relaynode.uucp.line import Line
+    from relaynode.uucp.login import LoginPrompt
     from relaynode.uucp.work import Work
 
 HANG_UP_SECONDS = 10.0
@@ -67,6 +70,10 @@ class Call:
         self.session: Session | None = None
         self._outgoing = bytearray()
         self._tail = b""
+        self._login: Chat | LoginPrompt | None = None
+        self._handshake: Handshake | None = None
+        self._early_failure = Status.HANDSHAKE_FAILED
+        """What a call is that fails before the conversation."""
         self._line: Line | None = None
         self._events: list[CallEvent] = []
         self._has_hung_up = False
@@ -74,8 +81,6 @@ class Call:
         self._is_stopping = False
         self._refuses_work = False
         self.is_finished = False
-
-    _is_caller: bool
 
     # --- the driver's side
 
@@ -120,7 +125,7 @@ class Call:
         if self.is_finished:
             return None
         if self.session is None:
-            return self._wake_at()
+            return self._wake_early_at()
         return self._hang_up_at if self.session.is_over else self.session.wake_at
 
     def stop_taking_work(self, *, refuses_work: bool = False) -> None:
@@ -136,26 +141,90 @@ class Call:
             self._fail(reason, now)
         return self._drained()
 
-    # --- the stages of each side
+    # --- what the two sides do each in its way
+
+    _is_caller: bool
+    _called_back_text: str
+    """What the log says where it is the one who was called who will call."""
+
+    def _login_for(self, now: float) -> Chat | LoginPrompt | None:
+        """The login that comes first, None if there is none."""
+        raise NotImplementedError
+
+    def _after_login(self, now: float) -> None:
+        """Something has come, or time has passed: go on if it is over. Raises: LineLost."""
+        raise NotImplementedError
+
+    def _handshake_for(self, now: float) -> Handshake:
+        raise NotImplementedError
+
+    def _agreed(self) -> tuple[Talk, Work]:
+        """What the conversation needs now that it is known who it is with."""
+        raise NotImplementedError
+
+    def _error_of(self, refusal: Refusal) -> str:
+        """Why there is no conversation, but for a call back."""
+        raise NotImplementedError
+
+    # --- before the conversation
 
     def _begin(self, now: float) -> None:
-        raise NotImplementedError
+        self._login = self._login_for(now)
+        if self._login is None:
+            self._shake_hands(b"", now)
+        else:
+            self._early_failure = Status.LOGIN_FAILED
+            self._after_login(now)
+
+    def _shake_hands(self, rest: bytes, now: float) -> None:
+        self._early_failure = Status.HANDSHAKE_FAILED
+        self._handshake = self._handshake_for(now)
+        self._take_early(rest, now)
 
     def _take_early(self, data: bytes, now: float) -> None:
-        """Take bytes before the conversation."""
-        raise NotImplementedError
+        if self._handshake is not None:
+            self._handshake.receive(data, now)
+            self._after_handshake(self._handshake, now)
+        elif self._login is not None:
+            self._events += self._login.receive(data, now)
+            self._after_login(now)
 
     def _tick_early(self, now: float) -> None:
-        raise NotImplementedError
+        if self._handshake is not None:
+            self._handshake.tick(now)
+        elif self._login is not None:
+            self._events += self._login.tick(now)
+            self._after_login(now)
 
-    def _wake_at(self) -> float | None:
-        raise NotImplementedError
+    def _wake_early_at(self) -> float | None:
+        stage = self._handshake or self._login
+        return stage.wake_at if stage is not None else None
 
     def _gather_early(self) -> bytes:
-        raise NotImplementedError
+        stages = (self._login, self._handshake)
+        return b"".join(stage.data_to_send() for stage in stages if stage is not None)
 
-    _early_failure = Status.HANDSHAKE_FAILED
-    """What a call is that fails before the conversation."""
+    def _after_handshake(self, handshake: Handshake, now: float) -> None:
+        result = handshake.result
+        if result is None:
+            return
+        # What was said so far must be on its way before the line protocol begins.
+        self._outgoing += self._gather_early()
+        if isinstance(result, Agreement):
+            talk, work = self._agreed()
+            self._begin_session(result, talk, work, handshake.rest, now)
+        else:
+            self._refused(result, now)
+
+    def _refused(self, refusal: Refusal, now: float) -> None:
+        self.record.refusal = refusal.verdict
+        if refusal.verdict is Verdict.CALL_BACK:
+            self._log(self._called_back_text)
+            self._end(Status.COMPLETE, "", now)
+        else:
+            error = self._error_of(refusal)
+            self._log(f"ERROR: {error}")
+            self._end(Status.HANDSHAKE_FAILED, error, now)
 
     # --- the conversation
 

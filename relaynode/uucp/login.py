@@ -77,16 +77,21 @@ class LoginPrompt:
         self._outgoing.clear()
         return data
 
-    def receive(self, data: bytes, now: float) -> None:
-        """Take bytes from the caller. Raises: RemoteProtocolError for far too many of them."""
+    def receive(self, data: bytes, now: float) -> tuple[()]:
+        """Take bytes from the caller; as in a chat, but there is never anything to do.
+
+        Raises: RemoteProtocolError for far too many of them.
+        """
         self._incoming += data
         while not self.is_over and (line := self._line()) is not None:
             self._take(line)
+        return ()
 
-    def tick(self, now: float) -> None:
+    def tick(self, now: float) -> tuple[()]:
         """Raises: LineLost when the caller has taken too long."""
         if not self.is_over and now >= self._ends_at:
             raise LineLost("nobody has logged in")
+        return ()
 
     def _line(self) -> bytes | None:
         """The next line, without its end: CR, LF, or CR LF, which may come in two pieces."""

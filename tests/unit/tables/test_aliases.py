@@ -132,7 +132,9 @@ def test_a_wrong_line_is_left_out_and_named_with_a_remedy(line, complaint):
     assert not any(map(is_warning, problems))
 
 
-@pytest.mark.parametrize("name", ["h!u", "u%h", "|prog", "/file", '"a@b"', "u%h@bsd.home", '"|x"', "a,b"])
+@pytest.mark.parametrize(
+    "name", ["h!u", "u%h", "|prog", "/file", '"a@b"', "u%h@bsd.home", '"|x"', "a,b"]
+)
 def test_a_name_that_leads_elsewhere_has_no_alias(name):
     found, problems = parse_aliases(f"{name}: x\n", "aliases", ours)
     assert found.entries == {}
