@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from relaynode.config.fetchmail_setup import Server, Surroundings, User
 
 KPOP_PORT = 1109
+FIRST_UNPRIVILEGED_PORT = 1024
 _TLS_PORTS = {"pop3": (995, "pop3s"), "imap": (993, "imaps")}
 _PLAIN_PORTS = {"pop3": 110, "imap": 143}
 
@@ -79,7 +80,15 @@ def port_number(service: str, port_of: Callable[[str], int | None]) -> int | Non
 
 
 def _check_port(server: Server, user: User, port: int, warnings: list[str]) -> None:
-    """The ports of TLS from the start, and those without, are easily mixed up."""
+    """The ports of TLS from the start, and those without, are easily mixed up.
+
+    Raises: FetchmailrcError for RPOP, whose server trusts ports that only root may use.
+    """
+    if server.protocol == "rpop" and port >= FIRST_UNPRIVILEGED_PORT:
+        raise FetchmailrcError(
+            *warnings,
+            f"fetchmail: {server.pollname} configuration invalid, RPOP requires a privileged port",
+        )
     protocol = "pop3" if server.protocol in ("kpop", "sdps") else server.protocol
     if protocol not in _TLS_PORTS:
         return

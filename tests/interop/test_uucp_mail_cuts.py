@@ -46,7 +46,7 @@ G = '"g packet-size 1024", "g remote-packet-size 1024"'
 BATCHES = 'batch = "{}"\nbatch_bytes = 20000\n'
 TABLE = "beta.example uucp-dom:beta\nalpha.example uucp-dom:alpha\n"
 
-pytestmark = pytest.mark.timeout(1800 if SOAKS else 300)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

@@ -96,6 +96,10 @@ def test_a_server_option_behind_user_options_is_one_mistake_of_perhaps_several()
             ["a configuration invalid, LMTP can't use default SMTP port"],
         ),
         (
+            "poll a protocol rpop port 1024 user u lmtp smtphost h/25",
+            ["fetchmail: a configuration invalid, RPOP requires a privileged port"],
+        ),
+        (
             "poll a user u idle user v",
             ["fetchmail: Error: idle mode does not work for multiple folders or accounts!"],
         ),
