@@ -1,7 +1,7 @@
 """UUCP calls: relaynodes and Taylor UUCPs with themselves and each other, on loopback and on lines.
 
-tests/bench/run uucp [loopback] [empty] [lines-i] [lines-t] [mail] [hop] [--json]; without a
-word all of them.
+tests/bench/run uucp [loopback] [empty] [lines-i] [small-i] [lines-t] [mail] [hop] [--json]; without
+a word all of them.
 
 Seconds are those of the calling program from start to end, set-up and login included; `ideal` is
 what the files' bytes alone need at the line's rate.
@@ -34,6 +34,10 @@ LINES = ((128_000, 0.6, 100, 1, 2), (33_600, 0.2, 100, 3, 4), (2_400, 1.0, 10, 6
 are busy with i at the same time: a slow one needs next to no processor time, nor does t, which
 mostly waits. With files both ways Taylor's i on a slow line takes 150 s one time and 210 s another,
 since a packet more or less decides who waits for whom: the medians are compared."""
+
+SMALL_FILES = ((1500, 24), (400, 90))
+"""Bytes and how many of them, both ways over the slowest line: there a window of packets is soon
+used up."""
 
 PAIRS = ((OurParty, OurParty), (OurParty, TaylorParty), (TaylorParty, OurParty), (TaylorParty,) * 2)
 PROTOCOLS = "it"
@@ -130,6 +134,14 @@ def on_line(protocol, rate, round_trip, count, times):
             yield from [Case(*pair, protocol, sizes, sizes_back, rate, round_trip)] * times
 
 
+def small_files():
+    (rate, round_trip, *_) = LINES[-1]
+    for pair in PAIRS:
+        for size, count in SMALL_FILES:
+            sizes = (size,) * count
+            yield from [Case(*pair, "i", sizes, sizes, rate, round_trip)] * 3
+
+
 def empty():
     for protocol in PROTOCOLS:
         for pair in PAIRS:
@@ -140,6 +152,7 @@ PARTS = {
     "loopback": [(on_loopback, 1)],
     "empty": [(empty, 1)],
     "lines-i": [(partial(on_line, "i", *line), at_once) for *line, at_once in LINES],
+    "small-i": [(small_files, 12)],
     "lines-t": [(partial(on_line, "t", *line, 1), 8) for *line, _, _ in LINES],
 }
 

@@ -246,7 +246,7 @@ class LineI:
 
     def _packet(self, packet: Packet, now: float) -> None:
         self._forgive()
-        self._sender.heard_packet(packet.kind in NUMBERED)
+        self._sender.heard_packet(packet.kind in NUMBERED, len(packet.content))
         if packet.kind is Kind.SYNC:
             self._synchronised(packet.content, now)
         elif self._state is _State.WAITING:
@@ -363,7 +363,7 @@ class LineI:
         self._paced_until = self._sender.paced_until(now) if is_waiting else None
 
     def _can_take(self, now: float) -> bool:
-        self._outgoing.has_spare_numbers = self._sender.has_spare_numbers
+        self._outgoing.may_answer = self._sender.may_answer
         self._outgoing.may_interrupt = self._sender.has_been_acknowledged
         return self._sender.can_take(self._has_urgent, now)
 

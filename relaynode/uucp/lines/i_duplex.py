@@ -12,8 +12,11 @@ So we
 - begin with little, because of that;
 - save numbers (i_outgoing): requests, answers and positions are packets, too, and the first window
   must last until the peer's first acknowledgement, which comes behind its own first window;
-- tell it of the last two packets late: it has so many fewer on the line, and its acknowledgements
-  arrive before our window is used up.
+- tell it of the last packets late, two or four: it has so many fewer on the line, and its
+  acknowledgements arrive before our window is used up.
+
+Where packets are short, because the files are, a window is used up in seconds by either side, and
+the line is idle if it becomes smaller still: then nothing is told late, and answers do not wait.
 
 Faster lines do not need it: there the round trip counts, and a window is short.
 """
@@ -34,8 +37,17 @@ PACKET_SECONDS = 4.0
 LONG_PACKET_BYTES = 1024
 """A packet is as long as the line carries in that time, up to so many bytes."""
 
+VERY_SLOW_SECONDS = 20.0
+"""A line is very slow if a window takes so long."""
+
 HELD_SIXTEENTHS = 2
+HELD_SIXTEENTHS_IF_VERY_SLOW = 4
 """So much of the window is acknowledged late."""
+
+SHORT_PACKET_BYTES = LONG_PACKET_BYTES // 3
+MEAN_PACKETS = 16
+"""Packets are short if so many are no longer than that in the mean: small files and their commands.
+A window of them lasts for so few seconds that nothing is gained by making it smaller."""
 
 ARRIVAL_BYTES = 1000
 ARRIVAL_SECONDS = 10.0
@@ -122,6 +134,7 @@ class Duplex:
     def __init__(self) -> None:
         self.arrivals = Arrivals()
         self.departures = Departures()
+        self._arriving_bytes = self._leaving_bytes = float(LONG_PACKET_BYTES)
 
     @property
     def is_known(self) -> bool:
@@ -133,10 +146,35 @@ class Duplex:
         """How long the content of a packet should be at least, since numbers are scarce."""
         return int(min(self.arrivals.bytes_per_second * PACKET_SECONDS, LONG_PACKET_BYTES))
 
+    def packet_arrived(self, byte_count: int) -> None:
+        """A numbered packet of the peer's."""
+        self._arriving_bytes += (byte_count - self._arriving_bytes) / MEAN_PACKETS
+
+    def packet_left(self, byte_count: int) -> None:
+        """A numbered packet of ours."""
+        self._leaving_bytes += (byte_count - self._leaving_bytes) / MEAN_PACKETS
+
+    @property
+    def gets_short_packets(self) -> bool:
+        """Whether the peer's packets are short."""
+        return self._arriving_bytes <= SHORT_PACKET_BYTES
+
+    @property
+    def sends_short_packets(self) -> bool:
+        """Whether ours are short."""
+        return self._leaving_bytes <= SHORT_PACKET_BYTES
+
     def is_slow(self, window_bytes: int) -> bool:
         """Whether so much takes long. Not if nothing has come yet that tells it."""
         rate = self.arrivals.bytes_per_second
         return 0 < rate * SLOW_SECONDS <= window_bytes
+
+    def held_sixteenths(self, window_bytes: int) -> int:
+        """How much of such a window of the peer's is acknowledged late on a line that is_slow."""
+        if self.gets_short_packets:
+            return 0
+        is_very_slow = self.arrivals.bytes_per_second * VERY_SLOW_SECONDS <= window_bytes
+        return HELD_SIXTEENTHS_IF_VERY_SLOW if is_very_slow else HELD_SIXTEENTHS
 
     def taking_seconds(self, byte_count: int) -> float:
         """How long a line needs for so many bytes that is_slow."""

@@ -72,8 +72,8 @@ class Outgoing:
         self.waiting_bytes = 0
         self.saves_numbers = False
         """Whether numbers are scarce."""
-        self.has_spare_numbers = True
-        """Whether some are free all the same."""
+        self.may_answer = True
+        """Whether an answer may have one all the same."""
         self.may_interrupt = True
         """Whether a command may go in the middle of a file then."""
 
@@ -154,7 +154,7 @@ class Outgoing:
 
     @property
     def _may_reply(self) -> bool:
-        may_go = not self._is_scarce or self.has_spare_numbers
+        may_go = not self._is_scarce or self.may_answer
         return bool(self._replies) and (may_go or len(self._replies) > MAX_WAITING_REPLIES)
 
     @property

@@ -12,12 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relaynode.errors import LineLost
-from relaynode.uucp.lines.i_duplex import (
-    FIRST_BYTES,
-    HELD_SIXTEENTHS,
-    SLACK_PACKETS,
-    Duplex,
-)
+from relaynode.uucp.lines.i_duplex import FIRST_BYTES, SLACK_PACKETS, Duplex
 from relaynode.uucp.lines.i_packet import MAX_CONTENT_BYTES, NUMBERS, Kind, packet_bytes
 from relaynode.uucp.lines.i_parameters import MAX_WINDOW, Parameters, Wishes
 from relaynode.uucp.lines.i_queue import Flight
@@ -161,7 +156,7 @@ class Sender:
         """How many of its packets such a peer is told of late."""
         if not self.shares_slow_line(now):
             return 0
-        return self._parameters.window * HELD_SIXTEENTHS // 16
+        return self._parameters.window * self.duplex.held_sixteenths(self._peers_window_bytes) // 16
 
     @property
     def is_all_acknowledged(self) -> bool:
@@ -172,6 +167,11 @@ class Sender:
     def has_spare_numbers(self) -> bool:
         """Whether a quarter of the window is free."""
         return 4 * len(self._unacknowledged) < 3 * self._wishes.window
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether an answer may have a number while data waits that needs them."""
+        return self.has_spare_numbers or self.duplex.sends_short_packets
 
     def can_take(self, is_urgent: bool, now: float) -> bool:
         """Whether another packet may be sent. What is urgent only needs a number."""
@@ -215,6 +215,7 @@ class Sender:
             self._interrupted()
             self._progress_at = now
         size_bytes = packet_bytes(len(content))
+        self.duplex.packet_left(size_bytes)
         self._flight_bytes += size_bytes
         measure = self.duplex if self.shares_slow_line(now) else self._pace
         self._taken_at = max(now, self._taken_at) + measure.taking_seconds(size_bytes)
@@ -236,9 +237,11 @@ class Sender:
         if self._junk_bytes <= MAX_JUNK_BYTES:
             self.heard_at = now
 
-    def heard_packet(self, is_numbered: bool) -> None:
+    def heard_packet(self, is_numbered: bool, content_bytes: int) -> None:
         """There was a packet in them."""
         self._junk_bytes = 0
+        if is_numbered:
+            self.duplex.packet_arrived(packet_bytes(content_bytes))
         self._numbered_received += is_numbered
         self._has_been_answered |= is_numbered
 

@@ -8,8 +8,10 @@ from relaynode.uucp.line import Channel, Settings
 from relaynode.uucp.lines.i import LineI
 from relaynode.uucp.lines.i_duplex import FIRST_BYTES, Arrivals, Departures
 from relaynode.uucp.lines.i_outgoing import MAX_WAITING_REPLIES, Outgoing
+from relaynode.uucp.lines.i_pace import Pace
 from relaynode.uucp.lines.i_packet import Kind, Packet, Scanner, encode
-from relaynode.uucp.lines.i_parameters import Wishes, encode_wishes
+from relaynode.uucp.lines.i_parameters import Wishes, encode_wishes, read_parameters
+from relaynode.uucp.lines.i_sender import Sender
 
 OURS = Channel(1)
 PACKET_BYTES = 1024
@@ -60,13 +62,13 @@ class Call:
         self.now = until
         return said
 
-    def peer_sends_file(self, packets, rate):
+    def peer_sends_file(self, packets, rate, size=PACKET_BYTES):
         """So many packets as fast as the line is; what we say meanwhile."""
         self.peer_sends(b"S a\0")
         said = []
         for _ in range(packets):
-            said += self.pass_time((PACKET_BYTES + 10) / rate)
-            self.peer_sends(bytes(PACKET_BYTES), acknowledged=8)
+            said += self.pass_time((size + 10) / rate)
+            self.peer_sends(bytes(size), acknowledged=8)
         return said + self.pass_time(2)
 
 
@@ -92,13 +94,41 @@ def test_little_is_sent_to_a_peer_that_sends_before_the_speed_is_known():
 
 @pytest.mark.parametrize(
     ("rate", "size", "held"),
-    [(VERY_SLOW, 30_000, 2), (SLOW, 30_000, 2), (FAST, 30_000, 0), (SLOW, 100, 0)],
+    [(VERY_SLOW, 30_000, 4), (SLOW, 30_000, 2), (FAST, 30_000, 0), (SLOW, 100, 0)],
 )
 def test_the_last_packets_are_acknowledged_late_if_both_send_over_a_slow_line(rate, size, held):
     call = Call()
     call.send_file(size)
     said = call.peer_sends_file(8, rate)
     assert said[-1].acknowledged == call.number - held
+
+
+def test_short_packets_are_acknowledged_at_once():
+    call = Call()
+    call.send_file(30_000)
+    said = call.peer_sends_file(30, VERY_SLOW, size=200)
+    assert said[-1].acknowledged == call.number
+
+
+def test_a_few_short_packets_among_long_ones_change_nothing():
+    call = Call()
+    call.send_file(30_000)
+    call.peer_sends_file(8, VERY_SLOW)
+    said = call.peer_sends_file(4, VERY_SLOW, size=10)
+    assert said[-1].acknowledged == call.number - 4
+
+
+@pytest.mark.parametrize(("size", "may_answer"), [(1000, False), (100, True)])
+def test_answers_wait_for_numbers_to_spare_unless_packets_are_short(size, may_answer):
+    sender = Sender(read_parameters("i", {}), Pace(10))
+    sender.open(Wishes(PACKET_BYTES, 16), 0)
+    for count in range(1, 31):
+        sent = sender.add(Kind.DATA, 1, 0, bytes(size), float(count))
+        if count <= 16:
+            assert sender.may_answer
+            sender.acknowledge(sent.number, 0, float(count))
+    assert not sender.has_spare_numbers
+    assert sender.may_answer is may_answer
 
 
 def test_when_our_files_are_gone_all_is_acknowledged():
@@ -148,7 +178,7 @@ def scarce(*, spare, files=(2000, 2000)):
         outgoing.data(Channel(number), bytes(size))
         outgoing.end(Channel(number))
     outgoing.next_piece(PACKET_BYTES)
-    outgoing.has_spare_numbers = spare
+    outgoing.may_answer = spare
     return outgoing
 
 
