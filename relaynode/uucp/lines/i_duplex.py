@@ -134,7 +134,9 @@ class Duplex:
     def __init__(self) -> None:
         self.arrivals = Arrivals()
         self.departures = Departures()
-        self._arriving_bytes = self._leaving_bytes = float(LONG_PACKET_BYTES)
+        # Until the peer's are seen to be long nothing is told late.
+        self._arriving_bytes = float(SHORT_PACKET_BYTES)
+        self._leaving_bytes = float(LONG_PACKET_BYTES)
 
     @property
     def is_known(self) -> bool:
