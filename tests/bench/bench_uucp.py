@@ -135,7 +135,7 @@ def on_line(protocol, rate, round_trip, count, times):
 
 
 def small_files():
-    (rate, round_trip, *_) = LINES[-1]
+    rate, round_trip, *_ = LINES[-1]
     for pair in PAIRS:
         for size, count in SMALL_FILES:
             sizes = (size,) * count

@@ -128,11 +128,10 @@ def test_with_i_files_go_both_ways_at_the_same_time(home, way):
     received = [place for place, word in enumerate(lines) if word == "received"]
     assert len(sent) == len(received) == MANY
     middle = range(sent[MANY // 4], sent[3 * MANY // 4])
-    # How many depends on who has the processor; if one went behind the other there were none.
-    assert any(place in middle for place in received), log
+    assert len([place for place in received if place in middle]) >= MANY // 10, log
     # And on the line itself: while the middle half of ours went, theirs came.
-    assert _share_in_the_middle_half(passage, "caller", "called") > 0.1
-    assert _share_in_the_middle_half(passage, "called", "caller") > 0.1
+    assert _share_in_the_middle_half(passage, "caller", "called") > 0.2
+    assert _share_in_the_middle_half(passage, "called", "caller") > 0.2
 
 
 def _share_in_the_middle_half(passage: Passage, one: str, other: str) -> float:

@@ -6,7 +6,7 @@ abandoned.
 
 Where numbers are scarce (i_duplex) all commands wait for that, since in the middle of a file they
 cost an SPOS as well. There a request goes when its own file is next, and a reply when there are
-numbers to spare, or too many replies wait.
+numbers to spare, too many replies wait, or packets are short.
 """
 
 from __future__ import annotations
